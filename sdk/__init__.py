@@ -1,0 +1,34 @@
+"""AlignedReID on the edge: embed person crops, match them to identities, track people over several cameras.
+
+The three names that most applications need:
+
+    from sdk import ReIdentifier, Gallery, MultiCameraTracker
+
+They are imported when first used, so that `import sdk` is quick and pulls in neither torch nor
+onnx (this package never needs them) nor the tracking libraries of the extra `track`.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ReIdentifier": "sdk.reidentifier",
+    "Features": "sdk.reidentifier",
+    "Match": "sdk.gallery",
+    "Candidate": "sdk.gallery",
+    "Gallery": "sdk.gallery",
+    "MultiCameraTracker": "sdk.tracking",
+}
+
+__all__ = ["Candidate", "Features", "Gallery", "Match", "MultiCameraTracker", "ReIdentifier"]
+
+
+def __getattr__(name: str):
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'sdk' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])
