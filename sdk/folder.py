@@ -1,0 +1,52 @@
+"""The layout `folder` of people's images: `<root>/<identity>/<camera>_<anything>.png|jpg`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sdk.errors import DataError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+LAYOUT = "<root>/<identity>/<camera>_<anything>.png|jpg"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One crop of one person in one camera."""
+
+    path: Path
+    identity: str
+    camera: str
+
+
+def read_folder(root: str | Path) -> list[Sample]:
+    """List the images of a `folder`, sorted. Other files, and names with a leading dot, are passed over.
+
+    Raises `DataError` if the folder is missing, holds no image in that layout, or has an image whose name
+    carries no camera.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; expected {LAYOUT}")
+    samples = []
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+                continue
+            camera, underscore, _ = path.stem.partition("_")
+            if not (camera and underscore):
+                raise DataError(f"{path}: the name does not start with its camera; expected <camera>_<anything>")
+            samples.append(Sample(path, folder.name, camera))
+    if not samples:
+        raise DataError(f"{root}: no images found; expected {LAYOUT}")
+    return samples
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """One image file as uint8 BGR `[H, W, 3]`. Raises `DataError` naming the file if it cannot be decoded."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"{path}: not a readable image; remove or replace the file")
+    return image

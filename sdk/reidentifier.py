@@ -1,0 +1,94 @@
+"""The one obvious entry point: crops in, identities out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sdk.engines import Engine, load_engine
+from sdk.errors import EngineError
+from sdk.gallery import Gallery, Match
+from sdk.preprocess import to_batch
+
+MAX_BATCH = 64
+"""More crops than this are embedded in several calls, which bounds the memory of activations."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the model sees in crops, one row a crop."""
+
+    embedding: np.ndarray
+    """float32 `[N, D]` of unit length; compare by cosine distance."""
+    stripes: np.ndarray | None = None
+    """`[N, S, d]`, top to bottom, where the model has the local branch."""
+
+    def __len__(self) -> int:
+        return len(self.embedding)
+
+
+class ReIdentifier:
+    """Embeds crops of people, enrols them and finds them again.
+
+    ```python
+    reid = ReIdentifier()                       # the model that ships with the package
+    reid.enroll(crops_of_ann, identity="ann", camera="dock")
+    for match in reid.match(new_crops):
+        print(match.identity, match.distance)   # identity None: nobody known
+    ```
+
+    Crops are uint8 BGR `[H, W, 3]` as OpenCV reads them, of any size from 8×8 pixels.
+    """
+
+    def __init__(
+        self,
+        engine: str | Path | Engine | None = None,
+        gallery: Gallery | None = None,
+        threshold: float | None = None,
+    ):
+        """engine: a model file of `reid convert`, or a loaded engine; None: the model that ships with the package.
+
+        gallery: where identities live; None: a new one in memory.
+        threshold: cosine distance up to which crops match; None: the one calibrated into the model.
+        Raises `EngineError` if the engine cannot be loaded, or has no calibrated threshold and none is given.
+        """
+        self.engine = load_engine(engine) if engine is None or isinstance(engine, (str, Path)) else engine
+        self.gallery = Gallery() if gallery is None else gallery
+        if threshold is None:
+            if self.engine.metadata.threshold is None:
+                raise EngineError("the model has no calibrated threshold; pass one: ReIdentifier(…, threshold=0.4)")
+            threshold = self.engine.metadata.threshold["value"]
+        self.threshold = float(threshold)
+
+    def embed(self, crops: Sequence[np.ndarray]) -> Features:
+        """The features of N crops. Raises `CropError` naming the first bad crop and all their indices."""
+        batch = to_batch(crops, self.engine.metadata.input_size)
+        results = [self.engine.run(batch[i : i + MAX_BATCH]) for i in range(0, len(batch), MAX_BATCH)]
+        embedding, stripes = zip(*results, strict=True)
+        return Features(np.concatenate(embedding), None if stripes[0] is None else np.concatenate(stripes))
+
+    def enroll(
+        self, crops: Sequence[np.ndarray], identity: str, camera: str | None = None, time: float | None = None
+    ) -> None:
+        """Add crops of one person to the gallery under the name `identity`.
+
+        camera and time (seconds) say where and when they were taken. Raises `CropError` for a bad crop and
+        `GalleryError` for a bad name; nobody is enrolled then.
+        """
+        self.gallery.add(self.embed(crops).embedding, identity=identity, camera=camera, time=time)
+
+    def match(self, crops: Sequence[np.ndarray], camera: str | None = None, top_k: int = 5) -> list[Match]:
+        """Find each crop's person among the enrolled: one `Match` a crop, in order.
+
+        camera: compare with exemplars of this camera only; None: of all. top_k: how many candidates a match
+        lists. Raises `CropError` naming the first bad crop. An empty gallery matches nobody.
+        """
+        found = self.gallery.search(self.embed(crops).embedding, top_k, camera=camera)
+        return [self._decide(tuple(candidates)) for candidates in found]
+
+    def _decide(self, candidates: tuple) -> Match:
+        if not candidates:
+            return Match(None, float("inf"))
+        best = candidates[0]
+        return Match(best.identity if best.distance <= self.threshold else None, best.distance, candidates)

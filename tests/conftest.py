@@ -1,0 +1,54 @@
+"""What several tests share: drawn people on disk, a small trained checkpoint, and where real data lies."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real_people() -> Path:
+    """Research data that does not ship with the project; tests that measure on it skip without it."""
+    folder = SHARED / "people"
+    if not folder.is_dir():
+        pytest.skip(f"real people's crops are not here ({folder})")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn_people(tmp_path_factory) -> Path:
+    """12 drawn identities × 2 cameras × 4 views in the `folder` layout."""
+    from sdk.simulation.crops import write_people
+
+    folder = tmp_path_factory.mktemp("people") / "drawn"
+    write_people(folder, identities=12, cameras=2, views=4, seed=7, size=(64, 32))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(drawn_people, tmp_path_factory) -> Path:
+    """The output folder of a short training run of a small network."""
+    from training.config import ModelConfig, RunConfig, TrainConfig
+    from training.data import PeopleDataset
+    from training.trainer import train
+
+    output = tmp_path_factory.mktemp("run")
+    training, held_out = PeopleDataset.from_folder(drawn_people).hold_out(4, seed=0)
+    config = RunConfig(
+        ModelConfig(width=8, input_size=(64, 32)),
+        TrainConfig(epochs=2, identities_per_batch=4, images_per_identity=2, warmup_epochs=1),
+    )
+    train(training, output, config, held_out)
+    return output
+
+
+@pytest.fixture(scope="session")
+def small_onnx(small_run, drawn_people, tmp_path_factory) -> Path:
+    """The small run's checkpoint as an ONNX file."""
+    from converters.convert import convert
+    from converters.verify import read_crops
+
+    path = tmp_path_factory.mktemp("onnx") / "small.onnx"
+    convert(small_run / "model.pt", path, read_crops(drawn_people, limit=16))
+    return path
