@@ -1,0 +1,115 @@
+"""The folder layout, the split by identity, P×K batches, augmentation."""
+
+import cv2
+import numpy as np
+import pytest
+
+from sdk.errors import DataError
+from training.config import ModelConfig, RunConfig, TrainConfig
+from training.data import PeopleDataset
+from training.data.augment import augment, random_erasing
+from training.data.loader import training_loader
+from training.data.sampler import PKSampler
+
+
+def write_image(path, value=128):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((32, 16, 3), value, np.uint8))
+
+
+def test_folder_reads_identity_and_camera_from_the_path(tmp_path):
+    write_image(tmp_path / "ann" / "dock_1.png")
+    write_image(tmp_path / "ann" / "lobby_x_2.jpg")
+    write_image(tmp_path / "bob" / "dock_1.PNG")
+    (tmp_path / "bob" / "notes.txt").write_text("not an image")
+    people = PeopleDataset.from_folder(tmp_path)
+    assert people.identities == ("ann", "bob")
+    assert people.labels.tolist() == [0, 0, 1]
+    assert people.cameras.tolist() == ["dock", "lobby", "dock"]
+    assert people.read(0).shape == (32, 16, 3)
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "no camera", "broken"])
+def test_a_bad_folder_is_named(tmp_path, what):
+    root = tmp_path / "people"
+    if what != "missing":
+        root.mkdir()
+    if what == "no camera":
+        write_image(root / "ann" / "picture.png")
+    if what == "broken":
+        (root / "ann").mkdir()
+        (root / "ann" / "dock_1.png").write_bytes(b"not a png")
+    with pytest.raises(DataError, match="people"):
+        PeopleDataset.from_folder(root).read(0)
+
+
+def test_hold_out_splits_by_identity_and_by_seed(drawn_people):
+    people = PeopleDataset.from_folder(drawn_people)
+    training, test = people.hold_out(4, seed=0)
+    assert len(test.identities) == 4
+    assert set(training.identities).isdisjoint(test.identities)
+    assert len(training) + len(test) == len(people)
+    assert people.hold_out(4, seed=0)[1].identities == test.identities
+    assert {people.hold_out(4, seed=s)[1].identities for s in range(5)} != {test.identities}
+    with pytest.raises(DataError, match="at least 2"):
+        people.hold_out(11, seed=0)
+
+
+def test_a_batch_has_p_identities_with_k_images_over_their_cameras():
+    labels = np.repeat(np.arange(10), 8)
+    cameras = np.tile(np.repeat(["a", "b"], 4), 10)
+    sampler = PKSampler(labels, cameras, identities_per_batch=4, images_per_identity=4, seed=0)
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == 5
+    for batch in batches:
+        assert len(set(batch)) == 16
+        identities, counts = np.unique(labels[batch], return_counts=True)
+        assert len(identities) == 4
+        assert set(counts) == {4}
+        for identity in identities:
+            assert sorted(cameras[i] for i in batch if labels[i] == identity) == ["a", "a", "b", "b"]
+    assert set(labels[np.concatenate(batches)]) == set(range(10))
+    assert list(sampler) == batches, "an epoch can be repeated"
+    sampler.epoch = 1
+    assert list(sampler) != batches
+
+
+def test_few_images_are_repeated_and_few_identities_shrink_the_batch():
+    sampler = PKSampler(np.array([0, 0, 1]), np.array(["a", "b", "a"]), 16, 4, seed=0)
+    (batch,) = list(sampler)
+    assert sorted(batch) == [0, 0, 1, 1, 2, 2, 2, 2]
+
+
+def test_augmentation_changes_the_picture_and_depends_on_the_generator_alone():
+    crop = np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8)
+    original = crop.copy()
+    first, again, other = (augment(crop, (128, 64), np.random.default_rng(s)) for s in (1, 1, 2))
+    assert first.shape == (128, 64, 3)
+    assert first.dtype == np.uint8
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first.astype(int) - other).mean() > 1
+    np.testing.assert_array_equal(crop, original)
+
+
+def test_erasing_covers_a_rectangle_about_half_of_the_time():
+    crop = np.full((128, 64, 3), 7, np.uint8)
+    erased = [(random_erasing(crop, np.random.default_rng(s)) != 7).any(axis=2).mean() for s in range(200)]
+    assert 0.35 < np.mean(np.array(erased) > 0) < 0.65
+    assert 0.01 < min(e for e in erased if e) < max(erased) < 0.45
+
+
+def test_batches_do_not_depend_on_the_number_of_workers(drawn_people):
+    people = PeopleDataset.from_folder(drawn_people)
+    config = RunConfig(ModelConfig(input_size=(64, 32)), TrainConfig(identities_per_batch=4, images_per_identity=2))
+    alone, _ = training_loader(people, config, workers=0)
+    helped, _ = training_loader(people, config, workers=2)
+    for (a, labels_a), (b, labels_b) in zip(alone, helped, strict=True):
+        assert a.equal(b)
+        assert labels_a.equal(labels_b)
+
+
+def test_settings_that_triplets_cannot_use_are_refused():
+    with pytest.raises(ValueError, match="2 images"):
+        TrainConfig(images_per_identity=1)
+    with pytest.raises(ValueError, match="epochs"):
+        TrainConfig(epochs=0)

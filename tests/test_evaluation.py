@@ -1,0 +1,89 @@
+"""Ranking figures against a slow reference; the threshold's rates."""
+
+import numpy as np
+import pytest
+
+from sdk.errors import DataError
+from training.data import PeopleDataset
+from training.evaluation import calibrate_threshold, embed_dataset, evaluate_ranking
+from training.evaluation import ranking as ranking_module
+
+
+def unit(rng, shape):
+    x = rng.normal(size=shape)
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def reference(query, gallery, qi, gi, qc, gc, cross_camera):
+    """One query at a time, as the figures are defined."""
+    first_hits, aps, inps = [], [], []
+    for q in range(len(query)):
+        kept = [
+            g
+            for g in range(len(gallery))
+            if not (gc[g] == qc[q] if cross_camera else gi[g] == qi[q] and gc[g] == qc[q])
+        ]
+        kept.sort(key=lambda g: 1 - query[q] @ gallery[g])
+        ranks = [r for r, g in enumerate(kept, start=1) if gi[g] == qi[q]]
+        if ranks:
+            first_hits.append(ranks[0])
+            aps.append(np.mean([n / r for n, r in enumerate(ranks, start=1)]))
+            inps.append(len(ranks) / ranks[-1])
+    cmc = [np.mean([hit <= k for hit in first_hits]) for k in range(1, len(gallery) + 1)]
+    return cmc, np.mean(aps), np.mean(inps), len(aps)
+
+
+@pytest.mark.parametrize("cross_camera", [False, True])
+@pytest.mark.parametrize("block", [3, 256])
+def test_figures_equal_the_slow_reference(cross_camera, block, monkeypatch):
+    monkeypatch.setattr(ranking_module, "BLOCK", block)
+    rng = np.random.default_rng(block)
+    query, gallery = unit(rng, (20, 8)), unit(rng, (40, 8))
+    ids, cameras = (rng.integers(0, 6, n) for n in (20, 40)), (rng.integers(0, 3, n) for n in (20, 40))
+    (qi, gi), (qc, gc) = ids, cameras
+    qi[0] = 99  # a query without a match is not counted
+    result = evaluate_ranking(query, gallery, qi, gi, qc, gc, cross_camera=cross_camera)
+    cmc, mean_ap, mean_inp, count = reference(query, gallery, qi, gi, qc, gc, cross_camera)
+    np.testing.assert_allclose(result.cmc, cmc, atol=1e-12)
+    assert result.mean_ap == pytest.approx(mean_ap, abs=1e-12)
+    assert result.mean_inp == pytest.approx(mean_inp, abs=1e-12)
+    assert result.num_queries == count < 20
+
+
+def test_rank_k_beyond_the_gallery_is_its_last_value():
+    features = np.eye(2)
+    result = evaluate_ranking(features, features, [0, 1], [0, 1], ["a", "a"], ["b", "b"])
+    assert result.rank(1) == result.rank(10) == 1.0
+
+
+def test_one_camera_has_nothing_to_evaluate():
+    features = np.eye(2)
+    with pytest.raises(DataError, match="two cameras"):
+        evaluate_ranking(features, features, [0, 1], [0, 1], ["a", "a"], ["a", "a"])
+
+
+def test_the_threshold_lets_the_wanted_share_of_impostors_pass():
+    rng = np.random.default_rng(0)
+    labels, cameras = np.repeat(np.arange(30), 4), np.tile(["a", "b"], 60)
+    centres = unit(rng, (30, 16))
+    features = centres[labels] + 0.15 * rng.normal(size=(120, 16))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    threshold = calibrate_threshold(features, labels, cameras, false_match_rate=0.02)
+    across = cameras[:, None] != cameras[None]
+    same = labels[:, None] == labels[None]
+    passed = 1 - features @ features.T <= threshold.value
+    assert passed[across & ~same].mean() == pytest.approx(0.02, abs=0.002)
+    assert passed[across & same].mean() == pytest.approx(threshold.true_match_rate, abs=1e-9)
+    assert threshold.impostor_pairs == (across & ~same).sum() / 2
+
+
+def test_a_threshold_needs_two_people_in_two_cameras():
+    with pytest.raises(DataError, match="two people"):
+        calibrate_threshold(np.eye(2), np.array([0, 1]), np.array(["a", "a"]))
+
+
+def test_all_crops_are_embedded_in_order(drawn_people):
+    people = PeopleDataset.from_folder(drawn_people)
+    means = embed_dataset(lambda crops: np.array([[c.mean()] for c in crops]), people)
+    assert means.shape == (len(people), 1)
+    assert means[70, 0] == people.read(70).mean()

@@ -1,0 +1,120 @@
+"""Training learns, its checkpoints hold no code, and an interrupted run ends as if it had not been."""
+
+import dataclasses
+import pickle
+
+import pytest
+import torch
+
+from sdk.errors import DataError
+from training import trainer
+from training.checkpoint import load_checkpoint, save_checkpoint
+from training.config import ModelConfig, RunConfig, TrainConfig
+from training.data import PeopleDataset
+from training.schedule import warmup_cosine
+from training.trainer import loss_terms, train
+
+CONFIG = RunConfig(
+    ModelConfig(width=8, input_size=(64, 32)),
+    TrainConfig(epochs=3, identities_per_batch=4, images_per_identity=2, warmup_epochs=1),
+)
+
+
+@pytest.fixture
+def people(drawn_people):
+    return PeopleDataset.from_folder(drawn_people)
+
+
+def test_the_loss_falls(people, tmp_path):
+    """The same crops before and after: every term of the trained network is below the untrained one's."""
+    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=8))
+    crops = torch.stack([torch.from_numpy(people.read(i).copy()) for i in range(len(people))])
+    labels = torch.from_numpy(people.labels)
+    torch.manual_seed(config.train.seed)
+    untrained = trainer.AlignedReID(config.model, len(people.identities))
+    trained = train(people, tmp_path, config).build_model()
+    before, after = (loss_terms(model.train()(crops), labels, config) for model in (untrained, trained))
+    assert set(before) == {"id", "global", "local"}
+    for term in before:
+        assert float(after[term]) < float(before[term])
+
+
+def test_the_local_loss_can_be_switched_off(people):
+    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, local_weight=0.0))
+    model = trainer.AlignedReID(config.model, 12)
+    crops = torch.stack([torch.from_numpy(people.read(i).copy()) for i in range(16)])
+    assert set(loss_terms(model(crops), torch.from_numpy(people.labels[:16]), config)) == {"id", "global"}
+
+
+def test_a_resumed_run_ends_with_identical_weights(people, tmp_path, monkeypatch):
+    whole = train(people, tmp_path / "whole", CONFIG)
+
+    saved = []
+
+    def killed_after_the_second_epoch(checkpoint, path):
+        save_checkpoint(checkpoint, path)
+        saved.append(checkpoint.epoch)
+        if checkpoint.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "save_checkpoint", killed_after_the_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        train(people, tmp_path / "parts", CONFIG)
+    monkeypatch.undo()
+    assert saved == [1, 2]
+    resumed = train(people, tmp_path / "parts", CONFIG, resume=True)
+    for name, tensor in whole.weights.items():
+        assert torch.equal(tensor, resumed.weights[name]), name
+
+
+def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(people, small_run):
+    with pytest.raises(DataError, match="--resume"):
+        train(people, small_run, CONFIG)
+    with pytest.raises(DataError, match="other settings"):
+        train(people, small_run, CONFIG, resume=True)
+
+
+def test_the_checkpoint_carries_config_identities_and_evaluation(small_run):
+    checkpoint = load_checkpoint(small_run / "model.pt")
+    assert checkpoint.config.model.width == 8
+    assert len(checkpoint.identities) == 8
+    assert len(checkpoint.evaluation["identities"]) == 4
+    assert 0 <= checkpoint.evaluation["mAP"] <= 1
+    assert 0 < checkpoint.evaluation["threshold"]["value"] < 2
+    assert not checkpoint.build_model().training
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    path = tmp_path / "harmful.pt"
+    torch.save({"facts": "{}", "weights": Harmful()}, path, pickle_module=pickle)
+    with pytest.raises(DataError, match="not a readable checkpoint"):
+        load_checkpoint(path)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("what", ["missing", "truncated", "foreign"])
+def test_an_unusable_checkpoint_is_named(tmp_path, small_run, what):
+    path = tmp_path / "bad.pt"
+    if what == "truncated":
+        path.write_bytes((small_run / "model.pt").read_bytes()[:5000])
+    if what == "foreign":
+        torch.save({"state_dict": {}}, path)
+    with pytest.raises(DataError, match=r"bad\.pt"):
+        load_checkpoint(path)
+
+
+def test_one_identity_cannot_be_trained_on(people, tmp_path):
+    with pytest.raises(DataError, match="2 identities"):
+        train(people.subset(people.identities[:1]), tmp_path, CONFIG)
+
+
+def test_the_schedule_rises_then_falls():
+    rates = [warmup_cosine(step, 100, 10) for step in range(100)]
+    assert rates[:10] == sorted(rates[:10])
+    assert max(rates) == rates[9] == 1.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] == pytest.approx(0.01, abs=0.01)

@@ -1,0 +1,79 @@
+"""Checkpoints: tensors and JSON only, so that loading one runs none of its content (`weights_only=True`)."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sdk.errors import DataError
+from training.config import RunConfig
+from training.model import AlignedReID
+
+FORMAT = "aligned-reid checkpoint"
+VERSION = 1
+
+
+@dataclass
+class Checkpoint:
+    """A training run at the end of an epoch."""
+
+    config: RunConfig
+    identities: list[str]
+    """The names behind the classifier's outputs."""
+    epoch: int
+    """Epochs done."""
+    weights: dict[str, torch.Tensor]
+    evaluation: dict | None = None
+    """`training.evaluation.Evaluation.to_dict()` on the identities held out, and how many; None if there were none."""
+    optimizer: dict | None = None
+    """The optimiser's state; None in a checkpoint that is only for inference."""
+
+    def build_model(self) -> AlignedReID:
+        """The network with these weights, in evaluation mode."""
+        model = AlignedReID(self.config.model, len(self.identities))
+        model.load_state_dict(self.weights)
+        return model.eval()
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write atomically: the file is either the old one or the new one, whatever happens in between."""
+    facts = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": checkpoint.config.to_dict(),
+        "identities": checkpoint.identities,
+        "epoch": checkpoint.epoch,
+        "evaluation": checkpoint.evaluation,
+    }
+    content = {"facts": json.dumps(facts), "weights": checkpoint.weights}
+    if checkpoint.optimizer is not None:
+        content["optimizer"] = checkpoint.optimizer
+    partial = path.with_name(path.name + ".partial")
+    torch.save(content, partial)
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU. Raises `DataError` if it is missing, damaged, or of another kind."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such checkpoint; `reid train` writes one")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds here: zip, pickle, runtime
+        raise DataError(f"{path}: not a readable checkpoint ({type(error).__name__}); was it copied whole?") from error
+    facts = json.loads(content["facts"]) if isinstance(content, dict) and "facts" in content else {}
+    if facts.get("format") != FORMAT:
+        raise DataError(f"{path}: not a checkpoint of `reid train`")
+    if facts["version"] > VERSION:
+        raise DataError(f"{path}: checkpoint version {facts['version']}; this release reads up to {VERSION}: upgrade")
+    return Checkpoint(
+        config=RunConfig.from_dict(facts["config"]),
+        identities=facts["identities"],
+        epoch=facts["epoch"],
+        weights=content["weights"],
+        evaluation=facts["evaluation"],
+        optimizer=content.get("optimizer"),
+    )

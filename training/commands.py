@@ -1,0 +1,123 @@
+"""The subcommands of this room: `reid train`, `reid evaluate`.
+
+torch is imported when a command runs, not when `reid --help` lists it.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sdk.errors import DataError, missing_package
+from sdk.progress import console
+
+HELD_OUT_SHARE = 0.2
+"""Of the identities, where --hold-out is not given: enough to calibrate the threshold on."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's subcommands to `reid`."""
+    app.command()(train)
+    app.command()(evaluate)
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: last.pt, model.pt.")],
+    hold_out: Annotated[
+        int | None, typer.Option(help="Identities kept from training, to evaluate on. [default: a fifth]")
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="resnet18 or resnet50.")] = "resnet18",
+    width: Annotated[int, typer.Option(help="Channels of the first stage; 64 is the original, 32 for the edge.")] = 32,
+    height: Annotated[int, typer.Option(help="Height of the resized crops, px; the width is half of it.")] = 128,
+    last_stride: Annotated[int, typer.Option(help="Stride of the last stage, 1 or 2.")] = 1,
+    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 120,
+    local_weight: Annotated[float, typer.Option(help="Weight of the aligned local loss; 0 switches it off.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Draws the held-out people, the weights, the batches.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … [default: cuda if there is one]")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that read and augment images.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in OUTPUT stopped.")] = False,
+) -> None:
+    """Train AlignedReID on a folder of people; evaluate it on people held out."""
+    torch = _torch()
+    from training.config import ModelConfig, RunConfig, TrainConfig
+    from training.data import PeopleDataset
+    from training.trainer import FINAL
+    from training.trainer import train as run
+
+    people = PeopleDataset.from_folder(data)
+    if hold_out is None:
+        hold_out = max(2, round(HELD_OUT_SHARE * len(people.identities)))
+    training, held_out = people.hold_out(hold_out, seed)
+    try:
+        config = RunConfig(
+            ModelConfig(backbone, width, last_stride, (height, height // 2)),
+            TrainConfig(epochs=epochs, local_weight=local_weight, seed=seed),
+        )
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    console.print(
+        f"{len(training.identities)} identities, {len(training)} crops to train on; {len(held_out.identities)} held out"
+    )
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    checkpoint = run(training, output, config, held_out, device=device, workers=workers, resume=resume)
+    if checkpoint.evaluation:
+        _print_evaluation(checkpoint.evaluation)
+    console.print(f"wrote {output / FINAL}")
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A checkpoint (.pt) or a converted model (.onnx).")],
+    data: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg.")],
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Only the people that a checkpoint's training held out.")
+    ] = False,
+) -> None:
+    """Rank-1, -5, -10 and mAP: every crop a query once, against all crops of the other cameras."""
+    from training.data import PeopleDataset
+    from training.evaluation import evaluate_dataset
+
+    people = PeopleDataset.from_folder(data)
+    if model.suffix == ".pt":
+        _torch()
+        from training.checkpoint import load_checkpoint
+        from training.embedder import TorchEmbedder
+
+        checkpoint = load_checkpoint(model)
+        embed, evaluation = TorchEmbedder(checkpoint.build_model()), checkpoint.evaluation
+    else:
+        from sdk.engines import load_engine
+        from sdk.reidentifier import ReIdentifier
+
+        engine = load_engine(model)
+        reid = ReIdentifier(engine, threshold=0)  # only its features are wanted here
+        embed, evaluation = (lambda crops: reid.embed(crops).embedding), engine.metadata.evaluation
+    if held_out:
+        if not evaluation:
+            raise DataError(f"{model}: its training held nobody out; leave away --held-out")
+        people = people.subset(evaluation["identities"])
+        if not len(people):
+            raise DataError(f"{data}: none of the people that the training of {model} held out is here")
+    _print_evaluation(evaluate_dataset(embed, people).to_dict())
+
+
+def _torch():
+    try:
+        import torch
+    except ImportError:
+        raise missing_package("torch", "train", "training") from None
+    return torch
+
+
+def _print_evaluation(evaluation: dict) -> None:
+    figures = ("rank1", "rank5", "rank10", "mAP", "mINP")
+    table = Table(*figures, "queries", "threshold", "true matches at 1% false")
+    threshold = evaluation["threshold"]
+    table.add_row(
+        *(f"{evaluation[name]:.3f}" for name in figures),
+        str(evaluation["queries"]),
+        f"{threshold['value']:.3f}",
+        f"{threshold['true_match_rate']:.3f}",
+    )
+    console.print(table)

@@ -1,0 +1,61 @@
+"""What a run is made of: the model's shape and the training's settings, both stored in the checkpoint."""
+
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of an AlignedReID network; enough to build it again from a checkpoint."""
+
+    backbone: str = "resnet18"
+    width: int = 32
+    """Channels of the backbone's first stage: 64 in the original ResNets, 32 for the edge."""
+    last_stride: int = 1
+    """Stride of the last stage. 1 keeps eight stripes at 128×64; 2 gives eight at 256×128."""
+    input_size: tuple[int, int] = (128, 64)
+    """Height and width of the resized crop, in pixels."""
+    stripe_dim: int = 128
+    """Channels of a stripe in the local branch (paper, section 3.1: c = 128)."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained."""
+
+    epochs: int = 120
+    identities_per_batch: int = 16
+    """P of the P×K batch (TriHard, arXiv 1703.07737)."""
+    images_per_identity: int = 4
+    """K of the P×K batch."""
+    learning_rate: float = 1e-3
+    weight_decay: float = 5e-4
+    warmup_epochs: int = 5
+    margin: float = 0.3
+    label_smoothing: float = 0.1
+    local_weight: float = 1.0
+    """Weight of the local TriHard loss; 0 trains without the local branch's loss (the ablation)."""
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "identities_per_batch", "images_per_identity"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.identities_per_batch < 2 or self.images_per_identity < 2:
+            raise ValueError("TriHard needs at least 2 identities of 2 images in a batch")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that made a checkpoint."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict) -> "RunConfig":
+        model = dict(data["model"])
+        model["input_size"] = tuple(model["input_size"])
+        return cls(ModelConfig(**model), TrainConfig(**data["train"]))

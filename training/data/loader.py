@@ -1,0 +1,56 @@
+"""Augmented training batches from a dataset."""
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from training.config import RunConfig
+from training.data.augment import augment
+from training.data.folder import PeopleDataset
+from training.data.sampler import PKSampler
+
+
+class AugmentedCrops(Dataset):
+    """Index → (augmented uint8 BGR crop `[H, W, 3]`, label). Reproducible from (seed, epoch, position in the epoch)."""
+
+    def __init__(self, dataset: PeopleDataset, size: tuple[int, int]):
+        self.dataset = dataset
+        self.labels = dataset.labels
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, tuple[int, ...]]):
+        index, entropy = key
+        crop = augment(self.dataset.read(index), self.size, np.random.default_rng(entropy))
+        return torch.from_numpy(crop), int(self.labels[index])
+
+
+class SeededBatches:
+    """A batch sampler that hands every image the entropy of its own augmentation.
+
+    So the result does not depend on the number of worker processes, nor on where a run was resumed.
+    """
+
+    def __init__(self, sampler: PKSampler):
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self):
+        for number, batch in enumerate(self.sampler):
+            yield [(index, (self.sampler.seed, self.sampler.epoch, number, i)) for i, index in enumerate(batch)]
+
+
+def training_loader(dataset: PeopleDataset, config: RunConfig, workers: int) -> tuple[DataLoader, PKSampler]:
+    """Batches of (uint8 crops `[P·K, H, W, 3]`, labels int64 `[P·K]`) and the sampler whose `epoch` is to be set."""
+    train = config.train
+    sampler = PKSampler(
+        dataset.labels, dataset.cameras, train.identities_per_batch, train.images_per_identity, train.seed
+    )
+    loader = DataLoader(
+        AugmentedCrops(dataset, config.model.input_size), batch_sampler=SeededBatches(sampler), num_workers=workers
+    )
+    return loader, sampler
