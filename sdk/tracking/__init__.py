@@ -1,0 +1,14 @@
+"""People over time and over cameras: detectors, tracks of one camera, identities across cameras."""
+
+from sdk.errors import missing_package
+
+try:
+    import supervision  # noqa: F401
+    import trackers  # noqa: F401
+except ImportError as error:
+    raise missing_package(error.name or "trackers", "track", "tracking") from None
+
+from sdk.tracking.detectors import DETECTORS, HogDetector, MotionDetector
+from sdk.tracking.multi_camera import MultiCameraTracker
+
+__all__ = ["DETECTORS", "HogDetector", "MotionDetector", "MultiCameraTracker"]

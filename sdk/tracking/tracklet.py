@@ -1,0 +1,93 @@
+"""A tracklet: one track of one camera, with the features of its best crops."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+GROUP = 6
+"""Good crops that are averaged into one feature: of the tracklet as it asks who it is, and of every exemplar."""
+MAX_EXEMPLARS = 8
+"""Exemplars that one tracklet leaves in the gallery; after that its crops are not embedded any more."""
+MIN_QUALITY = 0.3
+"""Crops below tell more of what is in front of a person, or of the frame's edge, than of the person."""
+FULL_HEIGHT = 96
+"""Height in px from which a crop is as good as any."""
+
+
+def crop_quality(boxes: np.ndarray, confidence: np.ndarray, frame_size: tuple[int, int]) -> np.ndarray:
+    """How much a crop tells of its person, float `[N]` in [0, 1].
+
+    boxes float `[N, 4]` xyxy px, confidence `[N]`, frame_size (height, width) px. The product of the
+    detector's confidence, the size, the part that no other box covers, and whether the frame's edge cuts it.
+    """
+    height, width = frame_size
+    size = np.clip((boxes[:, 3] - boxes[:, 1]) / FULL_HEIGHT, 0, 1)
+    at_edge = (boxes[:, 0] <= 1) | (boxes[:, 2] >= width - 1) | (boxes[:, 3] >= height - 1)
+    return confidence * size * (1 - covered_share(boxes)) * np.where(at_edge, 0.6, 1.0)
+
+
+def covered_share(boxes: np.ndarray) -> np.ndarray:
+    """Share of each box `[N, 4]` that the one other box covers which covers most of it, `[N]`."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    overlap = np.clip(high - low, 0, None).prod(axis=2)
+    np.fill_diagonal(overlap, 0)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return overlap.max(axis=1, initial=0) / np.maximum(area, 1)
+
+
+@dataclass
+class Tracklet:
+    """What is known of a track. The identity, once given, stays."""
+
+    camera: str
+    track: int
+    first_tick: int
+    last_tick: int
+    identity: str | None = None
+    seen: int = 0
+    """Ticks with a detection."""
+    changed: int = 0
+    """Of these, ticks in which the picture inside the box changed."""
+    last_crop_tick: int = -(10**9)
+    exemplars: int = 0
+    """Groups of crops that went into the gallery."""
+    crops: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    """(quality, embedding `[D]`) of the group that is being collected."""
+
+    def wants(self, quality: float, tick: int, interval: int) -> bool:
+        """Whether a crop of this quality is worth embedding: consecutive frames show the same twice."""
+        return (
+            quality >= MIN_QUALITY
+            and tick - self.last_crop_tick >= interval
+            and len(self.crops) < GROUP
+            and self.exemplars < MAX_EXEMPLARS
+        )
+
+    def add(self, quality: float, embedding: np.ndarray, tick: int) -> None:
+        """Keep the features of a crop."""
+        self.crops.append((quality, embedding))
+        self.last_crop_tick = tick
+
+    def take_exemplar(self) -> np.ndarray:
+        """The group's mean, for the gallery; the next group begins."""
+        embedding = self.embedding
+        self.crops.clear()
+        self.exemplars += 1
+        return embedding
+
+    @property
+    def complete(self) -> bool:
+        """Whether a whole group of crops is there."""
+        return len(self.crops) >= GROUP
+
+    @property
+    def embedding(self) -> np.ndarray:
+        """The mean of the group's embeddings, weighted by quality, at unit length: float32 `[D]`."""
+        quality, embedding = zip(*self.crops, strict=True)
+        mean = np.average(embedding, axis=0, weights=quality)
+        return (mean / np.linalg.norm(mean)).astype(np.float32)
+
+    def overlaps(self, other: "Tracklet") -> bool:
+        """Whether both were seen by one camera at one time: then they are two people."""
+        return self.camera == other.camera and self.first_tick <= other.last_tick and other.first_tick <= self.last_tick
