@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sdk.errors import missing_package
-from sdk.progress import console
+from sdk.terminal import notes
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def convert(
 
     images = read_crops(crops) if crops else _drawn_crops()
     agreement = run(checkpoint, output, images)
-    console.print(
+    notes.print(
         f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB); cosine to PyTorch over {len(images)} crops: "
         f"lowest {agreement.cosine.min():.7f}, mean {agreement.cosine.mean():.7f}"
     )

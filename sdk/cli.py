@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from sdk.errors import ReIDError
-from sdk.progress import console
+from sdk.terminal import notes
 
 GROUP = "aligned_reid.commands"
 
@@ -33,7 +33,7 @@ def run_app(app: typer.Typer) -> None:
     try:
         app()
     except ReIDError as error:
-        console.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+        notes.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
         raise SystemExit(1) from None
 
 

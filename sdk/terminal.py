@@ -1,4 +1,4 @@
-"""One look for all progress bars; they vanish when done, and stay silent where there is no terminal."""
+"""What commands write to a terminal: results to standard output, notes and progress to standard error."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -8,19 +8,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 T = TypeVar("T")
 
-console = Console(stderr=True)
+results = Console()
+"""What was asked for: tables and figures; may be piped."""
+
+notes = Console(stderr=True)
+"""What happens on the way."""
 
 
 def progress_bar() -> Progress:
-    """A `rich` progress bar on standard error: description, bar, count, remaining time."""
+    """A progress bar with description, bar, count and remaining time; vanishes when done, silent without a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=console,
+        console=notes,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not notes.is_terminal,
     )
 
 

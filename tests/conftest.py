@@ -37,7 +37,7 @@ def small_run(drawn_people, tmp_path_factory) -> Path:
     training, held_out = PeopleDataset.from_folder(drawn_people).hold_out(4, seed=0)
     config = RunConfig(
         ModelConfig(width=8, input_size=(64, 32)),
-        TrainConfig(epochs=2, identities_per_batch=4, images_per_identity=2, warmup_epochs=1),
+        TrainConfig(epochs=2, identities_per_batch=4, images_per_identity=2),
     )
     train(training, output, config, held_out)
     return output

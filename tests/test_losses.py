@@ -41,6 +41,13 @@ def test_trihard_local_aligns_the_pairs_that_the_global_distance_mined():
     assert float(loss) == pytest.approx(np.mean(terms), abs=1e-6)
 
 
+def test_the_soft_margin_equals_the_reference():
+    features = torch.randn(9, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    loss, _ = trihard_global(features, LABELS)
+    terms = [np.log1p(np.exp(d[a, p] - d[a, n])) for a, p, n, d in reference_pairs(features.numpy(), LABELS.numpy())]
+    assert float(loss) == pytest.approx(np.mean(terms), abs=1e-6)
+
+
 def test_id_loss_equals_the_reference():
     logits = torch.randn(9, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     z = logits.numpy()

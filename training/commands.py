@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from sdk.errors import DataError, missing_package
-from sdk.progress import console
+from sdk.terminal import notes, results
 
 HELD_OUT_SHARE = 0.2
 """Of the identities, where --hold-out is not given: enough to calibrate the threshold on."""
@@ -33,6 +33,8 @@ def train(
     height: Annotated[int, typer.Option(help="Height of the resized crops, px; the width is half of it.")] = 128,
     last_stride: Annotated[int, typer.Option(help="Stride of the last stage, 1 or 2.")] = 1,
     epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 120,
+    batch_identities: Annotated[int, typer.Option(help="P of the P×K batch.")] = 8,
+    batch_images: Annotated[int, typer.Option(help="K of the P×K batch.")] = 4,
     local_weight: Annotated[float, typer.Option(help="Weight of the aligned local loss; 0 switches it off.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Draws the held-out people, the weights, the batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … [default: cuda if there is one]")] = None,
@@ -53,18 +55,18 @@ def train(
     try:
         config = RunConfig(
             ModelConfig(backbone, width, last_stride, (height, height // 2)),
-            TrainConfig(epochs=epochs, local_weight=local_weight, seed=seed),
+            TrainConfig(epochs, batch_identities, batch_images, local_weight=local_weight, seed=seed),
         )
     except ValueError as error:
         raise DataError(str(error)) from error
-    console.print(
+    notes.print(
         f"{len(training.identities)} identities, {len(training)} crops to train on; {len(held_out.identities)} held out"
     )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     checkpoint = run(training, output, config, held_out, device=device, workers=workers, resume=resume)
     if checkpoint.evaluation:
         _print_evaluation(checkpoint.evaluation)
-    console.print(f"wrote {output / FINAL}")
+    notes.print(f"wrote {output / FINAL}")
 
 
 def evaluate(
@@ -112,7 +114,7 @@ def _torch():
 
 def _print_evaluation(evaluation: dict) -> None:
     figures = ("rank1", "rank5", "rank10", "mAP", "mINP")
-    table = Table(*figures, "queries", "threshold", "true matches at 1% false")
+    table = Table(*figures, "queries", "threshold", "true matches")
     threshold = evaluation["threshold"]
     table.add_row(
         *(f"{evaluation[name]:.3f}" for name in figures),
@@ -120,4 +122,4 @@ def _print_evaluation(evaluation: dict) -> None:
         f"{threshold['value']:.3f}",
         f"{threshold['true_match_rate']:.3f}",
     )
-    console.print(table)
+    results.print(table)

@@ -23,14 +23,16 @@ class TrainConfig:
     """How a network is trained."""
 
     epochs: int = 120
-    identities_per_batch: int = 16
+    identities_per_batch: int = 8
     """P of the P×K batch (TriHard, arXiv 1703.07737)."""
     images_per_identity: int = 4
     """K of the P×K batch."""
     learning_rate: float = 1e-3
     weight_decay: float = 5e-4
-    warmup_epochs: int = 5
-    margin: float = 0.3
+    warmup: float = 0.05
+    """Share of the run in which the learning rate rises."""
+    margin: float | None = None
+    """Of both triplet losses; None is the soft margin, which reached the higher rank-1 (docs/training.md)."""
     label_smoothing: float = 0.1
     local_weight: float = 1.0
     """Weight of the local TriHard loss; 0 trains without the local branch's loss (the ablation)."""

@@ -35,12 +35,17 @@ def mine_hard_pairs(distance: Tensor, labels: Tensor) -> HardPairs:
     return HardPairs(positive, negative)
 
 
-def triplet_loss(positive_distance: Tensor, negative_distance: Tensor, margin: float = 0.3) -> Tensor:
-    """Mean of max(0, d(a, p) − d(a, n) + margin) over the anchors: `[N]`, `[N]` → scalar."""
-    return F.relu(positive_distance - negative_distance + margin).mean()
+def triplet_loss(positive_distance: Tensor, negative_distance: Tensor, margin: float | None = None) -> Tensor:
+    """Mean over the anchors of max(0, d(a, p) − d(a, n) + margin): `[N]`, `[N]` → scalar.
+
+    Without a margin, of log(1 + exp(d(a, p) − d(a, n))), the soft margin of arXiv 1703.07737, section 2:
+    it goes on pulling where a hinge is satisfied.
+    """
+    difference = positive_distance - negative_distance
+    return (F.softplus(difference) if margin is None else F.relu(difference + margin)).mean()
 
 
-def trihard_global(embedding: Tensor, labels: Tensor, margin: float = 0.3) -> tuple[Tensor, HardPairs]:
+def trihard_global(embedding: Tensor, labels: Tensor, margin: float | None = None) -> tuple[Tensor, HardPairs]:
     """TriHard on the Euclidean distance of the global features `[N, C]`: the loss and the pairs it mined."""
     distance = euclidean_distance(embedding, embedding)
     pairs = mine_hard_pairs(distance.detach(), labels)
@@ -48,7 +53,7 @@ def trihard_global(embedding: Tensor, labels: Tensor, margin: float = 0.3) -> tu
     return triplet_loss(distance[anchor, pairs.positive], distance[anchor, pairs.negative], margin), pairs
 
 
-def trihard_local(stripes: Tensor, pairs: HardPairs, margin: float = 0.3) -> Tensor:
+def trihard_local(stripes: Tensor, pairs: HardPairs, margin: float | None = None) -> Tensor:
     """TriHard on the aligned local distance of the pairs that the global distance mined: stripes `[N, S, d]`."""
     return triplet_loss(
         local_distance(stripes, stripes[pairs.positive]), local_distance(stripes, stripes[pairs.negative]), margin

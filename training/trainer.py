@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from sdk.errors import DataError
-from sdk.progress import console, progress_bar
+from sdk.terminal import notes, progress_bar
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.config import RunConfig
 from training.data import PeopleDataset
@@ -59,7 +59,7 @@ def train(
         raise DataError(f"{output} already holds a run; continue it with --resume, or choose another folder")
 
     loader, sampler = training_loader(dataset, config, workers)
-    total_steps, warmup_steps = config.train.epochs * len(loader), config.train.warmup_epochs * len(loader)
+    total_steps = config.train.epochs * len(loader)
     started = time.monotonic()
     with progress_bar() as progress:
         bar = progress.add_task("training", total=total_steps, completed=first_epoch * len(loader))
@@ -67,7 +67,7 @@ def train(
             sampler.epoch = epoch
             model.train()
             for step, (crops, labels) in enumerate(loader, start=epoch * len(loader)):
-                rate = config.train.learning_rate * warmup_cosine(step, total_steps, warmup_steps)
+                rate = config.train.learning_rate * warmup_cosine(step, total_steps, config.train.warmup)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 terms = loss_terms(model(crops.to(device)), labels.to(device), config)
@@ -77,7 +77,7 @@ def train(
                 shown = " ".join(f"{name} {value.item():.3f}" for name, value in terms.items())
                 progress.update(bar, advance=1, description=f"epoch {epoch + 1}/{config.train.epochs}  {shown}")
             save_checkpoint(_checkpoint(model, config, dataset, epoch + 1, optimizer), output / LAST)
-    console.print(f"trained {config.train.epochs - first_epoch} epochs in {time.monotonic() - started:.0f} s")
+    notes.print(f"trained {config.train.epochs - first_epoch} epochs in {time.monotonic() - started:.0f} s")
 
     final = _checkpoint(model, config, dataset, config.train.epochs)
     if held_out is not None and len(held_out):

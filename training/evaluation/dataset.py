@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdk.progress import track
+from sdk.terminal import track
 from training.data import PeopleDataset
 from training.evaluation.ranking import RankingResult, evaluate_ranking
 from training.evaluation.threshold import Threshold, calibrate_threshold

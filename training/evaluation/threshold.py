@@ -26,7 +26,7 @@ class Threshold:
 
 
 def calibrate_threshold(
-    embedding: np.ndarray, labels: np.ndarray, cameras: np.ndarray, false_match_rate: float = 0.01
+    embedding: np.ndarray, labels: np.ndarray, cameras: np.ndarray, false_match_rate: float = 0.05
 ) -> Threshold:
     """The distance that lets `false_match_rate` of the cross-camera impostor pairs pass.
 

@@ -1,0 +1,119 @@
+"""The rooms' doors: sdk stands alone, the command line finds every room, users see lines and not tracebacks."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FORBIDDEN = {
+    "sdk": {"training", "converters", "torch", "onnx"},
+    "training": {"converters", "onnx"},
+}
+
+
+def imported_modules(path: Path) -> set[str]:
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules.add((node.module or "").split(".")[0])
+    return modules
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_dependencies_point_one_way(room):
+    files = list((ROOT / room).rglob("*.py"))
+    assert len(files) > 5
+    for path in files:
+        assert not imported_modules(path) & FORBIDDEN[room], path
+
+
+def python(code: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_the_sdk_matches_where_neither_torch_nor_onnx_is_installed():
+    """`None` in sys.modules makes an import fail as it does where the package is absent."""
+    result = python(
+        "import sys\n"
+        "for absent in ('torch', 'onnx', 'onnxscript', 'training', 'converters'): sys.modules[absent] = None\n"
+        "import numpy, sdk\n"
+        "crop = numpy.full((90, 40, 3), 90, numpy.uint8)\n"
+        "reid = sdk.ReIdentifier()\n"
+        "reid.enroll([crop], identity='ann')\n"
+        "print(reid.match([crop])[0].identity)\n"
+    )
+    assert result.stdout.strip() == "ann", result.stderr
+
+
+def test_import_sdk_loads_nothing_heavy():
+    result = python(
+        "import sys, sdk\n"
+        "print({'torch', 'onnx', 'onnxruntime', 'supervision', 'trackers', 'cv2', 'scipy'} & set(sys.modules))"
+    )
+    assert result.stdout.strip() == "set()", result.stderr
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    import sdk
+
+    with pytest.raises(AttributeError, match="Reidentifier"):
+        sdk.Reidentifier  # noqa: B018
+    assert "MultiCameraTracker" in dir(sdk)
+
+
+def reid(*arguments) -> subprocess.CompletedProcess:
+    command = "import sys; from sdk.cli import main; sys.argv[0] = 'reid'; main()"
+    return subprocess.run(
+        [sys.executable, "-c", command, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_every_room_brings_its_subcommands():
+    result = reid("--help")
+    assert result.returncode == 0, result.stderr
+    for command in ("train", "evaluate", "convert", "match", "track", "simulate", "demo"):
+        assert command in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "--data", "absent", "-o", "run"),
+        ("evaluate", "absent.pt", "--data", "absent"),
+        ("convert", "absent.pt", "-o", "model.onnx"),
+        ("match", "absent.png", "--gallery", "absent"),
+        ("track", "absent.mp4", "--output", "out"),
+    ],
+)
+def test_a_missing_file_is_one_line_that_names_it(arguments, tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", "from sdk.cli import main; main()", *arguments],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert result.stderr.startswith("error: absent")
+    assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_the_commands_work_one_after_the_other(drawn_people, tmp_path):
+    """From crops on disk to a name: train, convert, evaluate both files, match."""
+    run = tmp_path / "run"
+    trained = reid("train", "--data", drawn_people, "-o", run, "--epochs", 1, "--width", 8, "--height", 64)
+    assert trained.returncode == 0, trained.stderr
+    model = tmp_path / "model.onnx"
+    converted = reid("convert", run / "model.pt", "-o", model, "--crops", drawn_people)
+    assert converted.returncode == 0, converted.stderr
+    assert "96 crops" in converted.stderr
+    tables = [reid("evaluate", file, "--data", drawn_people, "--held-out") for file in (run / "model.pt", model)]
+    assert tables[0].returncode == tables[1].returncode == 0, tables[0].stderr + tables[1].stderr
+    assert tables[0].stdout == tables[1].stdout != "", "checkpoint and converted model have the same figures"
+    query = sorted(drawn_people.glob("*/*.png"))[0]
+    matched = reid("match", query, "--gallery", drawn_people, "--model", model)
+    assert matched.returncode == 0, matched.stderr
+    assert query.parent.name in matched.stdout
