@@ -130,7 +130,7 @@ def apply_look(image: np.ndarray, look: CameraLook, rng: np.random.Generator) ->
     if look.blur < 0.95:
         small = (max(8, int(width * look.blur)), max(8, int(height * look.blur)))
         image = cv2.resize(cv2.resize(image, small, interpolation=cv2.INTER_AREA), (width, height))
-    image *= np.float32(look.gains) * np.float32(rng.uniform(0.88, 1.12))
+    image *= np.float32(look.gains)
     grey = (image @ np.float32([0.114, 0.587, 0.299]))[..., None]
     image = grey + (image - grey) * np.float32(look.saturation)
     image = 118 + (image - 118) * np.float32(look.contrast)

@@ -24,7 +24,7 @@ def draw_crop(seed: int, identity: int, camera: int, view_index: int, size: tupl
     """
     rng = np.random.default_rng([seed, identity, camera, view_index, 2])
     look = CameraLook.sample(seed, camera)
-    height, width = size
+    _height, _width = size
     image = draw_background(look, size, rng)
     turn = 3 * camera + 5 * identity + view_index + rng.uniform(-0.35, 0.35)
     _put(image, Person.sample(seed, identity), look, rng, view=2 * np.pi * turn / VIEWS)
@@ -36,6 +36,7 @@ def draw_crop(seed: int, identity: int, camera: int, view_index: int, size: tupl
         _put(image, other, look, rng, view=rng.uniform(0, 2 * np.pi), shift=shift)
     elif chance < 0.13:
         _put_furniture(image, rng)
+    image *= rng.uniform(0.88, 1.12)  # the light of the moment
     return apply_look(image, look, rng)
 
 

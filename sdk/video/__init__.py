@@ -1,0 +1,1 @@
+"""Videos in, and what was seen in them out: annotated videos, records, a summary."""

@@ -1,0 +1,82 @@
+"""Track records: JSON lines of all cameras together, and MOTChallenge text a camera."""
+
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import supervision as sv
+
+HOLD_SECONDS = 10.0
+"""For how long a record waits for its track's identity before it is written without."""
+
+
+@dataclass
+class TrackRecord:
+    """One person in one frame."""
+
+    time: float
+    """Seconds."""
+    camera: str
+    frame: int
+    """Counted from 0."""
+    track: int
+    identity: str | None
+    box: list[float]
+    """x1, y1, x2, y2 in px."""
+    confidence: float
+
+
+class RecordWriter:
+    """Writes `tracks.jsonl` and `<camera>.txt` into a folder, in order of time. A context manager.
+
+    A track learns its identity a moment after it begins. So records wait, up to ten seconds, until
+    `identity_of(camera, track)` knows it, and the beginning of a track bears its name too.
+    """
+
+    def __init__(self, folder: Path, identity_of: Callable[[str, int], str | None]):
+        self._folder = folder
+        self._identity_of = identity_of
+        self._json = (folder / "tracks.jsonl").open("w", encoding="utf-8")
+        self._mot: dict[str, object] = {}
+        self._numbers: dict[str, int] = {}
+        self._waiting: deque[TrackRecord] = deque()
+
+    def __enter__(self) -> "RecordWriter":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._flush(float("inf"))
+        for file in (self._json, *self._mot.values()):
+            file.close()
+
+    def write(self, time: float, camera: str, frame: int, detections: sv.Detections) -> None:
+        """Take a camera's tracked detections of one frame."""
+        confidence = detections.confidence
+        for i in range(len(detections)):
+            box = [round(float(v), 2) for v in detections.xyxy[i]]
+            score = 1.0 if confidence is None else round(float(confidence[i]), 4)
+            track = int(detections.tracker_id[i])
+            self._waiting.append(TrackRecord(round(time, 4), camera, frame, track, None, box, score))
+        self._flush(time)
+
+    def _flush(self, now: float) -> None:
+        while self._waiting:
+            record = self._waiting[0]
+            record.identity = self._identity_of(record.camera, record.track)
+            if record.identity is None and now - record.time < HOLD_SECONDS:
+                return
+            self._write(self._waiting.popleft())
+
+    def _write(self, record: TrackRecord) -> None:
+        self._json.write(json.dumps(asdict(record)) + "\n")
+        if record.identity is None:
+            return  # MOTChallenge has no "somebody"
+        if record.camera not in self._mot:
+            self._mot[record.camera] = (self._folder / f"{record.camera}.txt").open("w", encoding="utf-8")
+        number = self._numbers.setdefault(record.identity, len(self._numbers) + 1)
+        x1, y1, x2, y2 = record.box
+        self._mot[record.camera].write(
+            f"{record.frame + 1},{number},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{record.confidence:.4f},-1,-1,-1\n"
+        )
