@@ -55,7 +55,7 @@ def _put(image: np.ndarray, person: Person, look: CameraLook, rng: np.random.Gen
 
 
 def paste(image: np.ndarray, figure: np.ndarray, x: int, y: int) -> None:
-    """Put `figure` (float32 BGRA, colours multiplied by alpha) into `image` (float32 BGR) with its corner at x, y px."""
+    """Put `figure` (float32 BGRA, colours multiplied by alpha) into `image` (float32 BGR), its corner at x, y px."""
     height, width = image.shape[:2]
     x0, y0, x1, y1 = max(0, x), max(0, y), min(width, x + figure.shape[1]), min(height, y + figure.shape[0])
     if x0 >= x1 or y0 >= y1:

@@ -24,7 +24,8 @@ def assign_identities(
 
     One assignment over all (the Hungarian algorithm) instead of each its nearest: where two tracklets want
     one identity, the sum of the distances decides. An identity is closed to a tracklet that was seen together
-    with a bearer of it, in one camera, among `others` or `undecided` itself. People whom nobody enrolled are called person-1, person-2, …
+    with a bearer of it, in one camera, among `others`; two of `undecided` never get the same one.
+    People whom nobody enrolled are called person-1, person-2, …
     """
     if not undecided:
         return

@@ -93,11 +93,15 @@ class MotionDetector:
     """Of a person, as a share of the frame's height."""
     ASPECT = (1.2, 5.0)
     """Height over width of a person, least and most."""
+    MIN_FILL = 0.25
+    """Share of its box that a person fills, in mid-stride."""
     MAX_CHANGED = 0.5
     """Share of the frame: where more changes, the light or the camera did, not the people."""
 
     def __init__(self):
         self._background = cv2.createBackgroundSubtractorMOG2(history=500, varThreshold=20, detectShadows=True)
+        # Only mild darkening is a shadow: at OpenCV's 0.5 grey trousers on a brighter floor are one too.
+        self._background.setShadowThreshold(0.7)
         self._frames = 0
 
     def __call__(self, frame: np.ndarray) -> sv.Detections:
@@ -115,9 +119,9 @@ class MotionDetector:
         _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
         x, y, w, h, area = stats[1:].T.astype(float)  # row 0 is the background
         person = (h >= self.MIN_HEIGHT * small.shape[0]) & (h >= self.ASPECT[0] * w) & (h <= self.ASPECT[1] * w)
-        person &= area > 0.35 * w * h
+        person &= area > self.MIN_FILL * w * h
         boxes = np.stack([x, y, x + w, y + h], axis=1)[person] / scale
-        return _detections(boxes, (area / (w * h))[person] + 0.3, frame)
+        return _detections(boxes, (area / (w * h))[person] + 0.4, frame)
 
 
 DETECTORS: dict[str, Callable[[], Detector]] = {"hog": HogDetector, "motion": MotionDetector}

@@ -77,6 +77,5 @@ class RecordWriter:
             self._mot[record.camera] = (self._folder / f"{record.camera}.txt").open("w", encoding="utf-8")
         number = self._numbers.setdefault(record.identity, len(self._numbers) + 1)
         x1, y1, x2, y2 = record.box
-        self._mot[record.camera].write(
-            f"{record.frame + 1},{number},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{record.confidence:.4f},-1,-1,-1\n"
-        )
+        box = f"{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"
+        self._mot[record.camera].write(f"{record.frame + 1},{number},{box},{record.confidence:.4f},-1,-1,-1\n")

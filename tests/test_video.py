@@ -1,0 +1,183 @@
+"""Videos in, annotated videos and records out: complete, in order, valid when interrupted."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import supervision as sv
+
+from sdk import MultiCameraTracker, ReIdentifier
+from sdk.errors import DataError
+from sdk.video.annotate import AnnotatedVideo, colour_number
+from sdk.video.records import HOLD_SECONDS, RecordWriter
+from sdk.video.run import track_videos
+from sdk.video.sources import VideoFiles, camera_names
+from sdk.video.summary import Sighting, read_sightings
+from tests.moving import BLUE, RED, ColourEngine, World
+
+
+def write_video(path, frames, rate=10.0):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, (64, 48))
+    for value in range(frames):
+        writer.write(np.full((48, 64, 3), 10 * value, np.uint8))
+    writer.release()
+    return path
+
+
+def count_frames(path):
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+def test_videos_are_read_in_step_and_the_longer_goes_on(tmp_path):
+    source = VideoFiles([write_video(tmp_path / "dock.mp4", 3), write_video(tmp_path / "lobby.mp4", 6)])
+    assert source.cameras == ["dock", "lobby"]
+    assert source.frame_rate == pytest.approx(10)
+    assert source.ticks == 6
+    ticks = list(source)
+    assert [sorted(frames) for _, frames in ticks] == [["dock", "lobby"]] * 3 + [["lobby"]] * 3
+    assert [time for time, _ in ticks] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    assert abs(int(ticks[2][1]["lobby"].mean()) - 20) < 6
+
+
+def test_cameras_of_one_name_are_told_apart():
+    assert camera_names(["a/door.mp4", "b/door.mp4", "c/door.avi", "hall.mp4"]) == ["door", "door-2", "door-3", "hall"]
+
+
+def test_a_file_that_is_no_video_is_named(tmp_path):
+    good = write_video(tmp_path / "good.mp4", 2)
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    for paths in ([good, tmp_path / "bad.mp4"], [tmp_path / "absent.mp4"]):
+        with pytest.raises(DataError, match=r"(bad|absent)\.mp4"):
+            VideoFiles(paths)
+    with pytest.raises(DataError, match="at least one"):
+        VideoFiles([])
+
+
+def detections(track, x=10, confidence=0.9):
+    return sv.Detections(
+        xyxy=np.float32([[x, 20, x + 40, 120]]), confidence=np.float32([confidence]), tracker_id=np.array([track])
+    )
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_beginning_of_a_track_bears_the_name_that_came_later(tmp_path):
+    known = {}
+    with RecordWriter(tmp_path, lambda camera, track: known.get((camera, track))) as records:
+        for frame in range(5):
+            records.write(frame / 10, "dock", frame, detections(7, x=frame))
+        assert (tmp_path / "tracks.jsonl").read_text() == ""
+        known["dock", 7] = "ann"
+        records.write(0.5, "dock", 5, detections(7, x=5))
+    lines = read_lines(tmp_path / "tracks.jsonl")
+    assert [line["identity"] for line in lines] == ["ann"] * 6
+    assert lines[3] == {
+        "time": 0.3, "camera": "dock", "frame": 3, "track": 7, "identity": "ann",
+        "box": [3.0, 20.0, 43.0, 120.0], "confidence": 0.9,
+    }  # fmt: skip
+    mot = (tmp_path / "dock.txt").read_text().splitlines()
+    assert mot[3] == "4,1,3.00,20.00,40.00,100.00,0.9000,-1,-1,-1"
+
+
+def test_records_wait_no_longer_than_they_must(tmp_path):
+    with RecordWriter(tmp_path, lambda camera, track: {1: "ann"}.get(track)) as records:
+        records.write(0.0, "dock", 0, detections(2))
+        records.write(0.1, "dock", 1, detections(1))
+        records.write(HOLD_SECONDS + 0.05, "dock", 99, detections(1))
+        records._json.flush()
+        assert [line["identity"] for line in read_lines(tmp_path / "tracks.jsonl")] == [None, "ann", "ann"]
+    assert len((tmp_path / "dock.txt").read_text().splitlines()) == 2, "MOTChallenge rows have an identity"
+
+
+def test_one_number_stands_for_one_identity_in_all_cameras(tmp_path):
+    names = {("dock", 1): "ann", ("lobby", 1): "bob", ("lobby", 2): "ann"}
+    with RecordWriter(tmp_path, lambda *key: names[key]) as records:
+        records.write(0, "dock", 0, detections(1))
+        records.write(0, "lobby", 0, detections(1))
+        records.write(0, "lobby", 0, detections(2))
+    numbers = {path: [row.split(",")[1] for row in (tmp_path / path).open()] for path in ("dock.txt", "lobby.txt")}
+    assert numbers == {"dock.txt": ["1"], "lobby.txt": ["2", "1"]}
+
+
+def test_the_annotation_draws_box_and_name(tmp_path):
+    frame = np.full((160, 200, 3), 90, np.uint8)
+    found = detections(1, x=80)
+    found.data["identity"] = np.array(["ann"], dtype=object)
+    with AnnotatedVideo(tmp_path / "a.mp4", 10) as video:
+        drawn = video.annotate(frame, found)
+        video.write(frame, found)
+        video.write(frame, found)
+    assert (frame == 90).all(), "the frame itself is left alone"
+    changed = (drawn != 90).any(axis=2)
+    assert changed[118:122, 82:118].any(), "the box's lower edge"
+    assert changed[0:20, 80:110].mean() > 0.3, "the label"
+    assert not changed[130:, :60].any()
+    assert count_frames(tmp_path / "a.mp4") == 2
+
+
+def test_an_identity_has_one_colour_everywhere():
+    assert colour_number("person-12") == 12
+    assert colour_number("ann") == colour_number("ann") != colour_number("bob")
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def tracker(world):
+    return MultiCameraTracker(ReIdentifier(ColourEngine()), detector=world, frame_rate=6)
+
+
+def ticks(world, count=30, stop_after=None):
+    """A blue figure walks through dock and then through lobby, where a red one walks too."""
+    for tick in range(count):
+        if tick == stop_after:
+            raise KeyboardInterrupt
+        dock = [(BLUE, 10 + 8 * tick, 50)] if tick < 15 else []
+        lobby = [(BLUE, 10 + 8 * (tick - 15), 50), (RED, 200 - 8 * (tick - 15), 120)] if tick >= 15 else []
+        yield tick / 6, {"dock": world.frame(*dock), "lobby": world.frame(*lobby)}
+
+
+def test_a_run_writes_videos_records_and_a_summary(tmp_path, world, tracker):
+    sightings = track_videos(ticks(world), tracker, tmp_path / "out", frame_rate=6, total=30)
+    assert [(s.identity, s.camera, s.tracks) for s in sightings] == [
+        ("person-1", "dock", 1), ("person-1", "lobby", 1), ("person-2", "lobby", 1),
+    ]  # fmt: skip
+    assert sightings[0].first < 0.5
+    assert sightings[0].last == pytest.approx(14 / 6, abs=0.01)
+    assert sightings[0].frames >= 13
+    for camera in ("dock", "lobby"):
+        assert count_frames(tmp_path / "out" / f"{camera}.mp4") == 30
+    times = [line["time"] for line in read_lines(tmp_path / "out" / "tracks.jsonl")]
+    assert times == sorted(times)
+
+
+def test_an_interrupted_run_leaves_valid_files(tmp_path, world, tracker):
+    sightings = track_videos(ticks(world, stop_after=12), tracker, tmp_path, frame_rate=6)
+    assert [(s.identity, s.camera) for s in sightings] == [("person-1", "dock")]
+    assert count_frames(tmp_path / "dock.mp4") == 12
+    assert len(read_lines(tmp_path / "tracks.jsonl")) >= 10
+
+
+def test_an_output_that_cannot_be_made_is_named(tmp_path, tracker):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataError, match="file"):
+        track_videos([], tracker, tmp_path / "file", frame_rate=6)
+
+
+def test_the_summary_leaves_out_who_has_no_name(tmp_path):
+    rows = [
+        {"identity": "ann", "camera": "dock", "time": 1.0, "track": 1},
+        {"identity": None, "camera": "dock", "time": 1.0, "track": 2},
+        {"identity": "ann", "camera": "dock", "time": 3.0, "track": 4},
+    ]
+    (tmp_path / "tracks.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert read_sightings(tmp_path / "tracks.jsonl") == [Sighting("ann", "dock", 1.0, 3.0, 2, 2)]
