@@ -45,8 +45,13 @@ def read_folder(root: str | Path) -> list[Sample]:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """One image file as uint8 BGR `[H, W, 3]`. Raises `DataError` naming the file if it cannot be decoded."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    """One image file as uint8 BGR `[H, W, 3]`. Raises `DataError` naming a file that is missing or no image."""
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    # Not cv2.imread: it writes warnings of its own to the terminal.
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if image is None:
         raise DataError(f"{path}: not a readable image; remove or replace the file")
     return image

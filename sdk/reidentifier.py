@@ -50,7 +50,8 @@ class ReIdentifier:
         """engine: a model file of `reid convert`, or a loaded engine; None: the model that ships with the package.
 
         gallery: where identities live; None: a new one in memory.
-        threshold: cosine distance up to which crops match; None: the one calibrated into the model.
+        threshold: cosine distance up to which crops match, and tracklets in a `MultiCameraTracker`; None: those
+        calibrated into the model, one for each.
         Raises `EngineError` if the engine cannot be loaded, or has no calibrated threshold and none is given.
         """
         self.engine = load_engine(engine) if engine is None or isinstance(engine, (str, Path)) else engine
@@ -58,8 +59,12 @@ class ReIdentifier:
         if threshold is None:
             if self.engine.metadata.threshold is None:
                 raise EngineError("the model has no calibrated threshold; pass one: ReIdentifier(…, threshold=0.4)")
-            threshold = self.engine.metadata.threshold["value"]
+            calibrated = self.engine.metadata.threshold
+            threshold, tracklet_threshold = calibrated["value"], calibrated["tracklet_value"]
+        else:
+            tracklet_threshold = threshold
         self.threshold = float(threshold)
+        self.tracklet_threshold = float(tracklet_threshold)
 
     def embed(self, crops: Sequence[np.ndarray]) -> Features:
         """The features of N crops. Raises `CropError` naming the first bad crop and all their indices."""

@@ -12,7 +12,7 @@ BLUE, GREEN, RED, YELLOW = (200, 60, 40), (50, 180, 60), (40, 50, 210), (30, 200
 class ColourEngine:
     """Embeds a crop as its mean colour about mid-grey, at unit length; counts its calls."""
 
-    metadata = Metadata("colour", (32, 16), 3, "fp32", threshold={"value": 0.2})
+    metadata = Metadata("colour", (32, 16), 3, "fp32", threshold={"value": 0.2, "tracklet_value": 0.2})
 
     def __init__(self):
         self.batches = []

@@ -24,7 +24,7 @@ def test_the_motion_detector_finds_walkers_before_a_fixed_camera():
         for camera, frame in frames.items():
             boxes = detectors[camera](frame).xyxy
             total += len(boxes)
-            inside = [b for b in truth[camera].boxes if 20 < b[0] and b[2] < 620]
+            inside = [b for b in truth[camera].boxes if b[0] > 20 and b[2] < 620]
             wanted += len(inside)
             found += sum(max((iou(b, d) for d in boxes), default=0) > 0.5 for b in inside)
             false += sum(max((iou(b, d) for b in truth[camera].boxes), default=0) < 0.2 for d in boxes)

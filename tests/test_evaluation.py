@@ -73,6 +73,8 @@ def test_the_threshold_lets_the_wanted_share_of_impostors_pass():
     same = labels[:, None] == labels[None]
     passed = 1 - features @ features.T <= threshold.value
     assert passed[across & ~same].mean() == pytest.approx(0.02, abs=0.002)
+    loose = 1 - features @ features.T <= threshold.tracklet_value
+    assert loose[across & ~same].mean() == pytest.approx(threshold.tracklet_false_match_rate, abs=0.002)
     assert passed[across & same].mean() == pytest.approx(threshold.true_match_rate, abs=1e-9)
     assert threshold.impostor_pairs == (across & ~same).sum() / 2
 

@@ -30,9 +30,7 @@ def videos(tmp_path_factory):
 
 
 def test_the_example_follows_a_person_through_two_cameras(videos):
-    result = subprocess.run(
-        [sys.executable, EXAMPLE, *map(str, videos)], capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, EXAMPLE, *map(str, videos)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [f"person-1 is in {video}" for video in videos]
 

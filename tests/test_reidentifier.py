@@ -87,10 +87,14 @@ def test_a_gallery_can_be_shared(small_onnx, people):
     assert ReIdentifier(small_onnx, gallery).match(crops[:1])[0].identity == "ann"
 
 
-def test_the_threshold_is_the_models_unless_given(small_onnx):
-    calibrated = load_engine(small_onnx).metadata.threshold["value"]
-    assert ReIdentifier(small_onnx).threshold == pytest.approx(calibrated)
-    assert ReIdentifier(small_onnx, threshold=0.25).threshold == 0.25
+def test_the_thresholds_are_the_models_unless_given(small_onnx):
+    calibrated = load_engine(small_onnx).metadata.threshold
+    reid = ReIdentifier(small_onnx)
+    assert reid.threshold == pytest.approx(calibrated["value"])
+    assert reid.tracklet_threshold == pytest.approx(calibrated["tracklet_value"])
+    assert reid.tracklet_threshold > reid.threshold
+    reid = ReIdentifier(small_onnx, threshold=0.25)
+    assert reid.threshold == reid.tracklet_threshold == 0.25
 
 
 def test_a_model_without_threshold_asks_for_one(small_onnx):

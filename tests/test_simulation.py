@@ -68,7 +68,9 @@ def test_the_population_has_near_twins_and_still_nobody_twice():
     people = [Person.sample(3, i) for i in range(200)]
     assert len(set(people)) == 200
     twins = [
-        (a, b) for a, b in zip(people, people[1:], strict=False) if (a.inner, a.pattern_colour) == (b.inner, b.pattern_colour)
+        (a, b)
+        for a, b in zip(people, people[1:], strict=False)
+        if (a.inner, a.pattern_colour) == (b.inner, b.pattern_colour)
     ]
     assert 8 <= len(twins) <= 40
     assert all(a.upper_kind == b.upper_kind and a.build != b.build for a, b in twins)

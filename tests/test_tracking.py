@@ -195,7 +195,9 @@ def test_a_tracklet_is_ready_when_it_moved_and_has_its_crops():
 
 
 def test_quality_falls_with_size_cover_edge_and_doubt():
-    boxes = np.float32([[100, 10, 140, 110], [100, 10, 116, 50], [280, 50, 320, 150], [10, 50, 50, 150], [30, 50, 70, 150]])
+    boxes = np.float32(
+        [[100, 10, 140, 110], [100, 10, 116, 50], [280, 50, 320, 150], [10, 50, 50, 150], [30, 50, 70, 150]]
+    )
     quality = crop_quality(boxes, np.float32([1, 1, 1, 1, 1]), (240, 320))
     alone = crop_quality(boxes[:1], np.float32([1]), (240, 320))[0]
     assert alone == 1

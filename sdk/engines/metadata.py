@@ -25,7 +25,8 @@ class Metadata:
     """S, the number of stripes in the second output; 0 where the model has the global branch only."""
     stripe_dim: int = 0
     threshold: dict | None = None
-    """`{"value": cosine distance up to which two crops match, "false_match_rate": …, …}`; None if uncalibrated."""
+    """Calibrated cosine distances, as `training.evaluation.threshold` writes them: "value" for crops,
+    "tracklet_value" for tracklets, and at what error rates. None if uncalibrated."""
     evaluation: dict | None = None
     """Figures on people held out of training, with their protocol; None if there were none."""
     checkpoint_sha256: str = ""

@@ -123,14 +123,14 @@ def light_and_folds(figure: np.ndarray, look: CameraLook, rng: np.random.Generat
     return figure
 
 
-def apply_look(image: np.ndarray, look: CameraLook, rng: np.random.Generator) -> np.ndarray:
-    """What the camera records of `image` (BGR `[H, W, 3]`, 0 to 255): uint8 BGR of the same size."""
+def apply_look(image: np.ndarray, look: CameraLook, rng: np.random.Generator, light: float = 1.0) -> np.ndarray:
+    """What the camera records of `image` (BGR `[H, W, 3]`, 0 to 255) in this `light`: uint8 BGR of the same size."""
     height, width = image.shape[:2]
     image = np.clip(image, 0, 255).astype(np.float32)
     if look.blur < 0.95:
         small = (max(8, int(width * look.blur)), max(8, int(height * look.blur)))
         image = cv2.resize(cv2.resize(image, small, interpolation=cv2.INTER_AREA), (width, height))
-    image *= np.float32(look.gains)
+    image *= np.float32(look.gains) * np.float32(light)
     grey = (image @ np.float32([0.114, 0.587, 0.299]))[..., None]
     image = grey + (image - grey) * np.float32(look.saturation)
     image = 118 + (image - 118) * np.float32(look.contrast)

@@ -36,8 +36,7 @@ def draw_crop(seed: int, identity: int, camera: int, view_index: int, size: tupl
         _put(image, other, look, rng, view=rng.uniform(0, 2 * np.pi), shift=shift)
     elif chance < 0.13:
         _put_furniture(image, rng)
-    image *= rng.uniform(0.88, 1.12)  # the light of the moment
-    return apply_look(image, look, rng)
+    return apply_look(image, look, rng, light=rng.uniform(0.88, 1.12))
 
 
 def _put(image: np.ndarray, person: Person, look: CameraLook, rng: np.random.Generator, view: float, shift=0.0) -> None:

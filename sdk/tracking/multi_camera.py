@@ -130,7 +130,7 @@ class MultiCameraTracker:
         for tracklet in tracklets:
             if tracklet.identity is not None and tracklet.complete:
                 enroll_group(tracklet, self.reid.gallery, time)
-        assign_identities(undecided, tracklets, self.reid.gallery, self.reid.threshold, time)
+        assign_identities(undecided, tracklets, self.reid.gallery, self.reid.tracklet_threshold, time)
         for key, tracklet in list(self._tracklets.items()):
             if tracklet.last_tick < self._tick - MEMORY:
                 del self._tracklets[key]

@@ -1,0 +1,67 @@
+"""`make demo` in small: the site is tracked, and what was found is held against the truth honestly."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from sdk import ReIdentifier
+from sdk.demo import best_names, compare_with_truth, run_demo, truth_table
+from sdk.simulation.scene import Scene, Truth
+from sdk.video.run import track_videos
+from tests.conftest import SHARED
+
+
+def test_everybody_bears_one_name_in_both_cameras(tmp_path):
+    scene = Scene(seed=0, people=2, visits=2)
+    sightings, counts = run_demo(scene, ReIdentifier(), tmp_path)
+    assert {(s.identity, s.camera) for s in sightings} == {
+        (f"person-{i}", f"camera-{c}") for i in (1, 2) for c in (1, 2)
+    }
+    names = best_names(counts)
+    assert set(names) == {"true-1", "true-2"}
+    right = sum(frames for (true, found, _), frames in counts.items() if names[true] == found)
+    assert right >= 0.95 * sum(counts.values())
+    assert sum(counts.values()) > 60
+
+
+def test_wrong_names_are_counted_as_wrong(tmp_path):
+    truth = {"dock": Truth(np.float32([[0, 0, 40, 100], [100, 0, 140, 100]]), ["true-1", "true-2"], np.ones(2))}
+    rows = [(0, "a", 2), (1, "a", 2), (2, "b", 2), (2, "a", 102), (1, None, 102), (0, "c", 200)]
+    (tmp_path / "tracks.jsonl").write_text(
+        "\n".join(
+            json.dumps({"frame": frame, "camera": "dock", "identity": name, "box": [x, 0, x + 40, 100]})
+            for frame, name, x in rows
+        )
+    )
+    counts = compare_with_truth(tmp_path / "tracks.jsonl", [truth] * 3)
+    assert counts == Counter({("true-1", "a", "dock"): 2, ("true-1", "b", "dock"): 1, ("true-2", "a", "dock"): 1})
+    assert best_names(counts) == {"true-1": "a", "true-2": "b"}
+    assert "2 of 4" in truth_table(counts).title
+
+
+@pytest.mark.parametrize("detector", ["hog", "motion"])
+def test_two_real_men_in_two_real_cameras(detector, tmp_path):
+    """The man of lab-a is the man in beige of lab-b; the man in black is another. With the model that ships."""
+    videos = [SHARED / "video" / name for name in ("lab-a.mp4", "lab-b.mp4")]
+    if not all(video.is_file() for video in videos):
+        pytest.skip(f"real videos are not here ({videos[0]})")
+    from sdk import MultiCameraTracker
+    from sdk.video.sources import VideoFiles
+
+    source = VideoFiles(videos)
+    tracker = MultiCameraTracker(ReIdentifier(), detector, frame_rate=source.frame_rate)
+    sightings = track_videos(source, tracker, tmp_path, source.frame_rate)
+    cameras = {}
+    for sighting in sightings:
+        cameras.setdefault(sighting.identity, set()).add(sighting.camera)
+    assert sorted(map(sorted, cameras.values())) == [["lab-a", "lab-b"], ["lab-b"]]
+    # Who is who: the man in beige is the nearer, so the taller one in the picture, of lab-b.
+    (beige,) = (name for name, seen in cameras.items() if len(seen) == 2)
+    heights = {}
+    for line in (tmp_path / "tracks.jsonl").open():
+        record = json.loads(line)
+        if record["camera"] == "lab-b" and record["identity"]:
+            heights.setdefault(record["identity"] == beige, []).append(record["box"][3] - record["box"][1])
+    assert np.median(heights[True]) > np.median(heights[False])
