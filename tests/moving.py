@@ -1,4 +1,4 @@
-"""A stand-in world for tracking tests: coloured rectangles that walk, a detector that knows them, an engine for colours."""
+"""A stand-in world for tracking tests: coloured rectangles that walk, their detector, and an engine for colours."""
 
 import numpy as np
 import supervision as sv

@@ -1,6 +1,7 @@
 """Drawn people: the same for the same seed, different from one another, in the layout that training reads."""
 
 import dataclasses
+import itertools
 
 import cv2
 import numpy as np
@@ -68,9 +69,7 @@ def test_the_population_has_near_twins_and_still_nobody_twice():
     people = [Person.sample(3, i) for i in range(200)]
     assert len(set(people)) == 200
     twins = [
-        (a, b)
-        for a, b in zip(people, people[1:], strict=False)
-        if (a.inner, a.pattern_colour) == (b.inner, b.pattern_colour)
+        (a, b) for a, b in itertools.pairwise(people) if (a.inner, a.pattern_colour) == (b.inner, b.pattern_colour)
     ]
     assert 8 <= len(twins) <= 40
     assert all(a.upper_kind == b.upper_kind and a.build != b.build for a, b in twins)
