@@ -23,7 +23,8 @@ lint: $(VENV)/.test
 # People who do not exist, in the crops of cameras that do not exist; see docs/default-model.md.
 model: $(VENV)/.test
 	$(BIN)/reid simulate people -o out/model/people --identities 1500 --cameras 16 --site-cameras 64 --views 1 --seed 1
-	$(BIN)/reid train --data out/model/people -o out/model/run --hold-out 50 --epochs 10 --batch-identities 16 --workers 1
+	$(BIN)/reid train --data out/model/people -o out/model/run --hold-out 50 \
+	  --epochs 10 --batch-identities 16 --learning-rate 0.001 --workers 1
 	$(BIN)/reid convert out/model/run/model.pt -o sdk/models/default.onnx --crops out/model/people
 
 clean:

@@ -23,7 +23,9 @@ from training.config import ModelConfig, RunConfig, TrainConfig
 from training.data import PeopleDataset
 from training.trainer import train
 
-ARMS = {"aligned (global + local loss)": 1.0, "local loss off": 0.0}
+
+def arm_name(local_weight: float) -> str:
+    return f"local loss × {local_weight:g}" if local_weight else "local loss off"
 
 
 def main(
@@ -31,23 +33,27 @@ def main(
     hold_out: Annotated[int, typer.Option(help="Identities to test on.")] = 14,
     seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = 3,
     epochs: Annotated[int, typer.Option(help="Passes over the data.")] = TrainConfig.epochs,
+    local_weight: Annotated[list[float], typer.Option(help="Arms to run, by the weight of the local loss.")] = (
+        1.0,
+        0.0,
+    ),
     output: Annotated[Path, typer.Option(help="JSON to write.")] = Path("benchmarks/results/held_out.json"),
 ) -> None:
     people = PeopleDataset.from_folder(data)
     rows = []
     for seed in range(seeds):
         training, held_out = people.hold_out(hold_out, seed)
-        for arm, local_weight in ARMS.items():
-            config = RunConfig(ModelConfig(), TrainConfig(epochs=epochs, local_weight=local_weight, seed=seed))
+        for weight in local_weight:
+            config = RunConfig(ModelConfig(), TrainConfig(epochs=epochs, local_weight=weight, seed=seed))
             started = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
                 evaluation = train(training, Path(folder), config, held_out).evaluation
-            row = {"arm": arm, "seed": seed, "seconds": round(time.monotonic() - started)}
+            row = {"arm": arm_name(weight), "seed": seed, "seconds": round(time.monotonic() - started)}
             rows.append(row | {name: evaluation[name] for name in ("rank1", "rank5", "mAP", "queries")})
             notes.print(rows[-1])
             _write(output, rows, people, hold_out, epochs)
     table = Table("arm", "rank-1 (mean ± sd)", "mAP (mean ± sd)", "seconds a run", title=f"{seeds} seeds")
-    for arm in ARMS:
+    for arm in map(arm_name, local_weight):
         of_arm = [row for row in rows if row["arm"] == arm]
         figures = [np.array([row[name] for row in of_arm]) for name in ("rank1", "mAP", "seconds")]
         shown = [f"{f.mean():.3f} ± {f.std(ddof=1) if seeds > 1 else 0:.3f}" for f in figures[:2]]

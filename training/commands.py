@@ -35,6 +35,7 @@ def train(
     epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 120,
     batch_identities: Annotated[int, typer.Option(help="P of the P×K batch.")] = 8,
     batch_images: Annotated[int, typer.Option(help="K of the P×K batch.")] = 4,
+    learning_rate: Annotated[float, typer.Option(help="Of AdamW, at its highest.")] = 2e-3,
     local_weight: Annotated[float, typer.Option(help="Weight of the aligned local loss; 0 switches it off.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Draws the held-out people, the weights, the batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … [default: cuda if there is one]")] = None,
@@ -55,7 +56,7 @@ def train(
     try:
         config = RunConfig(
             ModelConfig(backbone, width, last_stride, (height, height // 2)),
-            TrainConfig(epochs, batch_identities, batch_images, local_weight=local_weight, seed=seed),
+            TrainConfig(epochs, batch_identities, batch_images, learning_rate, local_weight=local_weight, seed=seed),
         )
     except ValueError as error:
         raise DataError(str(error)) from error

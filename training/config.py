@@ -27,7 +27,7 @@ class TrainConfig:
     """P of the P×K batch (TriHard, arXiv 1703.07737)."""
     images_per_identity: int = 4
     """K of the P×K batch."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 5e-4
     warmup: float = 0.05
     """Share of the run in which the learning rate rises."""
