@@ -102,7 +102,7 @@ def demo(
 
     scene = Scene(seed, cameras, people)
     notes.print(f"drawing {people} people in {cameras} cameras, {scene.seconds:.0f} seconds")
-    sightings, counts = run_demo(scene, ReIdentifier(model, threshold=threshold), output)
+    sightings, comparison = run_demo(scene, ReIdentifier(model, threshold=threshold), output)
     results.print(sightings_table(sightings))
-    results.print(truth_table(counts))
+    results.print(truth_table(comparison))
     notes.print(f"wrote annotated videos, tracks.jsonl and MOTChallenge text to {output}")

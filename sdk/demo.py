@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,18 @@ from sdk.video.summary import Sighting
 MIN_IOU = 0.3
 """From which a tracked box counts as a true person's."""
 
-Counts = Counter[tuple[str, str, str]]
-"""(true identity, found identity, camera) → frames."""
+
+@dataclass
+class Comparison:
+    """What was found, held against the truth."""
+
+    found: Counter[tuple[str, str, str]]
+    """(true identity, found identity, camera) → frames."""
+    present: Counter[tuple[str, str]]
+    """(true identity, camera) → frames in which they were there to be found, at the edge or behind somebody too."""
 
 
-def run_demo(scene: Scene, reid: ReIdentifier, output: Path) -> tuple[list[Sighting], Counts]:
+def run_demo(scene: Scene, reid: ReIdentifier, output: Path) -> tuple[list[Sighting], Comparison]:
     """Track `scene` with the motion detector into `output`; who was seen, and whom the boxes truly showed."""
     truths: list[dict[str, Truth]] = []
 
@@ -36,40 +44,44 @@ def run_demo(scene: Scene, reid: ReIdentifier, output: Path) -> tuple[list[Sight
     return sightings, compare_with_truth(output / "tracks.jsonl", truths)
 
 
-def compare_with_truth(records: Path, truths: list[dict[str, Truth]]) -> Counts:
-    """Count, over the records that bear an identity, whose box each lies on."""
-    counts: Counts = Counter()
+def compare_with_truth(records: Path, truths: list[dict[str, Truth]]) -> Comparison:
+    """Whose box each record that bears an identity lies on; a frame of `records` is an index into `truths`."""
+    found: Counter[tuple[str, str, str]] = Counter()
     with records.open(encoding="utf-8") as lines:
         for line in lines:
             record = json.loads(line)
             truth = truths[record["frame"]][record["camera"]]
             overlap = _iou(np.array(record["box"]), truth.boxes)
             if record["identity"] is not None and overlap.max(initial=0) >= MIN_IOU:
-                counts[truth.identities[int(overlap.argmax())], record["identity"], record["camera"]] += 1
-    return counts
+                found[truth.identities[int(overlap.argmax())], record["identity"], record["camera"]] += 1
+    present = Counter((name, camera) for tick in truths for camera, truth in tick.items() for name in truth.identities)
+    return Comparison(found, present)
 
 
-def best_names(counts: Counts) -> dict[str, str]:
+def best_names(comparison: Comparison) -> dict[str, str]:
     """The one-to-one naming of true by found identities under which most frames are right."""
-    true, found = (sorted({key[i] for key in counts}) for i in (0, 1))
+    true, found = (sorted({key[i] for key in comparison.found}) for i in (0, 1))
     together = np.zeros((len(true), len(found)))
-    for (t, f, _), frames in counts.items():
+    for (t, f, _), frames in comparison.found.items():
         together[true.index(t), found.index(f)] += frames
-    return {true[row]: found[col] for row, col in zip(*linear_sum_assignment(-together), strict=True)}
+    pairs = zip(*linear_sum_assignment(-together), strict=True)
+    return {true[row]: found[col] for row, col in pairs if together[row, col]}
 
 
-def truth_table(counts: Counts) -> Table:
+def truth_table(comparison: Comparison) -> Table:
     """Found against true identities: a row a true person and camera."""
-    names = best_names(counts)
-    right = sum(frames for (t, f, _), frames in counts.items() if names.get(t) == f)
-    total = sum(counts.values())
-    title = f"{right} of {total} frames under the right name ({right / max(1, total):.1%})"
-    table = Table("true", "camera", "found (frames)", "right", title=title)
-    for true in sorted({key[0] for key in counts}):
-        for camera in sorted({key[2] for key in counts if key[0] == true}):
-            here = Counter({f: n for (t, f, c), n in counts.items() if (t, c) == (true, camera)})
-            found = ", ".join(f"{name} ({frames})" for name, frames in here.most_common())
-            table.add_row(true, camera, found, f"{here[names.get(true, '')] / sum(here.values()):.0%}")
+    names = best_names(comparison)
+    right = sum(frames for (t, f, _), frames in comparison.found.items() if names.get(t) == f)
+    named = sum(comparison.found.values())
+    table = Table("true", "camera", "in view", "found as (frames)", "under the right name")
+    table.title = (
+        f"{right} of {named} named boxes bear the right name; people were in view {comparison.present.total()} times"
+    )
+    for (true, camera), frames in sorted(comparison.present.items()):
+        here = Counter({f: n for (t, f, c), n in comparison.found.items() if (t, c) == (true, camera)})
+        found = ", ".join(f"{name} ({n})" for name, n in here.most_common()) or "nobody"
+        share = f"{here[names.get(true, '')] / here.total():.0%}" if here else "–"
+        table.add_row(true, camera, str(frames), found, share)
     return table
 
 
