@@ -6,8 +6,8 @@ import supervision as sv
 
 from sdk import Gallery, MultiCameraTracker, ReIdentifier
 from sdk.errors import DataError
-from sdk.tracking.association import assign_identities, is_ready
-from sdk.tracking.tracklet import GROUP, Tracklet, covered_share, crop_quality
+from sdk.tracking.association import Thresholds, assign_identities, is_ready
+from sdk.tracking.tracklet import GROUP, PATIENCE, Tracklet, covered_share, crop_quality
 from tests.moving import BLUE, GREEN, RED, YELLOW, ColourEngine, World
 
 
@@ -157,8 +157,75 @@ def test_the_assignment_is_joint_not_greedy():
     gallery.add(np.float32([0.6, 0.8, 0]), identity="bob")
     first = tracklet("dock", 1, [0.93, 0.37, 0])
     second = tracklet("dock", 2, [0.97, 0, 0.24])
-    assign_identities([first, second], [first, second], gallery, threshold=0.3, time=None)
+    assign_identities([first, second], [first, second], gallery, Thresholds(0.3, 0.3), time=None)
     assert (first.identity, second.identity) == ("bob", "ann")
+
+
+def test_to_be_somebody_new_may_be_the_better_explanation():
+    """Both want ann. Not the most matches count but the least distance: the second is nobody known."""
+    gallery = Gallery()
+    gallery.add(np.float32([1, 0, 0]), identity="ann")
+    gallery.add(np.float32([0.6, 0.8, 0]), identity="bob")
+    first, second = tracklet("dock", 1, [0.995, 0.05, 0]), tracklet("lobby", 2, [0.8, 0, 0.6])
+    assign_identities([first, second], [first, second], gallery, Thresholds(0.38, 0.38), time=None, ended=True)
+    assert (first.identity, second.identity) == ("ann", "person-1")
+
+
+DOUBTFUL = [0.6, 0.8, 0]
+"""At distance 0.4 from ann."""
+
+
+def test_a_doubtful_tracklet_waits_for_more_crops():
+    gallery = Gallery()
+    gallery.add(np.float32([1, 0, 0]), identity="ann")
+    doubtful = tracklet("dock", 1, DOUBTFUL)
+    thresholds = Thresholds(sure=0.2, most=0.5)
+    assign_identities([doubtful], [doubtful], gallery, thresholds, time=None)
+    assert doubtful.identity is None
+    for i in range(GROUP * (PATIENCE - 1)):
+        doubtful.add(1.0, np.float32(DOUBTFUL), tick=i)
+    assign_identities([doubtful], [doubtful], gallery, thresholds, time=None)
+    assert doubtful.identity == "ann"
+
+
+def test_while_one_waits_a_better_one_takes_the_identity():
+    gallery = Gallery()
+    gallery.add(np.float32([1, 0, 0]), identity="ann")
+    doubtful, ann = tracklet("dock", 1, DOUBTFUL), tracklet("dock", 2, [1, 0.1, 0], first=5)
+    thresholds = Thresholds(sure=0.2, most=0.5)
+    assign_identities([doubtful], [doubtful, ann], gallery, thresholds, time=None)
+    assign_identities([doubtful, ann], [doubtful, ann], gallery, thresholds, time=None)
+    assert (doubtful.identity, ann.identity) == (None, "ann")
+    assign_identities([doubtful], [doubtful, ann], gallery, thresholds, time=None, ended=True)
+    assert doubtful.identity == "person-1"
+
+
+def test_who_is_far_from_everybody_is_new_at_once():
+    gallery = Gallery()
+    gallery.add(np.float32([1, 0, 0]), identity="ann")
+    stranger = tracklet("dock", 1, [0.1, 1, 0])
+    assign_identities([stranger], [stranger], gallery, Thresholds(sure=0.2, most=0.5), time=None)
+    assert stranger.identity == "person-1"
+
+
+def test_the_end_of_the_videos_decides_who_still_waits(engine, world):
+    reid = ReIdentifier(engine)
+    reid.threshold, reid.tracklet_threshold = -1.0, 0.5  # nothing is ever sure
+    tracker = MultiCameraTracker(reid, detector=world, frame_rate=6)
+    reid.gallery.add(np.float32([1, 0, 0]), identity="ann")
+    assert walk(tracker, world, 9, dock=[(BLUE, 10, 50)])["dock"] == [None]
+    tracker.finish()
+    assert tracker.identity_of("dock", 0) == "ann"
+
+
+def test_a_lost_track_is_decided_with_the_crops_it_has(engine, world):
+    reid = ReIdentifier(engine)
+    reid.threshold, reid.tracklet_threshold = -1.0, 0.5
+    tracker = MultiCameraTracker(reid, detector=world, frame_rate=6)
+    reid.gallery.add(np.float32([1, 0, 0]), identity="ann")
+    walk(tracker, world, 9, dock=[(BLUE, 10, 50)])
+    walk(tracker, world, 14, dock=[])
+    assert tracker.identity_of("dock", 0) == "ann"
 
 
 def test_an_identity_is_closed_to_who_was_seen_with_its_bearer():
@@ -171,7 +238,7 @@ def test_an_identity_is_closed_to_who_was_seen_with_its_bearer():
         tracklet("lobby", 4, [1, 0, 0], 40, 60),
     )
     for newcomer in (at_once, later, elsewhere):
-        assign_identities([newcomer], [bearer], gallery, threshold=0.3, time=None)
+        assign_identities([newcomer], [bearer], gallery, Thresholds(0.3, 0.3), time=None)
     assert at_once.identity == "person-1"
     assert later.identity == elsewhere.identity == "ann"
 
@@ -180,7 +247,7 @@ def test_new_names_do_not_collide_with_enrolled_ones():
     gallery = Gallery()
     gallery.add(np.float32([0, 0, 1]), identity="person-1")
     stranger = tracklet("dock", 1, [1, 0, 0])
-    assign_identities([stranger], [], gallery, threshold=0.3, time=None)
+    assign_identities([stranger], [], gallery, Thresholds(0.3, 0.3), time=None)
     assert stranger.identity == "person-2"
 
 

@@ -10,7 +10,7 @@ from trackers import ByteTrackTracker
 from sdk.errors import DataError
 from sdk.preprocess import MIN_SIDE
 from sdk.reidentifier import ReIdentifier
-from sdk.tracking.association import assign_identities, enroll_group, is_ready
+from sdk.tracking.association import Thresholds, assign_identities, enroll, is_ready
 from sdk.tracking.change import ChangeMeter
 from sdk.tracking.detectors import DETECTORS, Detector
 from sdk.tracking.tracklet import Tracklet, crop_quality
@@ -19,6 +19,8 @@ MIN_CHANGE = 0.03
 """Share of a box's pixels that must have changed for it to count as a living picture."""
 CROPS_PER_SECOND = 6
 """Crops of a person that are embedded in a second; consecutive frames tell nothing new."""
+LOST_SECONDS = 2.0
+"""After this long unseen a track is given up, and its tracklet decided with the crops it has."""
 MEMORY = 900
 """Ticks for which an ended tracklet is remembered; after that nobody undecided can have been seen with it."""
 
@@ -53,6 +55,7 @@ class MultiCameraTracker:
         self._detector = "hog" if detector is None else detector
         self._make_tracker = tracker or (lambda: _byte_track(frame_rate))
         self._crop_interval = max(1, round(frame_rate / CROPS_PER_SECOND))
+        self._patience = round(LOST_SECONDS * frame_rate)
         self._cameras: dict[str, _Camera] = {}
         self._tracklets: dict[tuple[str, int], Tracklet] = {}
         self._tick = 0
@@ -76,6 +79,10 @@ class MultiCameraTracker:
             names = [self._tracklets[camera, int(track)].identity for track in detections.tracker_id]
             detections.data["identity"] = np.array(names, dtype=object)
         return tracks
+
+    def finish(self, time: float | None = None) -> None:
+        """Decide the tracklets that still wait for more crops: to be called when the videos have ended."""
+        self._identify(time, ended=True)
 
     def identity_of(self, camera: str, track: int) -> str | None:
         """The identity of a track that was seen lately; None if it has none yet, or is forgotten."""
@@ -124,13 +131,19 @@ class MultiCameraTracker:
             for (tracklet, quality, _), row in zip(wanted, embedding, strict=True):
                 tracklet.add(quality, row, self._tick)
 
-    def _identify(self, time: float) -> None:
+    def _identify(self, time: float | None, ended: bool = False) -> None:
+        """Ask for identities; those of a camera whose track is lost, or of an ended run, are decided for good."""
         tracklets = list(self._tracklets.values())
-        undecided = [t for t in tracklets if t.last_tick == self._tick and is_ready(t)]
         for tracklet in tracklets:
             if tracklet.identity is not None and tracklet.complete:
-                enroll_group(tracklet, self.reid.gallery, time)
-        assign_identities(undecided, tracklets, self.reid.gallery, self.reid.tracklet_threshold, time)
+                enroll(tracklet, self.reid.gallery, time)
+        ready = [t for t in tracklets if is_ready(t)]
+        thresholds = Thresholds(self.reid.threshold, self.reid.tracklet_threshold)
+        lost = [t for t in ready if ended or t.last_tick < self._tick - self._patience]
+        # First with all that wait, so that a lost one takes nobody's identity who is still there and nearer.
+        assign_identities(ready, tracklets, self.reid.gallery, thresholds, time)
+        lost = [t for t in lost if t.identity is None]
+        assign_identities(lost, tracklets, self.reid.gallery, thresholds, time, ended=True)
         for key, tracklet in list(self._tracklets.items()):
             if tracklet.last_tick < self._tick - MEMORY:
                 del self._tracklets[key]
@@ -146,9 +159,9 @@ class _Camera:
 
 
 def _byte_track(frame_rate: float) -> ByteTrackTracker:
-    """Settings for detectors that miss people now and then: two seconds' patience, any confident box starts a track."""
+    """Settings for detectors that miss people now and then; any confident box starts a track."""
     return ByteTrackTracker(
-        lost_track_buffer=60,  # in thirtieths of a second
+        lost_track_buffer=round(30 * LOST_SECONDS),  # in thirtieths of a second
         frame_rate=frame_rate,
         track_activation_threshold=0.5,
         high_conf_det_threshold=0.4,

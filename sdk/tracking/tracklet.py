@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 GROUP = 6
-"""Good crops that are averaged into one feature: of the tracklet as it asks who it is, and of every exemplar."""
+"""Good crops that are averaged before the gallery is asked, and for every exemplar."""
+PATIENCE = 3
+"""Groups of crops after which a tracklet is decided, sure or not."""
 MAX_EXEMPLARS = 8
 """Exemplars that one tracklet leaves in the gallery; after that its crops are not embedded any more."""
 MIN_QUALITY = 0.3
@@ -53,14 +55,15 @@ class Tracklet:
     exemplars: int = 0
     """Groups of crops that went into the gallery."""
     crops: list[tuple[float, np.ndarray]] = field(default_factory=list)
-    """(quality, embedding `[D]`) of the group that is being collected."""
+    """(quality, embedding `[D]`): all crops until the identity is decided, then those of the next exemplar."""
 
     def wants(self, quality: float, tick: int, interval: int) -> bool:
         """Whether a crop of this quality is worth embedding: consecutive frames show the same twice."""
+        room = GROUP if self.identity else PATIENCE * GROUP
         return (
             quality >= MIN_QUALITY
             and tick - self.last_crop_tick >= interval
-            and len(self.crops) < GROUP
+            and len(self.crops) < room
             and self.exemplars < MAX_EXEMPLARS
         )
 
@@ -70,7 +73,7 @@ class Tracklet:
         self.last_crop_tick = tick
 
     def take_exemplar(self) -> np.ndarray:
-        """The group's mean, for the gallery; the next group begins."""
+        """The mean of the crops, for the gallery; collecting begins anew."""
         embedding = self.embedding
         self.crops.clear()
         self.exemplars += 1
@@ -78,12 +81,12 @@ class Tracklet:
 
     @property
     def complete(self) -> bool:
-        """Whether a whole group of crops is there."""
+        """Whether there are crops enough for a mean that can be trusted."""
         return len(self.crops) >= GROUP
 
     @property
     def embedding(self) -> np.ndarray:
-        """The mean of the group's embeddings, weighted by quality, at unit length: float32 `[D]`."""
+        """The mean of the crops' embeddings, weighted by quality, at unit length: float32 `[D]`."""
         quality, embedding = zip(*self.crops, strict=True)
         mean = np.average(embedding, axis=0, weights=quality)
         return (mean / np.linalg.norm(mean)).astype(np.float32)

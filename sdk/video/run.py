@@ -33,6 +33,7 @@ def track_videos(
     frames_of: dict[str, int] = {}
     with contextlib.ExitStack() as stack:
         records = stack.enter_context(RecordWriter(output, tracker.identity_of))
+        stack.callback(tracker.finish)  # before the records are closed: the last ones wait for it
         videos: dict[str, AnnotatedVideo] = {}
         progress = stack.enter_context(progress_bar())
         bar = progress.add_task("tracking", total=total or None)
