@@ -81,8 +81,8 @@ def track(
     from sdk.video.summary import sightings_table
 
     source = VideoFiles(videos)
-    tracker = MultiCameraTracker(ReIdentifier(model, threshold=threshold), detector, frame_rate=source.frame_rate)
-    results.print(sightings_table(track_videos(source, tracker, output, source.frame_rate, source.ticks)))
+    tracker = MultiCameraTracker(ReIdentifier(model, threshold=threshold), detector, frame_rate=source.tick_rate)
+    results.print(sightings_table(track_videos(source, tracker, output, source.frame_rates, source.ticks)))
     notes.print(f"wrote annotated videos, tracks.jsonl and MOTChallenge text to {output}")
 
 

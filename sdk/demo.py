@@ -40,7 +40,8 @@ def run_demo(scene: Scene, reid: ReIdentifier, output: Path) -> tuple[list[Sight
             yield time, frames
 
     tracker = MultiCameraTracker(reid, detector="motion", frame_rate=scene.frame_rate)
-    sightings = track_videos(ticks(), tracker, output, scene.frame_rate, scene.ticks)
+    frame_rates = dict.fromkeys(scene.camera_names, scene.frame_rate)
+    sightings = track_videos(ticks(), tracker, output, frame_rates, scene.ticks)
     return sightings, compare_with_truth(output / "tracks.jsonl", truths)
 
 

@@ -60,7 +60,8 @@ class ReIdentifier:
             if self.engine.metadata.threshold is None:
                 raise EngineError("the model has no calibrated threshold; pass one: ReIdentifier(…, threshold=0.4)")
             calibrated = self.engine.metadata.threshold
-            threshold, tracklet_threshold = calibrated["value"], calibrated["tracklet_value"]
+            threshold = calibrated["value"]
+            tracklet_threshold = calibrated.get("tracklet_value", threshold)
         else:
             tracklet_threshold = threshold
         self.threshold = float(threshold)

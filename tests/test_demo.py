@@ -52,8 +52,8 @@ def test_two_real_men_in_two_real_cameras(detector, tmp_path):
     from sdk.video.sources import VideoFiles
 
     source = VideoFiles(videos)
-    tracker = MultiCameraTracker(ReIdentifier(), detector, frame_rate=source.frame_rate)
-    sightings = track_videos(source, tracker, tmp_path, source.frame_rate)
+    tracker = MultiCameraTracker(ReIdentifier(), detector, frame_rate=source.tick_rate)
+    sightings = track_videos(source, tracker, tmp_path, source.frame_rates)
     cameras = {}
     for sighting in sightings:
         cameras.setdefault(sighting.identity, set()).add(sighting.camera)

@@ -166,7 +166,7 @@ def test_to_be_somebody_new_may_be_the_better_explanation():
     gallery = Gallery()
     gallery.add(np.float32([1, 0, 0]), identity="ann")
     gallery.add(np.float32([0.6, 0.8, 0]), identity="bob")
-    first, second = tracklet("dock", 1, [0.995, 0.05, 0]), tracklet("lobby", 2, [0.8, 0, 0.6])
+    first, second = tracklet("dock", 1, [0.995, 0.05, 0]), tracklet("dock", 2, [0.8, 0, 0.6])
     assign_identities([first, second], [first, second], gallery, Thresholds(0.38, 0.38), time=None, ended=True)
     assert (first.identity, second.identity) == ("ann", "person-1")
 
@@ -186,6 +186,25 @@ def test_a_doubtful_tracklet_waits_for_more_crops():
         doubtful.add(1.0, np.float32(DOUBTFUL), tick=i)
     assign_identities([doubtful], [doubtful], gallery, thresholds, time=None)
     assert doubtful.identity == "ann"
+
+
+def test_two_cameras_may_see_one_person_at_once():
+    gallery = Gallery()
+    gallery.add(np.float32([1, 0, 0]), identity="ann")
+    for colour, name in (([1, 0, 0.05], "ann"), ([0, 1, 0], "person-1")):
+        both = [tracklet("dock", 1, colour), tracklet("lobby", 2, colour)]
+        assign_identities(both, both, gallery, Thresholds(0.3, 0.3), time=None)
+        assert [t.identity for t in both] == [name, name]
+
+
+def test_the_gallery_is_asked_only_when_there_is_a_new_crop(engine, world, monkeypatch):
+    reid = ReIdentifier(engine)
+    reid.threshold, reid.tracklet_threshold = -1.0, 0.5
+    reid.gallery.add(np.float32([1, 0, 0]), identity="ann")
+    asked, search = [], reid.gallery.search
+    monkeypatch.setattr(reid.gallery, "search", lambda *a, **k: asked.append(1) or search(*a, **k))
+    walk(MultiCameraTracker(reid, detector=world, frame_rate=30), world, 60, dock=[(BLUE, 10, 50)])
+    assert 1 <= len(asked) <= 12
 
 
 def test_while_one_waits_a_better_one_takes_the_identity():

@@ -16,6 +16,8 @@ from sdk.video.sources import VideoFiles, camera_names
 from sdk.video.summary import Sighting, read_sightings
 from tests.moving import BLUE, RED, ColourEngine, World
 
+RATES = {"dock": 6.0, "lobby": 6.0}
+
 
 def write_video(path, frames, rate=10.0):
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, (64, 48))
@@ -35,12 +37,20 @@ def count_frames(path):
 def test_videos_are_read_in_step_and_the_longer_goes_on(tmp_path):
     source = VideoFiles([write_video(tmp_path / "dock.mp4", 3), write_video(tmp_path / "lobby.mp4", 6)])
     assert source.cameras == ["dock", "lobby"]
-    assert source.frame_rate == pytest.approx(10)
+    assert source.tick_rate == pytest.approx(10)
     assert source.ticks == 6
     ticks = list(source)
     assert [sorted(frames) for _, frames in ticks] == [["dock", "lobby"]] * 3 + [["lobby"]] * 3
     assert [time for time, _ in ticks] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
     assert abs(int(ticks[2][1]["lobby"].mean()) - 20) < 6
+
+
+def test_a_slower_camera_keeps_its_time(tmp_path):
+    fast, slow = write_video(tmp_path / "fast.mp4", 12, rate=30), write_video(tmp_path / "slow.mp4", 4, rate=10)
+    source = VideoFiles([fast, slow])
+    assert source.ticks == 12
+    slow_times = [round(time, 2) for time, frames in source if "slow" in frames]
+    assert slow_times == [0, 0.1, 0.2, 0.3]
 
 
 def test_cameras_of_one_name_are_told_apart():
@@ -101,6 +111,8 @@ def test_one_number_stands_for_one_identity_in_all_cameras(tmp_path):
         records.write(0, "dock", 0, detections(1))
         records.write(0, "lobby", 0, detections(1))
         records.write(0, "lobby", 0, detections(2))
+        records.write(0, "gate", 0, sv.Detections.empty())
+    assert (tmp_path / "gate.txt").read_text() == "", "a camera that saw nobody has a file too"
     numbers = {path: [row.split(",")[1] for row in (tmp_path / path).open()] for path in ("dock.txt", "lobby.txt")}
     assert numbers == {"dock.txt": ["1"], "lobby.txt": ["2", "1"]}
 
@@ -147,7 +159,7 @@ def ticks(world, count=30, stop_after=None):
 
 
 def test_a_run_writes_videos_records_and_a_summary(tmp_path, world, tracker):
-    sightings = track_videos(ticks(world), tracker, tmp_path / "out", frame_rate=6, total=30)
+    sightings = track_videos(ticks(world), tracker, tmp_path / "out", frame_rates=RATES, total=30)
     assert [(s.identity, s.camera, s.tracks) for s in sightings] == [
         ("person-1", "dock", 1), ("person-1", "lobby", 1), ("person-2", "lobby", 1),
     ]  # fmt: skip
@@ -161,7 +173,7 @@ def test_a_run_writes_videos_records_and_a_summary(tmp_path, world, tracker):
 
 
 def test_an_interrupted_run_leaves_valid_files(tmp_path, world, tracker):
-    sightings = track_videos(ticks(world, stop_after=12), tracker, tmp_path, frame_rate=6)
+    sightings = track_videos(ticks(world, stop_after=12), tracker, tmp_path, frame_rates=RATES)
     assert [(s.identity, s.camera) for s in sightings] == [("person-1", "dock")]
     assert count_frames(tmp_path / "dock.mp4") == 12
     assert len(read_lines(tmp_path / "tracks.jsonl")) >= 10
@@ -170,7 +182,7 @@ def test_an_interrupted_run_leaves_valid_files(tmp_path, world, tracker):
 def test_an_output_that_cannot_be_made_is_named(tmp_path, tracker):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="file"):
-        track_videos([], tracker, tmp_path / "file", frame_rate=6)
+        track_videos([], tracker, tmp_path / "file", frame_rates=RATES)
 
 
 def test_the_summary_leaves_out_who_has_no_name(tmp_path):

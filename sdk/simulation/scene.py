@@ -52,6 +52,10 @@ class Scene:
         return EMPTY_SECONDS + (self.people - 1) * BETWEEN_PEOPLE + self.visits * (VISIT_SECONDS + PAUSE_SECONDS)
 
     @property
+    def camera_names(self) -> list[str]:
+        return [f"camera-{number + 1}" for number in range(self.cameras)]
+
+    @property
     def ticks(self) -> int:
         return round(self.seconds * self.frame_rate)
 
@@ -61,7 +65,7 @@ class Scene:
         walkers = [_Walker(self, number) for number in range(self.people)]
         for tick in range(self.ticks):
             time = tick / self.frame_rate
-            drawn = {f"camera-{view.number + 1}": view.draw(time, tick, walkers) for view in views}
+            drawn = {self.camera_names[view.number]: view.draw(time, tick, walkers) for view in views}
             yield time, {name: frame for name, (frame, _) in drawn.items()}, {name: t for name, (_, t) in drawn.items()}
 
 

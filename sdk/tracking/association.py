@@ -46,14 +46,26 @@ def assign_identities(
 ) -> None:
     """Give tracklets of `undecided` an identity, a known or a new one, as far as the case is clear.
 
-    One assignment over all (the Hungarian algorithm) instead of each its nearest: where two tracklets want
-    one identity, the sum of the distances decides, and to be somebody new costs `thresholds.most`. An
-    identity is closed to a tracklet that was seen together with a bearer of it, in one camera, among `others`.
+    One assignment over all of a camera (the Hungarian algorithm) instead of each its nearest: where two
+    tracklets want one identity, the sum of the distances decides, and to be somebody new costs
+    `thresholds.most`. Camera by camera, because cameras may overlap and see one person at once. An identity
+    is closed to a tracklet that was seen together with a bearer of it, in one camera, among `others`.
     Doubtful tracklets stay undecided until they are sure, or have `PATIENCE` groups of crops, or `ended`.
     People whom nobody enrolled are called person-1, person-2, …
     """
-    if not undecided:
-        return
+    for camera in dict.fromkeys(tracklet.camera for tracklet in undecided):
+        of_camera = [tracklet for tracklet in undecided if tracklet.camera == camera]
+        _assign_in_camera(of_camera, others, gallery, thresholds, time, ended)
+
+
+def _assign_in_camera(
+    undecided: list[Tracklet],
+    others: list[Tracklet],
+    gallery: Gallery,
+    thresholds: Thresholds,
+    time: float | None,
+    ended: bool,
+) -> None:
     cost, names = _costs(undecided, others, gallery)
     new = np.full((len(undecided), len(undecided)), CLOSED)
     np.fill_diagonal(new, thresholds.most)

@@ -13,10 +13,14 @@ Detector = Callable[[np.ndarray], sv.Detections]
 
 
 class HogDetector:
-    """OpenCV's HOG people detector (Dalal and Triggs, 2005): upright people of 96 px or more, walking or standing.
+    """OpenCV's HOG people detector (Dalal and Triggs, 2005): upright people, walking or standing.
 
-    It keeps no state, so one may serve several cameras. About 40 ms a frame of 854×480 on one core.
+    It finds people of a fifth of the frame's height or more (in small frames: of 96 px or more). It keeps no
+    state, so one may serve several cameras. It is slow: a few frames a second on one core.
     """
+
+    MAX_HEIGHT = 480
+    """Larger frames are reduced to this height in px; the time grows with the area."""
 
     BORDER = 0.12
     """Share of the frame's height that is added around it, so that people at the edge fill the window."""
@@ -30,8 +34,10 @@ class HogDetector:
         self._hog.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
 
     def __call__(self, frame: np.ndarray) -> sv.Detections:
-        border = round(self.BORDER * frame.shape[0])
-        padded = cv2.copyMakeBorder(frame, border, border, border, border, cv2.BORDER_REPLICATE)
+        scale = min(1.0, self.MAX_HEIGHT / frame.shape[0])
+        small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else frame
+        border = round(self.BORDER * small.shape[0])
+        padded = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
         # groupThreshold=0 gives every window that fires: OpenCV's own grouping forgets the scores.
         windows, scores = self._hog.detectMultiScale(padded, winStride=(8, 8), scale=1.05, groupThreshold=0)
         if len(windows) == 0:
@@ -39,7 +45,7 @@ class HogDetector:
         x, y, w, h = np.asarray(windows, np.float64).T
         across, along = self.MARGIN
         boxes = np.stack([x + across * w, y + along * h, x + (1 - across) * w, y + (1 - along) * h], axis=1) - border
-        boxes, scores = _merge(boxes, np.maximum(np.ravel(scores), 1e-6))
+        boxes, scores = _merge(boxes / scale, np.maximum(np.ravel(scores), 1e-6))
         return _detections(boxes, scores / self.FULL_SCORE, frame)
 
 

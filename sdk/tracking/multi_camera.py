@@ -21,8 +21,8 @@ CROPS_PER_SECOND = 6
 """Crops of a person that are embedded in a second; consecutive frames tell nothing new."""
 LOST_SECONDS = 2.0
 """After this long unseen a track is given up, and its tracklet decided with the crops it has."""
-MEMORY = 900
-"""Ticks for which an ended tracklet is remembered; after that nobody undecided can have been seen with it."""
+MEMORY_SECONDS = 30.0
+"""For how long an ended tracklet is remembered; after that nobody undecided can have been seen with it."""
 
 
 class MultiCameraTracker:
@@ -56,6 +56,8 @@ class MultiCameraTracker:
         self._make_tracker = tracker or (lambda: _byte_track(frame_rate))
         self._crop_interval = max(1, round(frame_rate / CROPS_PER_SECOND))
         self._patience = round(LOST_SECONDS * frame_rate)
+        self._memory = round(MEMORY_SECONDS * frame_rate)
+        self._time: float | None = None
         self._cameras: dict[str, _Camera] = {}
         self._tracklets: dict[tuple[str, int], Tracklet] = {}
         self._tick = 0
@@ -70,19 +72,19 @@ class MultiCameraTracker:
         """
         for camera, frame in frames.items():
             _check_frame(camera, frame)
-        time = clock.time() if time is None else time
+        self._time = clock.time() if time is None else time
         self._tick += 1
         tracks = {camera: self._track(camera, frame) for camera, frame in frames.items()}
         self._embed(frames, tracks)
-        self._identify(time)
+        self._identify()
         for camera, detections in tracks.items():
             names = [self._tracklets[camera, int(track)].identity for track in detections.tracker_id]
             detections.data["identity"] = np.array(names, dtype=object)
         return tracks
 
-    def finish(self, time: float | None = None) -> None:
+    def finish(self) -> None:
         """Decide the tracklets that still wait for more crops: to be called when the videos have ended."""
-        self._identify(time, ended=True)
+        self._identify(ended=True)
 
     def identity_of(self, camera: str, track: int) -> str | None:
         """The identity of a track that was seen lately; None if it has none yet, or is forgotten."""
@@ -131,21 +133,24 @@ class MultiCameraTracker:
             for (tracklet, quality, _), row in zip(wanted, embedding, strict=True):
                 tracklet.add(quality, row, self._tick)
 
-    def _identify(self, time: float | None, ended: bool = False) -> None:
-        """Ask for identities; those of a camera whose track is lost, or of an ended run, are decided for good."""
-        tracklets = list(self._tracklets.values())
+    def _identify(self, ended: bool = False) -> None:
+        """Ask for identities; those of lost tracks, and of all in an ended run, are decided for good."""
+        gallery, tracklets = self.reid.gallery, list(self._tracklets.values())
+        thresholds = Thresholds(self.reid.threshold, self.reid.tracklet_threshold)
         for tracklet in tracklets:
             if tracklet.identity is not None and tracklet.complete:
-                enroll(tracklet, self.reid.gallery, time)
-        ready = [t for t in tracklets if is_ready(t)]
-        thresholds = Thresholds(self.reid.threshold, self.reid.tracklet_threshold)
-        lost = [t for t in ready if ended or t.last_tick < self._tick - self._patience]
-        # First with all that wait, so that a lost one takes nobody's identity who is still there and nearer.
-        assign_identities(ready, tracklets, self.reid.gallery, thresholds, time)
-        lost = [t for t in lost if t.identity is None]
-        assign_identities(lost, tracklets, self.reid.gallery, thresholds, time, ended=True)
+                enroll(tracklet, gallery, self._time)
+        waiting = [t for t in tracklets if is_ready(t)]
+        if any(len(t.crops) > t.asked for t in waiting):  # without a new crop the answer would be the same
+            # All that wait, so that a doubtful one takes nobody's identity who is there too, and nearer.
+            assign_identities(waiting, tracklets, gallery, thresholds, self._time)
+            for tracklet in waiting:
+                tracklet.asked = len(tracklet.crops)
+        last_chance = self._tick - self._patience
+        lost = [t for t in waiting if t.identity is None and (ended or t.last_tick < last_chance)]
+        assign_identities(lost, tracklets, gallery, thresholds, self._time, ended=True)
         for key, tracklet in list(self._tracklets.items()):
-            if tracklet.last_tick < self._tick - MEMORY:
+            if tracklet.last_tick < self._tick - self._memory:
                 del self._tracklets[key]
 
 

@@ -52,6 +52,8 @@ class Tracklet:
     changed: int = 0
     """Of these, ticks in which the picture inside the box changed."""
     last_crop_tick: int = -(10**9)
+    asked: int = 0
+    """How many crops there were when the gallery was last asked."""
     exemplars: int = 0
     """Groups of crops that went into the gallery."""
     crops: list[tuple[float, np.ndarray]] = field(default_factory=list)

@@ -52,7 +52,9 @@ class RecordWriter:
             file.close()
 
     def write(self, time: float, camera: str, frame: int, detections: sv.Detections) -> None:
-        """Take a camera's tracked detections of one frame."""
+        """Take a camera's tracked detections of one frame, which may be none."""
+        if camera not in self._mot:
+            self._mot[camera] = (self._folder / f"{camera}.txt").open("w", encoding="utf-8")
         confidence = detections.confidence
         for i in range(len(detections)):
             box = [round(float(v), 2) for v in detections.xyxy[i]]
@@ -73,8 +75,6 @@ class RecordWriter:
         self._json.write(json.dumps(asdict(record)) + "\n")
         if record.identity is None:
             return  # MOTChallenge has no "somebody"
-        if record.camera not in self._mot:
-            self._mot[record.camera] = (self._folder / f"{record.camera}.txt").open("w", encoding="utf-8")
         number = self._numbers.setdefault(record.identity, len(self._numbers) + 1)
         x1, y1, x2, y2 = record.box
         box = f"{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"

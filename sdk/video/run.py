@@ -1,7 +1,7 @@
 """Track a set of videos from beginning to end and write everything down."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,16 @@ Ticks = Iterable[tuple[float, dict[str, np.ndarray]]]
 
 
 def track_videos(
-    ticks: Ticks, tracker: MultiCameraTracker, output: str | Path, frame_rate: float, total: int | None = None
+    ticks: Ticks,
+    tracker: MultiCameraTracker,
+    output: str | Path,
+    frame_rates: Mapping[str, float],
+    total: int | None = None,
 ) -> list[Sighting]:
     """Run `tracker` over `ticks`; write `<camera>.mp4`, `<camera>.txt` and `tracks.jsonl` into `output`.
 
-    total: how many ticks there are, for the progress bar. Ctrl-C ends the run early: the files hold what was
+    frame_rates: frames a second, by camera, of the videos to write. total: how many ticks there are, for the
+    progress bar. Ctrl-C ends the run early: the files hold what was
     seen so far. Returns who was seen where and when. Raises `DataError` if `output` cannot be written.
     """
     output = Path(output)
@@ -41,7 +46,7 @@ def track_videos(
         for time, frames in ticks:
             for camera, detections in tracker.update(frames, time).items():
                 if camera not in videos:
-                    video = AnnotatedVideo(output / f"{camera}.mp4", frame_rate)
+                    video = AnnotatedVideo(output / f"{camera}.mp4", frame_rates[camera])
                     videos[camera] = stack.enter_context(video)
                 number = frames_of.get(camera, 0)
                 records.write(time, camera, number, detections)

@@ -24,8 +24,10 @@ class VideoFiles:
             if not capture.isOpened() or capture.get(cv2.CAP_PROP_FRAME_WIDTH) < 1:
                 raise DataError(f"{path}: not a video that OpenCV can decode")
             self._captures[name] = capture
-        self.frame_rate: float = max(_frame_rate(capture) for capture in self._captures.values())
-        """Frames a second, of the fastest: that many ticks are a second."""
+        self.frame_rates = {name: _frame_rate(capture) for name, capture in self._captures.items()}
+        """Frames a second of each camera."""
+        self.tick_rate = max(self.frame_rates.values())
+        """Ticks a second: the fastest camera has a frame in every tick."""
 
     @property
     def cameras(self) -> list[str]:
@@ -34,25 +36,30 @@ class VideoFiles:
 
     @property
     def ticks(self) -> int:
-        """Frames of the longest file, as its header says; 0 if none says."""
-        return max(0, *(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) for capture in self._captures.values()))
+        """Ticks until the longest file ends, as the headers say; 0 if none says."""
+        frames = {name: capture.get(cv2.CAP_PROP_FRAME_COUNT) for name, capture in self._captures.items()}
+        return max(0, *(round(n / self.frame_rates[name] * self.tick_rate) for name, n in frames.items()))
 
     def __iter__(self) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
-        """Yield (time in seconds from the start, frame uint8 BGR `[H, W, 3]` by camera), frame by frame.
+        """Yield (time in seconds from the start, frame uint8 BGR `[H, W, 3]` by camera), tick by tick.
 
-        A file that has ended is left out while the longer ones go on.
+        A slower file is left out of the ticks in which it has no new frame, one that has ended of all later.
         """
+        read = dict.fromkeys(self._captures, 0)
         tick = 0
         while self._captures:
-            frames = {}
+            time, frames = tick / self.tick_rate, {}
             for name, capture in list(self._captures.items()):
+                if read[name] > time * self.frame_rates[name] + 1e-6:
+                    continue  # its next frame is not due yet
                 there, frame = capture.read()
                 if there:
                     frames[name] = frame
+                    read[name] += 1
                 else:
                     self._captures.pop(name).release()
             if frames:
-                yield tick / self.frame_rate, frames
+                yield time, frames
             tick += 1
 
 
