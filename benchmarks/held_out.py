@@ -19,6 +19,7 @@ import typer
 from rich.table import Table
 
 from sdk.terminal import notes, results
+from training.checkpoint import load_checkpoint
 from training.config import ModelConfig, RunConfig, TrainConfig
 from training.data import PeopleDataset
 from training.trainer import train
@@ -37,9 +38,11 @@ def main(
         1.0,
         0.0,
     ),
+    init: Annotated[Path | None, typer.Option(help="Checkpoint to start every run from.")] = None,
     output: Annotated[Path, typer.Option(help="JSON to write.")] = Path("benchmarks/results/held_out.json"),
 ) -> None:
     people = PeopleDataset.from_folder(data)
+    start = load_checkpoint(init) if init else None
     rows = []
     for seed in range(seeds):
         training, held_out = people.hold_out(hold_out, seed)
@@ -47,11 +50,13 @@ def main(
             config = RunConfig(ModelConfig(), TrainConfig(epochs=epochs, local_weight=weight, seed=seed))
             started = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
-                evaluation = train(training, Path(folder), config, held_out).evaluation
+                evaluation = train(training, Path(folder), config, held_out, init=start).evaluation
             row = {"arm": arm_name(weight), "seed": seed, "seconds": round(time.monotonic() - started)}
             rows.append(row | {name: evaluation[name] for name in ("rank1", "rank5", "mAP", "queries")})
             notes.print(rows[-1])
-            _write(output, rows, people, hold_out, epochs)
+            _write(
+                output, rows, people, hold_out, epochs, "random weights" if start is None else start.config.to_dict()
+            )
     table = Table("arm", "rank-1 (mean ± sd)", "mAP (mean ± sd)", "seconds a run", title=f"{seeds} seeds")
     for arm in map(arm_name, local_weight):
         of_arm = [row for row in rows if row["arm"] == arm]
@@ -61,7 +66,9 @@ def main(
     results.print(table)
 
 
-def _write(output: Path, rows: list[dict], people: PeopleDataset, hold_out: int, epochs: int) -> None:
+def _write(
+    output: Path, rows: list[dict], people: PeopleDataset, hold_out: int, epochs: int, start: str | dict
+) -> None:
     """After every run, so that an interruption loses nothing."""
     output.parent.mkdir(parents=True, exist_ok=True)
     facts = {
@@ -70,6 +77,7 @@ def _write(output: Path, rows: list[dict], people: PeopleDataset, hold_out: int,
         "protocol": "cross-camera: each crop against all crops of the other cameras",
         "identities": {"training": len(people.identities) - hold_out, "held out": hold_out},
         "epochs": epochs,
+        "started from": start,
         "runs": rows,
     }
     output.write_text(json.dumps(facts, indent=2) + "\n")

@@ -67,6 +67,28 @@ def test_a_resumed_run_ends_with_identical_weights(people, tmp_path, monkeypatch
         assert torch.equal(tensor, resumed.weights[name]), name
 
 
+def test_a_run_may_start_from_other_weights_of_the_same_shape(people, tmp_path, small_run, monkeypatch):
+    start = load_checkpoint(small_run / "model.pt")
+    first = []
+
+    def spy(outputs, labels, config):
+        first.append(outputs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "loss_terms", spy)
+    with pytest.raises(KeyboardInterrupt):
+        train(people, tmp_path, CONFIG, init=start)
+    with pytest.raises(KeyboardInterrupt):
+        train(people, tmp_path, CONFIG)
+    started, fresh = first
+    assert started.logits.shape[1] == 12, "the classifier is of the new people"
+    assert (started.embedding - fresh.embedding).abs().max() > 0.01
+    monkeypatch.undo()
+    other = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, width=16))
+    with pytest.raises(DataError, match="width=8"):
+        train(people, tmp_path, other, init=start)
+
+
 def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(people, small_run):
     with pytest.raises(DataError, match="--resume"):
         train(people, small_run, CONFIG)

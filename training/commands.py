@@ -40,10 +40,14 @@ def train(
     seed: Annotated[int, typer.Option(help="Draws the held-out people, the weights, the batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … [default: cuda if there is one]")] = None,
     workers: Annotated[int, typer.Option(help="Processes that read and augment images.")] = 0,
+    init: Annotated[
+        Path | None, typer.Option(help="Checkpoint to start from, such as one trained on drawn people.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in OUTPUT stopped.")] = False,
 ) -> None:
     """Train AlignedReID on a folder of people; evaluate it on people held out."""
     torch = _torch()
+    from training.checkpoint import load_checkpoint
     from training.config import ModelConfig, RunConfig, TrainConfig
     from training.data import PeopleDataset
     from training.trainer import FINAL
@@ -64,7 +68,8 @@ def train(
         f"{len(training.identities)} identities, {len(training)} crops to train on; {len(held_out.identities)} held out"
     )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    checkpoint = run(training, output, config, held_out, device=device, workers=workers, resume=resume)
+    start = load_checkpoint(init) if init else None
+    checkpoint = run(training, output, config, held_out, device=device, workers=workers, resume=resume, init=start)
     if checkpoint.evaluation:
         _print_evaluation(checkpoint.evaluation)
     notes.print(f"wrote {output / FINAL}")

@@ -42,17 +42,21 @@ def train(
     device: str = "cpu",
     workers: int = 0,
     resume: bool = False,
+    init: Checkpoint | None = None,
 ) -> Checkpoint:
     """Train on `dataset`, evaluate on the people of `held_out`, write `output/model.pt` and return it.
 
-    Every epoch ends with `output/last.pt`; with `resume`, training continues there. Raises `DataError` when
-    `output` already holds a run and `resume` is not set, or when the run there has another configuration.
+    Every epoch ends with `output/last.pt`; with `resume`, training continues there. With `init`, the network
+    starts from those weights instead of random ones. Raises `DataError` when `output` already holds a run and
+    `resume` is not set, when the run there has another configuration, or when `init` has another shape.
     """
     if len(dataset.identities) < 2:
         raise DataError(f"training needs at least 2 identities; the dataset has {len(dataset.identities)}")
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.train.seed)
     model = AlignedReID(config.model, len(dataset.identities)).to(device)
+    if init is not None:
+        _start_from(init, model)
     optimizer = _optimizer(model, config)
     first_epoch = _restore(output / LAST, config, dataset, model, optimizer) if resume else 0
     if not resume and (output / LAST).exists():
@@ -107,6 +111,14 @@ def _checkpoint(model, config, dataset, epoch, optimizer=None) -> Checkpoint:
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     state = None if optimizer is None else optimizer.state_dict()
     return Checkpoint(config, list(dataset.identities), epoch, weights, optimizer=state)
+
+
+def _start_from(init: Checkpoint, model: AlignedReID) -> None:
+    """Copy the weights of `init`, but for the classifier: its identities are other people."""
+    if init.config.model != model.config:
+        raise DataError(f"the weights to start from are of {init.config.model}; the run is of {model.config}")
+    weights = {name: tensor for name, tensor in init.weights.items() if not name.startswith("classifier.")}
+    model.load_state_dict(weights, strict=False)
 
 
 def _restore(path: Path, config: RunConfig, dataset: PeopleDataset, model, optimizer) -> int:
