@@ -41,7 +41,7 @@ def compare(a: Embedder, b: Embedder, crops: Sequence[np.ndarray]) -> Agreement:
     return Agreement(np.concatenate(cosine))
 
 
-def read_crops(folder: Path, limit: int = 512) -> list[np.ndarray]:
+def read_crops(folder: Path, limit: int = 1024) -> list[np.ndarray]:
     """Up to `limit` images below `folder`, evenly chosen. Raises `DataError` if there are none."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
