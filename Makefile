@@ -1,6 +1,6 @@
 # make demo   set up .venv and track a drawn two-camera scene with the model that ships with the package
 # make test   set up .venv with everything the tests need, and run them
-# make model  re-make the shipped model from nothing (about an hour on 4 cores)
+# make model  re-make the shipped model from nothing (under an hour)
 
 PYTHON ?= python3
 VENV := .venv
