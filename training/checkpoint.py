@@ -25,10 +25,12 @@ class Checkpoint:
     epoch: int
     """Epochs done."""
     weights: dict[str, torch.Tensor]
+    """What inference uses: the running average of the weights that were trained."""
     evaluation: dict | None = None
     """`training.evaluation.Evaluation.to_dict()` on the identities held out, and how many; None if there were none."""
-    optimizer: dict | None = None
-    """The optimiser's state; None in a checkpoint that is only for inference."""
+    state: dict | None = None
+    """What the next step of training needs, "weights" (as they are, not averaged) and "optimizer"; None in a
+    checkpoint that is only for inference."""
 
     def build_model(self) -> AlignedReID:
         """The network with these weights, in evaluation mode."""
@@ -48,8 +50,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "evaluation": checkpoint.evaluation,
     }
     content = {"facts": json.dumps(facts), "weights": checkpoint.weights}
-    if checkpoint.optimizer is not None:
-        content["optimizer"] = checkpoint.optimizer
+    if checkpoint.state is not None:
+        content["state"] = checkpoint.state
     partial = path.with_name(path.name + ".partial")
     torch.save(content, partial)
     os.replace(partial, path)
@@ -75,5 +77,5 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         epoch=facts["epoch"],
         weights=content["weights"],
         evaluation=facts["evaluation"],
-        optimizer=content.get("optimizer"),
+        state=content.get("state"),
     )

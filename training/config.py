@@ -37,11 +37,15 @@ class TrainConfig:
     local_weight: float = 1.0
     """Weight of the local TriHard loss; 0 trains without the local branch's loss (the ablation)."""
     seed: int = 0
+    average_decay: float = 0.998
+    """Of the running average of the weights, which is what a run hands on; 0 hands on the last weights."""
 
     def __post_init__(self):
         for name in ("epochs", "identities_per_batch", "images_per_identity"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 <= self.average_decay < 1:
+            raise ValueError(f"average_decay is {self.average_decay}; it must be at least 0 and below 1")
         if self.identities_per_batch < 2 or self.images_per_identity < 2:
             raise ValueError("TriHard needs at least 2 identities of 2 images in a batch")
 

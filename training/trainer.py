@@ -7,6 +7,7 @@ import torch
 
 from sdk.errors import DataError
 from sdk.terminal import notes, progress_bar
+from training.average import copy_weights, update_average
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.config import RunConfig
 from training.data import PeopleDataset
@@ -18,7 +19,7 @@ from training.model import AlignedReID, Outputs
 from training.schedule import warmup_cosine
 
 LAST = "last.pt"
-"""Written after every epoch, with the optimiser's state: what `resume` continues from."""
+"""Written after every epoch, with all the state of training: what `resume` continues from."""
 FINAL = "model.pt"
 """Written at the end: the weights, the evaluation, the threshold."""
 
@@ -58,10 +59,12 @@ def train(
     if init is not None:
         _start_from(init, model)
     optimizer = _optimizer(model, config)
-    first_epoch = _restore(output / LAST, config, dataset, model, optimizer) if resume else 0
+    average = copy_weights(model)
+    first_epoch = _restore(output / LAST, config, dataset, model, average, optimizer) if resume else 0
     if not resume and (output / LAST).exists():
         raise DataError(f"{output} already holds a run; continue it with --resume, or choose another folder")
 
+    names = list(dataset.identities)
     loader, sampler = training_loader(dataset, config, workers)
     total_steps = config.train.epochs * len(loader)
     started = time.monotonic()
@@ -78,14 +81,18 @@ def train(
                 optimizer.zero_grad(set_to_none=True)
                 sum(terms.values()).backward()
                 optimizer.step()
+                update_average(average, model, step, config.train.average_decay)
                 shown = " ".join(f"{name} {value.item():.3f}" for name, value in terms.items())
                 progress.update(bar, advance=1, description=f"epoch {epoch + 1}/{config.train.epochs}  {shown}")
-            save_checkpoint(_checkpoint(model, config, dataset, epoch + 1, optimizer), output / LAST)
+            state = {"weights": model.state_dict(), "optimizer": optimizer.state_dict()}
+            save_checkpoint(Checkpoint(config, names, epoch + 1, average, state=state), output / LAST)
     notes.print(f"trained {config.train.epochs - first_epoch} epochs in {time.monotonic() - started:.0f} s")
 
-    final = _checkpoint(model, config, dataset, config.train.epochs)
+    weights = {name: tensor.cpu() for name, tensor in average.items()}
+    final = Checkpoint(config, names, config.train.epochs, weights)
     if held_out is not None and len(held_out):
-        final.evaluation = held_out_evaluation(evaluate_dataset(TorchEmbedder(model), held_out), held_out)
+        embed = TorchEmbedder(final.build_model().to(device))
+        final.evaluation = held_out_evaluation(evaluate_dataset(embed, held_out), held_out)
     save_checkpoint(final, output / FINAL)
     return final
 
@@ -107,12 +114,6 @@ def _optimizer(model: AlignedReID, config: RunConfig) -> torch.optim.Optimizer:
     )
 
 
-def _checkpoint(model, config, dataset, epoch, optimizer=None) -> Checkpoint:
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    state = None if optimizer is None else optimizer.state_dict()
-    return Checkpoint(config, list(dataset.identities), epoch, weights, optimizer=state)
-
-
 def _start_from(init: Checkpoint, model: AlignedReID) -> None:
     """Copy the weights of `init`, but for the classifier: its identities are other people."""
     if init.config.model != model.config:
@@ -121,11 +122,13 @@ def _start_from(init: Checkpoint, model: AlignedReID) -> None:
     model.load_state_dict(weights, strict=False)
 
 
-def _restore(path: Path, config: RunConfig, dataset: PeopleDataset, model, optimizer) -> int:
-    """Load a run's state into `model` and `optimizer`; the number of epochs already done."""
+def _restore(path: Path, config: RunConfig, dataset: PeopleDataset, model, average: dict, optimizer) -> int:
+    """Load a run's state into `model`, `average` and `optimizer`; the number of epochs already done."""
     checkpoint = load_checkpoint(path)
     if checkpoint.config != config or checkpoint.identities != list(dataset.identities):
         raise DataError(f"{path}: that run has other settings or other people; repeat its arguments to resume it")
-    model.load_state_dict(checkpoint.weights)
-    optimizer.load_state_dict(checkpoint.optimizer)
+    model.load_state_dict(checkpoint.state["weights"])
+    optimizer.load_state_dict(checkpoint.state["optimizer"])
+    for name, tensor in checkpoint.weights.items():
+        average[name].copy_(tensor)
     return checkpoint.epoch
