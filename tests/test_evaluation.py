@@ -73,10 +73,38 @@ def test_the_threshold_lets_the_wanted_share_of_impostors_pass():
     same = labels[:, None] == labels[None]
     passed = 1 - features @ features.T <= threshold.value
     assert passed[across & ~same].mean() == pytest.approx(0.02, abs=0.002)
-    loose = 1 - features @ features.T <= threshold.tracklet_value
-    assert loose[across & ~same].mean() == pytest.approx(threshold.tracklet_false_match_rate, abs=0.002)
     assert passed[across & same].mean() == pytest.approx(threshold.true_match_rate, abs=1e-9)
     assert threshold.impostor_pairs == (across & ~same).sum() / 2
+
+
+def people_in_two_cameras(crops, noise):
+    """30 people, `crops` crops each in two cameras; a crop differs by `noise`, a camera by as much for each person."""
+    rng = np.random.default_rng(1)
+    labels, cameras = np.repeat(np.arange(30), 2 * crops), np.tile(np.repeat(["a", "b"], crops), 30)
+    features = unit(rng, (30, 16))[labels] + noise * np.repeat(rng.normal(size=(60, 16)), crops, axis=0)
+    features += noise * rng.normal(size=features.shape)
+    return features / np.linalg.norm(features, axis=1, keepdims=True), labels, cameras
+
+
+def test_tracklets_that_tell_people_apart_need_no_more_than_the_threshold_of_crops():
+    threshold = calibrate_threshold(*people_in_two_cameras(crops=6, noise=0.05))
+    assert threshold.tracklet_value == threshold.value
+    assert threshold.tracklet_true_match_rate == 1
+
+
+def test_the_threshold_of_tracklets_keeps_people_whole_within_limits():
+    threshold = calibrate_threshold(*people_in_two_cameras(crops=6, noise=0.13))
+    assert threshold.tracklet_value > threshold.value
+    assert threshold.tracklet_true_match_rate == pytest.approx(0.99, abs=0.011)
+    assert threshold.true_match_rate < threshold.tracklet_true_match_rate
+    hopeless = calibrate_threshold(*people_in_two_cameras(crops=6, noise=0.5))
+    assert hopeless.tracklet_false_match_rate == pytest.approx(0.1, abs=0.002)
+    assert hopeless.tracklet_true_match_rate < 0.99
+
+
+def test_one_crop_a_camera_tells_nothing_of_tracklets():
+    threshold = calibrate_threshold(*people_in_two_cameras(crops=1, noise=0.3))
+    assert threshold.tracklet_value == threshold.value
 
 
 def test_a_threshold_needs_two_people_in_two_cameras():

@@ -9,9 +9,13 @@ from sdk.errors import DataError
 
 CROP_RATE = 0.01
 """Share of impostor pairs that single crops' threshold lets pass: a crop is held against the whole gallery."""
-TRACKLET_RATE = 0.05
-"""The same for tracklets. They are asked once, as the mean of several crops, and the tracker rules out whom it saw
-at the same time; a missed match, on the other hand, splits a person in two for good."""
+TRACKLET_RATE = 0.1
+"""The most of them that the tracklets' may let pass. They are asked once, and the tracker rules out whom it saw at
+the same time; a missed match, on the other hand, splits a person in two for good."""
+TRACKLETS_KEPT = 0.99
+"""Share of genuine pairs of tracklets that should match, as far as `TRACKLET_RATE` allows it."""
+TRACKLET_CROPS = 6
+"""Crops that are averaged, as many as the tracker averages."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,9 @@ class Threshold:
     tracklet_value: float
     """Up to which two tracklets match."""
     tracklet_false_match_rate: float
-    """The share of impostor pairs of crops that `tracklet_value` lets pass."""
+    """The share of impostor pairs of tracklets that `tracklet_value` lets pass."""
+    tracklet_true_match_rate: float
+    """The share of genuine pairs of tracklets that `tracklet_value` lets pass."""
     impostor_pairs: int
     genuine_pairs: int
 
@@ -36,30 +42,58 @@ class Threshold:
 
 
 def calibrate_threshold(
-    embedding: np.ndarray,
-    labels: np.ndarray,
-    cameras: np.ndarray,
-    false_match_rate: float = CROP_RATE,
-    tracklet_false_match_rate: float = TRACKLET_RATE,
+    embedding: np.ndarray, labels: np.ndarray, cameras: np.ndarray, false_match_rate: float = CROP_RATE
 ) -> Threshold:
-    """The distances that let the given shares of the cross-camera impostor pairs pass.
+    """The thresholds of crops and of tracklets, from pairs across cameras.
 
-    embedding float `[N, D]` at unit length, labels `[N]`, cameras `[N]`. All pairs from different cameras count.
+    Crops: the distance that lets `false_match_rate` of the impostor pairs pass. Tracklets, means of several crops
+    of one camera, are surer, so theirs is no tighter; it is as much looser as `TRACKLETS_KEPT` of the genuine pairs
+    need it, within `TRACKLET_RATE`. Where people have one crop a camera, there are no tracklets to measure, and
+    the crops' value serves.
+
+    embedding float `[N, D]` at unit length, labels `[N]`, cameras `[N]`, in the order in which they were taken.
     Raises `DataError` where there are no genuine or no impostor pairs.
     """
-    across = np.triu(cameras[:, None] != cameras[None])
-    same = labels[:, None] == labels[None]
-    distance = cosine_distance(embedding, embedding)
-    impostor, genuine = distance[across & ~same], distance[across & same]
-    if not (len(impostor) and len(genuine)):
-        raise DataError("a threshold needs at least two people, each seen by at least two cameras")
-    value, tracklet_value = (float(v) for v in np.quantile(impostor, [false_match_rate, tracklet_false_match_rate]))
+    genuine, impostor = _pair_distances(embedding, labels, cameras)
+    value = float(np.quantile(impostor, false_match_rate))
+    tracks_genuine, tracks_impostor = _pair_distances(*_tracklets(embedding, labels, cameras))
+    tracklet_value = value
+    if len(set(zip(labels.tolist(), cameras.tolist(), strict=True))) < len(labels):
+        loosest = np.quantile(tracks_impostor, TRACKLET_RATE)
+        tracklet_value = float(max(value, min(np.quantile(tracks_genuine, TRACKLETS_KEPT), loosest)))
     return Threshold(
         value=value,
         false_match_rate=false_match_rate,
         true_match_rate=float((genuine <= value).mean()),
         tracklet_value=tracklet_value,
-        tracklet_false_match_rate=tracklet_false_match_rate,
+        tracklet_false_match_rate=float((tracks_impostor <= tracklet_value).mean()),
+        tracklet_true_match_rate=float((tracks_genuine <= tracklet_value).mean()),
         impostor_pairs=len(impostor),
         genuine_pairs=len(genuine),
     )
+
+
+def _pair_distances(embedding, labels, cameras) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine distances of the genuine and of the impostor pairs across cameras."""
+    across = np.triu(cameras[:, None] != cameras[None])
+    same = labels[:, None] == labels[None]
+    distance = cosine_distance(embedding, embedding)
+    genuine, impostor = distance[across & same], distance[across & ~same]
+    if not (len(impostor) and len(genuine)):
+        raise DataError("a threshold needs at least two people, each seen by at least two cameras")
+    return genuine, impostor
+
+
+def _tracklets(embedding, labels, cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means of up to `TRACKLET_CROPS` consecutive crops of one person in one camera, beginning at each in turn."""
+    groups: dict[tuple, list[int]] = {}
+    for row, key in enumerate(zip(labels.tolist(), cameras.tolist(), strict=True)):
+        groups.setdefault(key, []).append(row)
+    rows, keys = [], []
+    for key, members in groups.items():
+        for start in range(len(members)):
+            rows.append(np.roll(members, -start)[:TRACKLET_CROPS])
+            keys.append(key)
+    means = np.stack([embedding[window].mean(0) for window in rows])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    return means, np.array([label for label, _ in keys]), np.array([camera for _, camera in keys])
