@@ -12,6 +12,9 @@ from sdk.tracking.tracklet import GROUP, PATIENCE, Tracklet
 MIN_CHANGED = 0.5
 """Share of a tracklet's ticks in which its picture must have changed; see `change.py`."""
 
+SURELY_NEW = 1.25
+"""How many times `most` the nearest known person must be away for a tracklet to be somebody new at once."""
+
 CLOSED = 1e6
 """The cost of what is impossible: dearer than any sum of distances, yet finite, as the solver wants it."""
 
@@ -27,8 +30,8 @@ class Thresholds:
 
     @property
     def surely_new(self) -> float:
-        """Beyond here nobody known comes into question: as far above `most` as `sure` is below."""
-        return 2 * self.most - self.sure
+        """Beyond here nobody known comes into question, whatever further crops may show."""
+        return SURELY_NEW * self.most
 
 
 def is_ready(tracklet: Tracklet) -> bool:

@@ -13,7 +13,7 @@ from sdk.reidentifier import ReIdentifier
 from sdk.tracking.association import Thresholds, assign_identities, enroll, is_ready
 from sdk.tracking.change import ChangeMeter
 from sdk.tracking.detectors import DETECTORS, Detector
-from sdk.tracking.tracklet import Tracklet, crop_quality
+from sdk.tracking.tracklet import Tracklet, at_side, beside_another, crop_quality
 
 MIN_CHANGE = 0.03
 """Share of a box's pixels that must have changed for it to count as a living picture."""
@@ -99,9 +99,13 @@ class MultiCameraTracker:
         camera.change.update(frame)
         detections = camera.tracker.update(camera.detector(frame))
         detections = detections[detections.tracker_id >= 0]
-        for box, track in zip(detections.xyxy, detections.tracker_id, strict=True):
+        detections.tracker_id = np.array([camera.number_of(int(i)) for i in detections.tracker_id], int)
+        doubtful = beside_another(detections.xyxy) | at_side(detections.xyxy, frame.shape[1])
+        for box, track, doubt in zip(detections.xyxy, detections.tracker_id, doubtful, strict=True):
             key = (name, int(track))
             tracklet = self._tracklets.setdefault(key, Tracklet(*key, self._tick, self._tick))
+            if doubt or tracklet.last_tick < self._tick - 1:
+                tracklet.last_doubt = self._tick
             tracklet.last_tick = self._tick
             tracklet.seen += 1
             tracklet.changed += camera.change.share(box) >= MIN_CHANGE
@@ -132,11 +136,23 @@ class MultiCameraTracker:
             embedding = self.reid.embed([crop for _, _, crop in wanted]).embedding
             for (tracklet, quality, _), row in zip(wanted, embedding, strict=True):
                 tracklet.add(quality, row, self._tick)
+                if tracklet.shows_another(self._thresholds.surely_new, self._patience):
+                    self._split(tracklet, tracks[tracklet.camera])
+
+    @property
+    def _thresholds(self) -> Thresholds:
+        return Thresholds(self.reid.threshold, self.reid.tracklet_threshold)
+
+    def _split(self, tracklet: Tracklet, detections: sv.Detections) -> None:
+        """The track has passed to another person: from here on it is another track, of which no identity is known."""
+        number = self._cameras[tracklet.camera].renumber(tracklet.track)
+        detections.tracker_id[detections.tracker_id == tracklet.track] = number
+        self._tracklets[tracklet.camera, number] = tracklet.split(number)
 
     def _identify(self, ended: bool = False) -> None:
         """Ask for identities; those of lost tracks, and of all in an ended run, are decided for good."""
         gallery, tracklets = self.reid.gallery, list(self._tracklets.values())
-        thresholds = Thresholds(self.reid.threshold, self.reid.tracklet_threshold)
+        thresholds = self._thresholds
         for tracklet in tracklets:
             if tracklet.identity is not None and tracklet.complete:
                 enroll(tracklet, gallery, self._time)
@@ -152,6 +168,7 @@ class MultiCameraTracker:
         for key, tracklet in list(self._tracklets.items()):
             if tracklet.last_tick < self._tick - self._memory:
                 del self._tracklets[key]
+                self._cameras[tracklet.camera].forget(tracklet.track)
 
 
 class _Camera:
@@ -161,6 +178,25 @@ class _Camera:
         self.detector = detector
         self.tracker = tracker
         self.change = ChangeMeter()
+        self._numbers: dict[int, int] = {}
+        self._count = 0
+
+    def number_of(self, track: int) -> int:
+        """Our number of a track of the tracker's."""
+        if track not in self._numbers:
+            self._count += 1
+            self._numbers[track] = self._count
+        return self._numbers[track]
+
+    def renumber(self, number: int) -> int:
+        """Go on with the track that we call `number` under a new number, which is returned."""
+        (track,) = (t for t, n in self._numbers.items() if n == number)
+        self.forget(number)
+        return self.number_of(track)
+
+    def forget(self, number: int) -> None:
+        """Drop a number that is not used any more."""
+        self._numbers = {track: n for track, n in self._numbers.items() if n != number}
 
 
 def _byte_track(frame_rate: float) -> ByteTrackTracker:
