@@ -9,7 +9,7 @@ import pytest
 
 from sdk.errors import DataError
 from sdk.folder import read_folder
-from sdk.simulation.camera import CameraLook
+from sdk.simulation.camera import CameraLook, apply_look
 from sdk.simulation.crops import draw_crop, write_people
 from sdk.simulation.figure import draw_person
 from sdk.simulation.person import Person
@@ -30,59 +30,101 @@ def test_a_crop_depends_on_its_arguments_alone():
 def plain(**changes):
     return dataclasses.replace(
         Person.sample(0, 0),
-        **{"hat": None, "scarf": None, "bag_kind": "none", "open_front": False, "pattern": "plain", **changes},
+        **{
+            "hat_kind": "none",
+            "scarf": None,
+            "hood": None,
+            "bag_kind": "none",
+            "open_front": 0.0,
+            "pattern": "plain",
+            "lower_kind": "trousers",
+            "upper_kind": "t-shirt",
+            "upper_hem": 0.52,
+            "stride": 1.0,
+            **changes,
+        },
     )
 
 
-def colour_share(figure, colour):
-    return float((np.abs(figure[..., :3].astype(int) - np.array(colour)).max(axis=2) < 8).mean())
+RED, GREEN = (20.0, 20.0, 220.0), (20.0, 220.0, 20.0)
+
+
+def share(figure, colour):
+    """The share of the picture in which the channel of `colour` dominates."""
+    channel = int(np.argmax(colour))
+    others = [c for c in range(3) if c != channel]
+    figure = figure.astype(int)
+    return float(((figure[..., channel] > 2 * figure[..., others].max(axis=2)) & (figure[..., 3] > 200)).mean())
 
 
 def test_front_and_back_differ_as_in_reality():
-    red, green = (0.0, 0.0, 255.0), (0.0, 255.0, 0.0)
-    backpack = plain(bag_kind="backpack", bag=red)
-    seen = {view: colour_share(draw_person(backpack, view, 0.1, 256), red) for view in (0, np.pi / 2, np.pi)}
+    grey = {"upper": (90.0, 90.0, 90.0), "sleeves": (90.0, 90.0, 90.0), "lower": (60.0, 60.0, 60.0)}
+    grey |= {"skin": (100.0, 110.0, 120.0), "shoes": (50.0, 50.0, 50.0), "hair": (20.0, 20.0, 20.0)}
+    backpack = plain(**grey, bag_kind="backpack", bag=RED, bag_accent=RED)
+    seen = {view: share(draw_person(backpack, view, 0.1, 256), RED) for view in (0, np.pi / 2, np.pi)}
     assert seen[np.pi] > 2 * seen[0] > 0, "straps in front, the bag behind"
-    coat = plain(upper_kind="coat", open_front=True, inner=green)
-    assert colour_share(draw_person(coat, 0, 0.1, 256), green) > 0.01
-    assert colour_share(draw_person(coat, np.pi, 0.1, 256), green) == 0
+    assert seen[np.pi / 2] > 0.01
+    coat = plain(**grey, upper_kind="coat", upper_hem=0.7, open_front=0.6, inner=GREEN)
+    assert share(draw_person(coat, 0, 0.1, 256), GREEN) > 0.01
+    assert share(draw_person(coat, np.pi, 0.1, 256), GREEN) == 0
+    maned = plain(**(grey | {"hair": RED}), hair_style="long", hair_length=0.3)
+    assert share(draw_person(maned, np.pi, 0.1, 256), RED) > 2 * share(draw_person(maned, 0, 0.1, 256), RED) > 0
+
+
+def test_every_one_of_eight_views_is_another_picture():
+    person = plain(bag_kind="shoulder")
+    views = [draw_person(person, k * np.pi / 4, 0.2, 128).astype(int) for k in range(8)]
+    for i in range(8):
+        for j in range(i):
+            assert np.abs(views[i] - views[j]).mean() > 1
 
 
 def test_walking_moves_the_legs_and_turning_narrows_the_body():
     person = plain()
-    lower = slice(150, 256)
-    standing, striding = (draw_person(person, np.pi / 2, phase, 256)[lower, :, 3] > 127 for phase in (0.0, 0.25))
-    assert np.ptp(np.nonzero(striding)[1]) > 1.5 * np.ptp(np.nonzero(standing)[1])
-    chest = slice(60, 70)
+    lower = slice(190, 250)
+    passing, striding = (draw_person(person, np.pi / 2, phase, 256)[lower, :, 3] > 127 for phase in (0.5, 0.25))
+    assert np.ptp(np.nonzero(striding)[1]) > 1.5 * np.ptp(np.nonzero(passing)[1])
+    chest = slice(75, 90)
     front, side = (draw_person(person, view, 0.0, 256)[chest, :, 3] > 127 for view in (0.0, np.pi / 2))
     assert front.sum() > 1.2 * side.sum()
 
 
-def test_edges_are_soft_and_colours_are_multiplied_by_alpha():
-    figure = draw_person(plain(), 0.4, 0.2, 128)
+def test_a_figure_fills_its_height_and_has_soft_edges_of_its_own_colour():
+    figure = draw_person(plain(upper=RED, sleeves=RED), 0.4, 0.2, 200)
+    assert figure.dtype == np.uint8
+    assert figure.shape == (200, 148, 4)
     alpha = figure[..., 3]
-    assert ((alpha > 0) & (alpha < 255)).any()
-    assert (figure[..., :3].max(axis=2) <= alpha.astype(int) + 1).all()
+    rows = np.nonzero((alpha > 127).any(axis=1))[0]
+    assert rows[0] < 20
+    assert rows[-1] > 180
+    assert not alpha[:, [0, -1]].any()
+    edge = (alpha > 40) & (alpha < 200)
+    edge[100:] = edge[:40] = False  # chest and arms alone
+    assert edge.any()
+    # Straight alpha: an edge is as bright as the cloth beside it, not darkened by its transparency.
+    assert figure[edge][:, 2].mean() > 100
 
 
 def test_the_population_has_near_twins_and_still_nobody_twice():
     people = [Person.sample(3, i) for i in range(200)]
     assert len(set(people)) == 200
-    twins = [
-        (a, b) for a, b in itertools.pairwise(people) if (a.inner, a.pattern_colour) == (b.inner, b.pattern_colour)
-    ]
+    twins = [(a, b) for a, b in itertools.pairwise(people) if a.pattern_seed == b.pattern_seed]
     assert 8 <= len(twins) <= 40
     assert all(a.upper_kind == b.upper_kind and a.build != b.build for a, b in twins)
 
 
 def test_cameras_differ_strongly_in_colour():
-    """The same people through two looks: their colours move by more than a little, as between real cameras."""
-    casts = []
-    for camera in range(12):
-        look = CameraLook.sample(0, camera)
-        blue, _, red = look.gains
-        casts.append(blue / red)
-    assert max(casts) / min(casts) > 1.2
+    """The same grey and the same red through twelve looks."""
+    card = np.full((64, 32, 3), 128, np.float32)
+    card[32:] = (40, 40, 180)
+    seen = [apply_look(card, CameraLook.sample(0, camera), np.random.default_rng(0)) for camera in range(12)]
+    grey = np.array([image[8:24].mean(axis=(0, 1)) for image in seen])
+    red = np.array([image[40:56].mean(axis=(0, 1)) for image in seen])
+    casts = grey[:, 0] / grey[:, 2]
+    assert casts.max() / casts.min() > 1.4
+    saturation = red[:, 2] / red[:, :2].mean(axis=1)
+    assert saturation.max() / saturation.min() > 2
+    assert all(image.shape == (64, 32, 3) and image.dtype == np.uint8 for image in seen)
 
 
 def test_people_are_written_in_the_folder_layout(tmp_path):

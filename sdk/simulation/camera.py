@@ -1,11 +1,16 @@
-"""A camera's own look: colours, sharpness, noise and compression, and the ground it stands over."""
+"""A camera's own look: colours, sharpness, noise and compression, and the surroundings it stands over."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from sdk.simulation import noise
 from sdk.simulation.colours import Colour
+
+HEADROOM = 1.5
+"""How far light may exceed white before it is lost."""
+GROUNDS = ("grass", "foliage", "asphalt", "tiles", "wall", "room")
 
 
 @dataclass(frozen=True)
@@ -14,129 +19,116 @@ class CameraLook:
 
     gains: Colour
     """White balance and exposure, a factor for blue, green and red."""
+    crosstalk: tuple[float, ...]
+    """How much of the other two channels gets into blue, green and red: six shares. Infrared makes black violet."""
     saturation: float
     contrast: float
+    level: float
+    """The brightness that contrast leaves as it is."""
     gamma: float
     lift: float
-    """Share of `haze` mixed in: dark clothes take its colour, as cheap sensors and bright days do."""
+    """Share of `haze` mixed in: dark clothes take its colour, as in cheap sensors and on bright days."""
     haze: Colour
-    blur: float
-    """Resolution of the lens as a share of the picture's, 0 to 1."""
+    detail: float
+    """Resolution of the lens as a share of the picture's; from 1 on, nothing is lost."""
+    sharpening: float
+    """Of the camera's own processing: light and dark seams along edges."""
     noise: float
     """Standard deviation, grey levels."""
     jpeg_quality: int
     light: float
     """From which side the light falls, −1 left to 1 right."""
-    tilt: float
-    """How far the camera looks down: people appear shorter below by this share."""
+    elevation: float
+    """Sine of the angle from which the camera looks down."""
+    ground_kind: str
+    """One of `GROUNDS`."""
     ground: tuple[Colour, Colour, Colour]
     """Colours of the background."""
-    ground_kind: str
-    """foliage, pavement, tiles or room."""
 
     @classmethod
     def sample(cls, seed: int, camera: int) -> "CameraLook":
         """The look of camera number `camera` of the site `seed`."""
         rng = np.random.default_rng([seed, camera, 1])
-        warmth = rng.normal(0, 0.10)
-        exposure = rng.uniform(0.75, 1.3)
-        kind = ("foliage", "pavement", "tiles", "room")[rng.integers(4)]
+        kind = GROUNDS[rng.integers(len(GROUNDS))]
+        ground = _ground_colours(kind, rng)
+        # Cameras expose for what they see: the ground, and people darker than most grounds.
+        scene = 0.6 * float(np.mean(ground[:2])) + 0.4 * 85
+        level = float(np.clip(rng.normal(108, 22), 65, 160))
+        exposure = float(np.clip(level / scene, 0.6, 1.7))
+        warmth, tint = rng.normal(0, 0.10), rng.normal(0, 0.03)
+        contrast = rng.uniform(0.85, 1.7)
         return cls(
-            gains=tuple(float(exposure * g) for g in (1 - warmth, 1 + rng.normal(0, 0.03), 1 + warmth)),
-            saturation=float(rng.uniform(0.45, 1.35)),
-            contrast=float(rng.uniform(0.75, 1.3)),
-            gamma=float(np.exp(rng.normal(0, 0.2))),
-            lift=float(rng.uniform(0.0, 0.16)),
-            haze=tuple(float(v) for v in np.clip(rng.normal((165, 140, 135), (40, 25, 30)), 0, 255)),
-            blur=float(rng.uniform(0.40, 1.0)),
-            noise=float(rng.uniform(1, 7)),
-            jpeg_quality=int(rng.integers(45, 95)),
+            gains=tuple(float(exposure * g) for g in (1 - warmth + tint, 1 - tint, 1 + warmth + tint)),
+            crosstalk=tuple(float(v) for v in rng.normal(0.02, 0.045, 6)),
+            saturation=float(rng.uniform(0.4, 1.5) / contrast**0.6),
+            contrast=float(contrast),
+            level=level,
+            gamma=float(np.exp(rng.normal(0, 0.22))),
+            lift=float(rng.uniform(0.0, 0.28) if rng.random() < 0.5 else 0.0),
+            haze=tuple(float(v) for v in np.clip(rng.normal((160, 135, 135), (45, 30, 35)), 0, 255)),
+            detail=float(rng.uniform(0.45, 1.3)),
+            sharpening=float(rng.uniform(0.3, 3.0) if rng.random() < 0.7 else 0.0),
+            noise=float(rng.uniform(0.5, 7)),
+            jpeg_quality=int(rng.integers(40, 96)),
             light=float(rng.uniform(-1, 1)),
-            tilt=float(rng.uniform(0, 0.12)),
-            ground=_ground_colours(kind, rng),
+            elevation=float(rng.uniform(0.0, 0.32)),
             ground_kind=kind,
+            ground=ground,
         )
 
 
 def _ground_colours(kind: str, rng: np.random.Generator) -> tuple[Colour, Colour, Colour]:
     middle = {
-        "foliage": [(70, 120, 100), (45, 80, 70), (110, 140, 150)],
-        "pavement": [(140, 140, 140), (110, 112, 115), (160, 162, 165)],
-        "tiles": [(160, 170, 175), (130, 140, 150), (185, 190, 195)],
-        "room": [(120, 130, 150), (200, 205, 205), (70, 75, 90)],
+        "grass": [(75, 130, 120), (70, 105, 140), (130, 175, 170)],
+        "foliage": [(35, 60, 55), (60, 110, 90), (120, 165, 150)],
+        "asphalt": [(125, 125, 125), (95, 97, 100), (185, 185, 185)],
+        "tiles": [(140, 148, 150), (120, 130, 135), (190, 195, 195)],
+        "wall": [(120, 130, 140), (115, 125, 140), (185, 190, 195)],
+        "room": [(100, 112, 130), (160, 165, 165), (70, 75, 90)],
     }[kind]
-    brightness = rng.uniform(0.6, 1.25)
+    brightness = np.exp(rng.normal(0, 0.25))
+    cast = rng.normal(0, 5, 3)
     return tuple(
-        tuple(float(v) for v in np.clip(np.array(c) * brightness + rng.normal(0, 14, 3), 5, 250)) for c in middle
+        tuple(float(v) for v in np.clip(np.array(c) * brightness + cast + rng.normal(0, 6, 3), 5, 250)) for c in middle
     )
 
 
-def draw_background(look: CameraLook, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A piece of the camera's surroundings, float32 BGR `[height, width, 3]`, of `size = (height, width)` px."""
-    height, width = size
-    base, second, third = (np.array(c, np.float32) for c in look.ground)
-    image = np.empty((height, width, 3), np.float32)
-    image[:] = base
-    coarse = _cloud(rng, (4, 3), size)
-    image += (second - base) * coarse[..., None]
-    grain = 28 if look.ground_kind == "foliage" else 9
-    image += (_cloud(rng, (max(4, height // 4), max(4, width // 4)), size)[..., None] - 0.5) * grain * 2
-    if look.ground_kind == "foliage":
-        patches = _cloud(rng, (12, 7), size) > 0.62
-        image[patches] = image[patches] * 0.5 + third * 0.5
-    elif look.ground_kind == "tiles":
-        step = max(6, int(height * rng.uniform(0.12, 0.3)))
-        offset = int(rng.integers(step))
-        image[offset::step] *= 0.82
-        image[:, offset::step] *= 0.82
-    else:  # a kerb, a wall's foot, a painted line
-        y = int(height * rng.uniform(0.1, 0.9))
-        slope = int(height * rng.uniform(-0.15, 0.15))
-        corners = np.array([[0, y], [width, y + slope], [width, 0], [0, 0]])
-        if rng.random() < 0.6:
-            cv2.fillPoly(image, [corners], tuple(map(float, third)))
-        cv2.line(image, (0, y), (width, y + slope), tuple(map(float, second * 0.8)), max(1, height // 60))
-    for _ in range(rng.integers(0, 3)):  # things that stand about
-        x, y = int(rng.integers(-width // 4, width)), int(rng.integers(0, height))
-        w, h = int(rng.integers(2, max(3, width // 2))), int(rng.integers(height // 12, height // 2))
-        cv2.rectangle(image, (x, y), (x + w, y + h), thing_colour(rng), -1)
-    return image
-
-
-def thing_colour(rng: np.random.Generator) -> Colour:
-    """The colour of a thing that stands about: mostly dull."""
-    return tuple(float(v) for v in np.clip(rng.uniform(30, 200) + rng.normal(0, 22, 3), 0, 255))
-
-
-def _cloud(rng: np.random.Generator, cells: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """Smooth noise 0 to 1, float32 `[height, width]`, of `cells` independent values."""
-    return cv2.resize(rng.random(cells, np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-
-
-def light_and_folds(figure: np.ndarray, look: CameraLook, rng: np.random.Generator) -> np.ndarray:
-    """Shade a figure BGRA (colours multiplied by alpha): light from one side, folds in the cloth."""
-    height, width = figure.shape[:2]
-    across = np.linspace(-1, 1, width, dtype=np.float32)[None] * 0.35 * look.light
-    folds = (_cloud(rng, (14, 5), (height, width)) - 0.5) * 0.34
-    figure = figure.astype(np.float32)
-    figure[..., :3] *= (1 + across + folds)[..., None]
-    return figure
-
-
-def apply_look(image: np.ndarray, look: CameraLook, rng: np.random.Generator, light: float = 1.0) -> np.ndarray:
-    """What the camera records of `image` (BGR `[H, W, 3]`, 0 to 255) in this `light`: uint8 BGR of the same size."""
+def apply_look(image: np.ndarray, look: CameraLook, rng: np.random.Generator) -> np.ndarray:
+    """What the camera records of `image` (uint8 or float32 BGR `[H, W, 3]`, 0 to 255): uint8 BGR of the same size."""
     height, width = image.shape[:2]
-    image = np.clip(image, 0, 255).astype(np.float32)
-    if look.blur < 0.95:
-        small = (max(8, int(width * look.blur)), max(8, int(height * look.blur)))
+    if look.detail < 0.95:
+        small = (max(8, round(width * look.detail)), max(8, round(height * look.detail)))
         image = cv2.resize(cv2.resize(image, small, interpolation=cv2.INTER_AREA), (width, height))
-    image *= np.float32(look.gains) * np.float32(light)
-    grey = (image @ np.float32([0.114, 0.587, 0.299]))[..., None]
-    image = grey + (image - grey) * np.float32(look.saturation)
-    image = 118 + (image - 118) * np.float32(look.contrast)
-    image = image * np.float32(1 - look.lift) + np.float32(look.haze) * np.float32(look.lift)
-    image = 255 * (np.clip(image, 0, 255) / 255) ** np.float32(look.gamma)
-    image += rng.normal(0, 1, image.shape).astype(np.float32) * np.float32(look.noise)
-    image = np.clip(image, 0, 255).astype(np.uint8)
+    image = cv2.transform(image.astype(np.float32, copy=False), _colour_matrix(look))
+    if look.sharpening:
+        soft = cv2.GaussianBlur(image, (0, 0), 0.8 / min(1.0, look.detail))
+        image = cv2.addWeighted(image, 1 + look.sharpening, soft, -look.sharpening, 0)
+    grain = noise.piece(noise.fine(), (height, width), rng, zoom=max(1.0, height / noise.SIDE, width / noise.SIDE))
+    image = cv2.scaleAdd(grain, look.noise, image)
+    image = cv2.LUT(_to_bytes(image * np.float32(1 / HEADROOM)), _tone_curve(look))
     _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, look.jpeg_quality])
     return cv2.imdecode(coded, cv2.IMREAD_COLOR)
+
+
+def _to_bytes(image: np.ndarray) -> np.ndarray:
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def _colour_matrix(look: CameraLook) -> np.ndarray:
+    """White balance, crosstalk, saturation, contrast and haze in one affine map, float32 `[3, 4]`."""
+    bg, br, gb, gr, rb, rg = look.crosstalk
+    matrix = np.array([[1 - bg - br, bg, br], [gb, 1 - gb - gr, gr], [rb, rg, 1 - rb - rg]])
+    matrix = np.diag(look.gains) @ matrix
+    grey = np.tile([0.114, 0.587, 0.299], (3, 1))
+    matrix = (look.saturation * np.eye(3) + (1 - look.saturation) * grey) @ matrix
+    matrix, offset = look.contrast * matrix, np.full(3, look.level * (1 - look.contrast))
+    matrix, offset = matrix * (1 - look.lift), offset * (1 - look.lift) + look.lift * np.array(look.haze)
+    return np.hstack([matrix, offset[:, None]]).astype(np.float32)
+
+
+def _tone_curve(look: CameraLook) -> np.ndarray:
+    """From light, of which white is 255 / HEADROOM, to recorded values: highlights are compressed, then gamma."""
+    light = np.arange(256) / 255 * HEADROOM
+    knee = 0.8
+    light = np.where(light < knee, light, knee + (1 - knee) * np.tanh((light - knee) / (1.4 * (1 - knee))))
+    return _to_bytes(255 * light**look.gamma + 0.5)

@@ -1,18 +1,29 @@
 """Crops of drawn people, as a detector would cut them, alone or as a whole folder."""
 
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from sdk.errors import DataError
-from sdk.simulation.camera import CameraLook, apply_look, draw_background, light_and_folds, thing_colour
-from sdk.simulation.figure import WIDTH, draw_person
+from sdk.simulation import noise
+from sdk.simulation.background import draw_background, thing_colour
+from sdk.simulation.camera import CameraLook, apply_look
+from sdk.simulation.figure import draw_person
 from sdk.simulation.person import Person
+from sdk.simulation.shapes import HEADROOM
 from sdk.terminal import track
 
 VIEWS = 8
 """Directions, 45° apart, that consecutive view indices go through."""
+
+DETAIL_PX = 160
+"""Crops are drawn at most this high, then enlarged: people at some distance show no more."""
+
+_person = lru_cache(maxsize=64)(Person.sample)
+_look = lru_cache(maxsize=64)(CameraLook.sample)
 
 
 def draw_crop(seed: int, identity: int, camera: int, view_index: int, size: tuple[int, int] = (128, 64)) -> np.ndarray:
@@ -23,59 +34,111 @@ def draw_crop(seed: int, identity: int, camera: int, view_index: int, size: tupl
     somebody stands in front.
     """
     rng = np.random.default_rng([seed, identity, camera, view_index, 2])
-    look = CameraLook.sample(seed, camera)
-    _height, _width = size
-    image = draw_background(look, size, rng)
-    turn = 3 * camera + 5 * identity + view_index + rng.uniform(-0.35, 0.35)
-    _put(image, Person.sample(seed, identity), look, rng, view=2 * np.pi * turn / VIEWS)
+    look = _look(seed, camera)
+    height, width = size
+    shrink = min(1.0, DETAIL_PX / height)
+    image = draw_background(look, (round(shrink * height), max(8, round(shrink * width))), rng)
+    turn = 3 * camera + 5 * identity + view_index + rng.uniform(-0.4, 0.4)
     chance = rng.random()
-    if chance < 0.06:
-        # Somebody else, from far away in the population so as not to be a twin.
-        other = Person.sample(seed, identity + 1_000_003)
-        shift = float(rng.choice([-1, 1]) * rng.uniform(0.45, 0.75))
+    if chance < 0.08:
+        # Somebody else, from far away in the population so as not to be a twin; behind or in front.
+        other = _person(seed, identity + 1_000_003)
+        shift = float(rng.choice([-1, 1]) * rng.uniform(0.45, 0.8))
+    if chance < 0.04:
         _put(image, other, look, rng, view=rng.uniform(0, 2 * np.pi), shift=shift)
-    elif chance < 0.13:
-        _put_furniture(image, rng)
-    return apply_look(image, look, rng, light=rng.uniform(0.88, 1.12))
+    _put(image, _person(seed, identity), look, rng, view=2 * np.pi * turn / VIEWS)
+    if 0.04 <= chance < 0.08:
+        _put(image, other, look, rng, view=rng.uniform(0, 2 * np.pi), shift=shift)
+    elif 0.08 <= chance < 0.14:
+        _put_obstacle(image, rng)
+    _light_of_the_moment(image, rng)
+    image = apply_look(image, look, rng)
+    return image if shrink == 1 else cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def _put(image: np.ndarray, person: Person, look: CameraLook, rng: np.random.Generator, view: float, shift=0.0) -> None:
     """Draw a person into a crop; `shift` moves by shares of the width."""
     height, width = image.shape[:2]
-    tall = round(height * rng.uniform(0.88, 1.04))
-    figure = draw_person(person, view, phase=rng.random(), height=tall, lean=rng.normal(0, 0.02))
+    bend = tuple(rng.uniform(0.4, 1.0, 2) * (rng.random(2) < 0.14))
+    phase = rng.random()
+    drawn = round(1.15 * height)
+    figure = draw_person(person, view, phase, drawn, look.elevation, look.light, bend)
     # Boxes are tighter across than along, so that resizing to 1:2 makes people look broader than they are.
-    wide = max(8, round(WIDTH * tall * (2 * width / height) * rng.uniform(1.0, 1.35)))
-    short = round(tall * (1 - look.tilt))
-    figure = cv2.resize(light_and_folds(figure, look, rng), (wide, short), interpolation=cv2.INTER_AREA)
-    x = round((width - wide) / 2 + width * (shift + rng.normal(0, 0.05)))
-    y = round((height - short) / 2 + height * rng.normal(0, 0.025))
-    paste(image, figure, x, y)
+    tall = height * rng.uniform(0.87, 1.0)
+    if rng.random() < 0.12:  # a box that cuts the feet or the head
+        tall *= rng.uniform(1.05, 1.25)
+    scale_y = tall / (drawn / (1 + 2 * HEADROOM))
+    scale_x = scale_y * (2 * width / height) * rng.uniform(0.95, 1.32)
+    lean = rng.normal(0, 0.025)
+    foot_y = height * (0.5 + rng.normal(0, 0.02)) + tall / 2
+    if tall > height:
+        foot_y = tall + 0.02 * height if rng.random() < 0.7 else 0.985 * height
+    foot_x = width * (0.5 + shift + rng.normal(0, 0.04))
+    feet = drawn * (1 + HEADROOM) / (1 + 2 * HEADROOM)
+    middle = figure.shape[1] / 2
+    matrix = np.array([
+        [scale_x, -lean * scale_y, foot_x - scale_x * middle + lean * scale_y * feet],
+        [0, scale_y, foot_y - scale_y * feet],
+    ])  # fmt: skip
+    _shadow(image, foot_x, foot_y, tall, rng)
+    paste(image, figure, matrix)
 
 
-def paste(image: np.ndarray, figure: np.ndarray, x: int, y: int) -> None:
-    """Put `figure` (float32 BGRA, colours multiplied by alpha) into `image` (float32 BGR), its corner at x, y px."""
+def paste(image: np.ndarray, figure: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Put `figure` (uint8 BGRA, straight alpha) into `image` (float32 BGR), moved by the affine `matrix` `[2, 3]`.
+
+    Returns its silhouette in `image`, bool `[H, W]`.
+    """
     height, width = image.shape[:2]
-    x0, y0, x1, y1 = max(0, x), max(0, y), min(width, x + figure.shape[1]), min(height, y + figure.shape[0])
-    if x0 >= x1 or y0 >= y1:
+    rows, columns = figure.shape[:2]
+    silhouette = np.zeros((height, width), bool)
+    xs, ys = matrix @ np.array([[0, columns, 0, columns], [0, 0, rows, rows], [1, 1, 1, 1]])
+    left, top = max(0, int(xs.min())), max(0, int(ys.min()))
+    right, bottom = min(width, int(xs.max()) + 2), min(height, int(ys.max()) + 2)
+    if left < right and top < bottom:
+        matrix = matrix - np.array([[0, 0, left], [0, 0, top]])
+        figure = cv2.warpAffine(figure, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
+        alpha = figure[..., 3] * np.float32(1 / 255)
+        target = image[top:bottom, left:right]
+        target += (figure[..., :3] - target) * cv2.merge([alpha] * 3)
+        silhouette[top:bottom, left:right] = figure[..., 3] > 127
+    return silhouette
+
+
+def _shadow(image: np.ndarray, x: float, y: float, tall: float, rng: np.random.Generator) -> None:
+    height, width = image.shape[:2]
+    top, bottom = max(0, int(y - 0.08 * tall)), min(height, int(y + 0.08 * tall))
+    if top >= bottom:
         return
-    part = figure[y0 - y : y1 - y, x0 - x : x1 - x]
-    target = image[y0:y1, x0:x1]
-    target *= 1 - part[..., 3:] / 255
-    target += part[..., :3]
+    rows, columns = np.mgrid[top:bottom, 0:width].astype(np.float32)
+    distance = ((columns - x - rng.normal(0, 0.05) * tall) / (0.2 * tall)) ** 2 + ((rows - y) / (0.05 * tall)) ** 2
+    factor = 1 - np.float32(rng.uniform(0.1, 0.5)) * np.exp(-distance)
+    image[top:bottom] *= cv2.merge([factor] * 3)
 
 
-def _put_furniture(image: np.ndarray, rng: np.random.Generator) -> None:
-    """A pole, or something low, in front of the person."""
+def _put_obstacle(image: np.ndarray, rng: np.random.Generator) -> None:
+    """A pole, something low, or twigs in front of the person."""
     height, width = image.shape[:2]
     colour = thing_colour(rng)
-    if rng.random() < 0.5:
+    kind = rng.integers(3)
+    if kind == 0:
         x, w = int(rng.integers(0, width)), max(2, int(width * rng.uniform(0.06, 0.16)))
         cv2.rectangle(image, (x, 0), (x + w, height), colour, -1)
+    elif kind == 1:
+        cv2.rectangle(image, (0, int(height * rng.uniform(0.72, 0.92))), (width, height), colour, -1)
     else:
-        top = int(height * rng.uniform(0.65, 0.88))
-        x = int(rng.integers(-width // 2, width // 2))
-        cv2.rectangle(image, (x, top), (x + width, height), colour, -1)
+        twigs = noise.piece(noise.cloudy(), (height, width), rng, zoom=max(1.0, height / 128))
+        slope = np.linspace(-1, 1, width, dtype=np.float32)[None] * rng.choice([-1, 1]) * 1.5
+        leaf = rng.uniform(15, 90) * np.float32([0.6, 1.0, 0.85])
+        image[twigs + slope > 1.9] = leaf
+
+
+def _light_of_the_moment(image: np.ndarray, rng: np.random.Generator) -> None:
+    height, width = image.shape[:2]
+    across = np.linspace(-1, 1, width, dtype=np.float32)[None] * np.float32(rng.normal(0, 0.07))
+    along = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(rng.normal(0, 0.09))
+    factor = np.float32(np.exp(rng.normal(0, 0.12))) * (1 + across + along)
+    image *= cv2.merge([factor] * 3)
 
 
 def write_people(
@@ -86,26 +149,35 @@ def write_people(
     seed: int,
     size: tuple[int, int] = (128, 64),
     site_cameras: int | None = None,
+    progress: Callable[[Iterable[int]], Iterable[int]] | None = None,
 ) -> None:
-    """Write `<output>/<identity>/<camera>_<view>.png`: `views` crops in each of `cameras` cameras, with a progress bar.
+    """Write `<output>/<identity>/<camera>_<view>.png` for `identities` people in `cameras` cameras, `views` each.
 
-    With `site_cameras`, the site has that many cameras and every person is seen by `cameras` of them, drawn
-    anew for each person; otherwise by all. Raises `DataError` if the folder exists and is not empty, or the
-    counts make no sense.
+    site_cameras: how many cameras the site has (by default `cameras`); each person is seen by `cameras` of them,
+    drawn by the seed. With thousands, nearly everybody is seen by cameras of their own, and what is trained on
+    such people learns to overlook the look. progress: wraps the identities, as `tqdm` does; by default a bar on
+    the terminal.
+    Raises `DataError` if `output` exists and is not empty, if a number is below 1, or if `cameras` exceeds
+    `site_cameras`.
     """
-    output = Path(output)
     site_cameras = cameras if site_cameras is None else site_cameras
-    if min(identities, cameras, views) < 1 or site_cameras < cameras:
-        raise DataError(
-            f"{identities} identities, {views} views in {cameras} of {site_cameras} cameras: "
-            "each must be at least 1, and the site needs the cameras that see a person"
-        )
+    if min(identities, cameras, views) < 1:
+        raise DataError(f"identities, cameras and views must be at least 1, got {identities}, {cameras} and {views}")
+    if cameras > site_cameras:
+        raise DataError(f"{cameras} of {site_cameras} cameras cannot see a person; raise site_cameras")
+    output = Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output}: exists and is not empty; choose a new folder")
-    for identity in track(range(identities), "drawing people"):
+    if progress is None:
+        progress = _terminal_bar
+    for identity in progress(range(identities)):
         folder = output / f"{identity:05d}"
         folder.mkdir(parents=True)
         seen_by = np.random.default_rng([seed, identity, 3]).permutation(site_cameras)[:cameras]
         for camera in sorted(seen_by.tolist()):
             for view in range(views):
                 cv2.imwrite(str(folder / f"{camera:02d}_{view:02d}.png"), draw_crop(seed, identity, camera, view, size))
+
+
+def _terminal_bar(items: Iterable[int]) -> Iterable[int]:
+    return track(items, "drawing people")

@@ -1,273 +1,263 @@
-"""Draws a person from one side, in one phase of a step: tapered limbs and garments, far parts before near ones."""
+"""Draws a person from any side, in any phase of a step: far parts first, near ones over them."""
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
-from sdk.simulation.colours import Colour, shade
+from sdk.simulation.colours import shade
 from sdk.simulation.person import Person
+from sdk.simulation.shapes import Canvas
+from sdk.simulation.wardrobe import FOREARM, NECK, SHIN, SHOULDER, THIGH, UPPER_ARM, Wardrobe, wardrobe
 
-WIDTH = 0.56
+WIDTH = 0.74
 """Width of the picture as a share of its height: room for a stride and a bag."""
-OVERSAMPLING = 2
-"""The figure is drawn this much larger and reduced, which makes its edges soft."""
 
-HIP, KNEE, ANKLE, SHOULDER, CHIN = 0.49, 0.72, 0.95, 0.185, 0.135
-
-
-class _Canvas:
-    """Polygons in body coordinates: x from the middle of the body, y down from the crown, in body heights."""
-
-    def __init__(self, height: int):
-        self.scale = height * OVERSAMPLING
-        self.width = round(WIDTH * self.scale)
-        self.image = np.zeros((self.scale, self.width, 4), np.uint8)
-
-    def pixels(self, points) -> np.ndarray:
-        xy = np.asarray(points, float) * self.scale
-        xy[:, 0] += self.width / 2
-        return np.round(xy).astype(np.int32)
-
-    def polygon(self, points, colour: Colour) -> None:
-        cv2.fillPoly(self.image, [self.pixels(points)], (*colour, 255))
-
-    def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour, span=(0, 360)) -> None:
-        (centre,) = self.pixels([(x, y)])
-        axes = (max(1, round(rx * self.scale)), max(1, round(ry * self.scale)))
-        cv2.ellipse(self.image, tuple(map(int, centre)), axes, 0, *span, (*colour, 255), -1)
-
-    def limb(self, a, b, width_a: float, width_b: float, colour: Colour) -> None:
-        """A tapered piece with round ends from a to b."""
-        ax, ay = a
-        bx, by = b
-        length = max(1e-6, float(np.hypot(bx - ax, by - ay)))
-        nx, ny = (ay - by) / length / 2, (bx - ax) / length / 2
-        self.polygon(
-            [
-                (ax + nx * width_a, ay + ny * width_a),
-                (bx + nx * width_b, by + ny * width_b),
-                (bx - nx * width_b, by - ny * width_b),
-                (ax - nx * width_a, ay - ny * width_a),
-            ],
-            colour,
-        )
-        self.ellipse(ax, ay, width_a / 2, width_a / 2, colour)
-        self.ellipse(bx, by, width_b / 2, width_b / 2, colour)
-
-    def textured(self, points, person: Person, colour: Colour) -> None:
-        """A polygon in the person's pattern, which runs over the garment, not over the picture."""
-        if person.pattern == "plain":
-            self.polygon(points, colour)
-            return
-        corners = self.pixels(points)
-        x0, y0 = np.maximum(corners.min(axis=0), 0)
-        x1, y1 = np.minimum(corners.max(axis=0) + 1, (self.width, self.scale))
-        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(mask, [corners - (x0, y0)], 1)
-        y = (np.arange(y0, y1) / self.scale)[:, None]
-        x = ((np.arange(x0, x1) - self.width / 2) / self.scale)[None]
-        second = np.broadcast_to(_pattern(person, x, y), mask.shape)
-        patch = self.image[y0:y1, x0:x1]
-        patch[mask > 0] = (*colour, 255)
-        patch[(mask > 0) & second] = (*person.pattern_colour, 255)
+Point = tuple[float, float, float]
+"""In the body: to its left, down from the crown, forward; in body heights."""
 
 
-def _pattern(person: Person, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Where the pattern's second colour lies."""
-    period = person.pattern_period
-    if person.pattern == "stripes":
-        return (y % period) < period * 0.4
-    if person.pattern == "checks":
-        return ((y % period) < period * 0.3) | ((x % period) < period * 0.3)
-    if person.pattern == "block":
-        return y > SHOULDER + 2.6 * period + 0.06
-    return (np.abs(x) < 0.04) & (np.abs(y - 0.28) < 0.03)  # logo
+def draw_person(
+    person: Person,
+    view: float,
+    phase: float,
+    height_px: int,
+    elevation: float = 0.15,
+    light: float = 0.0,
+    bend: tuple[float, float] = (0.0, 0.0),
+) -> np.ndarray:
+    """The figure, uint8 BGRA `[height_px, 0.74·height_px, 4]`, straight (not premultiplied) alpha with soft edges.
 
-
-def draw_person(person: Person, view: float, phase: float, height: int, lean: float = 0.0) -> np.ndarray:
-    """The figure, uint8 BGRA `[height, 0.56·height, 4]`, colours already multiplied by alpha (soft edges).
-
-    view: radians the body is turned from facing the camera (0) over its left (π/2, walking to the right of the
-    picture) to its back (π). phase: place in the walking cycle, 0 to 1. lean: sideways tilt, share of the height.
+    view: radians the body is turned from facing the camera (0) over walking to the right of the picture (π/2) to
+    showing its back (π). phase: place in the walking cycle of two steps, 0 to 1. elevation: sine of the angle from
+    which the camera looks down. light: from the left (−1) to from the right (1). bend: how far the right and the
+    left forearm are raised, 0 to 1, as to carry or to look at something.
     """
-    canvas = _Canvas(height)
-    front, side = float(np.cos(view)), float(np.sin(view))
-    swing = float(np.sin(2 * np.pi * phase)) * person.stride
-    thickness = float(np.hypot(front, 0.62 * side))  # of the body seen at this angle, 1 in front
-    for is_near in (False, True):
-        leg = 1 if (side > 0) != is_near else -1  # walking to the right, the left leg is the far one
-        _leg(canvas, person, leg, front, side, swing * leg, near=is_near)
-        if not is_near:
-            _arm(canvas, person, leg, front, side, -swing * leg, near=False)
-            if person.bag_kind == "hand" and person.bag_side == leg:
-                _hand_bag(canvas, person, leg, front, side, -swing * leg)
-    if person.bag_kind == "backpack" and front > 0:
-        _backpack(canvas, person, front, side, thickness)
-    _skirt(canvas, person, thickness, swing * side)
-    _torso(canvas, person, front, side, thickness)
-    if person.bag_kind == "backpack" and front <= 0:
-        _backpack(canvas, person, front, side, thickness)
-    near = -1 if side > 0 else 1
-    _arm(canvas, person, near, front, side, -swing * near, near=True)
-    if person.bag_kind == "hand" and person.bag_side == near:
-        _hand_bag(canvas, person, near, front, side, -swing * near)
-    if person.bag_kind == "shoulder":
-        _shoulder_bag(canvas, person, front, side, thickness)
-    _head(canvas, person, front, side)
-    image = canvas.image
-    if lean:
-        matrix = np.float32([[1, lean, -lean * canvas.scale / 2], [0, 1, 0]])
-        image = cv2.warpAffine(image, matrix, (canvas.width, canvas.scale))
-    return cv2.resize(image, (round(WIDTH * height), height), interpolation=cv2.INTER_AREA)
+    body = _Body(person, view, phase, height_px, elevation, light, bend)
+    for _, draw in sorted(body.parts(), key=lambda part: part[0]):
+        draw()
+    image = body.canvas.image
+    alpha = image[..., 3]
+    whole = 255 / np.maximum(alpha, 1)
+    image *= cv2.merge([whole, whole, whole, np.ones_like(whole)])
+    return cv2.convertScaleAbs(image)
 
 
-def _leg(canvas, person: Person, leg: int, front: float, side: float, swing: float, near: bool) -> None:
-    light = 1.0 if near else 0.78
-    hip_x = leg * 0.045 * front * person.build
-    reach = 0.17 * swing
-    knee = (hip_x + side * reach * 0.55, KNEE - 0.008 * abs(swing))
-    lift = 0.02 * max(0.0, -swing) + 0.01 * (1 - abs(swing))
-    # In front view a step shows as one foot higher in the picture than the other.
-    ankle = (hip_x * 1.05 + side * (reach - 0.03 * max(0.0, -swing)), ANKLE - lift - 0.02 * front * swing)
-    bare = person.lower_kind in ("shorts", "skirt", "dress")
-    colour = shade(person.skin if bare else person.lower, light)
-    wide = person.leg_width * (0.85 + 0.15 * person.build)
-    canvas.limb((hip_x, HIP + 0.02), knee, 0.098 * wide, 0.072 * wide, colour)
-    canvas.limb(knee, ankle, 0.070 * wide, (0.040 if bare else 0.052) * wide, shade(colour, 0.95))
-    if person.lower_kind == "shorts":
-        share = (person.lower_hem - HIP) / (KNEE - HIP)
-        end = (hip_x + (knee[0] - hip_x) * share, HIP + (knee[1] - HIP) * share)
-        canvas.limb((hip_x, HIP + 0.02), end, 0.105 * wide, 0.095 * wide, shade(person.lower, light))
-    if person.side_stripe and not bare:
-        canvas.limb((hip_x + leg * 0.03 * front, HIP + 0.04), ankle, 0.012, 0.010, (230, 230, 230))
-    shoe = shade(person.shoes, light)
-    toe = (ankle[0] + side * 0.055, min(0.985, ankle[1] + 0.028 + 0.012 * max(0.0, front)))
-    if person.boots:
-        canvas.limb((ankle[0], ankle[1] - 0.09), ankle, 0.056, 0.050, shoe)
-    canvas.limb((ankle[0], ankle[1] + 0.018), toe, 0.042, 0.032, shoe)
+class _Body:
+    """One person in one posture, seen from one side."""
 
+    def __init__(self, person: Person, view: float, phase: float, height: int, elevation: float, light: float, bend):
+        self.person, self.view, self.light, self.elevation = person, view, light, elevation
+        self.front, self.side = float(np.cos(view)), float(np.sin(view))
+        self.canvas = Canvas(height, round(WIDTH * height))
+        self.wear: Wardrobe = wardrobe(person)
+        self.legs = {leg: self._leg_joints(leg, phase + (0.5 if leg > 0 else 0)) for leg in (-1, 1)}
+        lowest = max(self.on_screen(p)[1] for joints in self.legs.values() for p in joints[2:])
+        self.drop = 0.985 - lowest
+        """The body rises and sinks so that the lower foot stands on the ground."""
+        self.arms = {arm: self._arm_joints(arm, phase + (0 if arm > 0 else 0.5), bend[arm > 0]) for arm in (-1, 1)}
 
-def _arm(canvas, person: Person, arm: int, front: float, side: float, swing: float, near: bool) -> None:
-    light = 0.93 if near else 0.75
-    shoulder = (arm * 0.108 * front * person.build, SHOULDER + 0.03)
-    elbow = (shoulder[0] * 1.15 + side * 0.07 * swing, 0.345)
-    hand = (shoulder[0] * 1.12 + side * (0.15 * swing + 0.03), 0.47 - 0.02 * abs(swing))
-    thick = 0.058 * (0.7 + 0.3 * person.build) * (1.15 if person.upper_kind in ("coat", "jacket", "hoodie") else 1.0)
-    sleeve, skin = shade(person.sleeves, light), shade(person.skin, light)
-    if person.short_sleeves:
-        middle = ((shoulder[0] + elbow[0]) / 2, (shoulder[1] + elbow[1]) / 2 + 0.02)
-        canvas.limb(shoulder, elbow, 0.045, 0.036, skin)
-        canvas.limb(elbow, hand, 0.036, 0.028, skin)
-        canvas.limb(shoulder, middle, thick, thick * 0.9, sleeve)
-    else:
-        canvas.limb(shoulder, elbow, thick, thick * 0.85, sleeve)
-        canvas.limb(elbow, hand, thick * 0.82, thick * 0.62, shade(sleeve, 0.95))
-    canvas.ellipse(hand[0], hand[1] + 0.012, 0.016, 0.022, skin)
+    def on_screen(self, point: Point, drop: float = 0.0) -> tuple[float, float]:
+        left, down, forward = point
+        towards = forward * self.front - left * self.side
+        return left * self.front + forward * self.side, down + drop + self.elevation * towards
 
+    def depth(self, point: Point) -> float:
+        return point[2] * self.front - point[0] * self.side
 
-def _torso(canvas, person: Person, front: float, side: float, thickness: float) -> None:
-    build = person.build
-    top, waist = 0.122 * thickness * build, 0.100 * thickness * build
-    hem = person.upper_hem
-    flare = {"coat": 0.125, "jacket": 0.112, "hoodie": 0.112}.get(person.upper_kind, 0.104) * thickness * build
-    flare += 0.03 * max(0.0, hem - 0.56)
-    outline = [
-        (-0.04, CHIN + 0.02), (-top * 0.85, SHOULDER - 0.018), (-top, SHOULDER + 0.02), (-waist, 0.38), (-flare, hem),
-        (flare, hem), (waist, 0.38), (top, SHOULDER + 0.02), (top * 0.85, SHOULDER - 0.018), (0.04, CHIN + 0.02),
-    ]  # fmt: skip
-    canvas.textured(outline, person, person.upper)
-    if person.open_front and front > -0.1:
-        # The opening turns with the body and narrows towards the side.
-        middle, half = 0.075 * side * build, 0.052 * max(0.15, front) * build
-        canvas.polygon(
-            [(middle - half * 0.7, CHIN + 0.03), (middle - half, hem - 0.03), (middle + half, hem - 0.03),
-             (middle + half * 0.7, CHIN + 0.03)],
-            person.inner,
-        )  # fmt: skip
-    if person.upper_kind == "shirt" and front > 0.2:
-        canvas.polygon([(-0.03, CHIN + 0.01), (0.0, SHOULDER + 0.05), (0.03, CHIN + 0.01)], person.skin)
-    if person.upper_kind == "hoodie" and front < 0.5:
-        canvas.ellipse(-0.03 * side, SHOULDER - 0.01, 0.065, 0.036, shade(person.upper, 0.85))
-    if person.upper_kind in ("t-shirt", "sweater", "shirt") and hem < HIP + 0.06 and person.lower_kind != "dress":
-        canvas.polygon([(-flare, hem), (-flare, hem + 0.012), (flare, hem + 0.012), (flare, hem)], person.lower)
-    if person.scarf is not None:
-        canvas.ellipse(0.01 * side, CHIN + 0.035, 0.06, 0.03, person.scarf)
-        if front > 0:
-            canvas.limb((0.02 * front, CHIN + 0.04), (0.03 * front, 0.32), 0.035, 0.03, shade(person.scarf, 0.9))
+    def _leg_joints(self, leg: int, phase: float) -> list[Point]:
+        """Hip, knee, ankle, heel, toe."""
+        swing = 0.42 * self.person.stride * np.sin(2 * np.pi * phase)
+        flex = 0.08 + 0.85 * max(0.0, np.cos(2 * np.pi * (phase + 0.06))) ** 1.5
+        lateral = leg * 0.046 * self.person.hips
+        hip = (lateral, 0.48, 0.0)
+        knee = (lateral, 0.48 + THIGH * np.cos(swing), THIGH * np.sin(swing))
+        low = swing - flex
+        ankle = (lateral * 0.85, knee[1] + SHIN * np.cos(low), knee[2] + SHIN * np.sin(low))
+        pitch = -0.85 * low if low < 0 else -0.5 * low  # toes down behind, up in front
+        heel = (lateral * 0.9, ankle[1] + 0.012, ankle[2] - 0.018)
+        toe = (lateral * 1.35, ankle[1] + 0.014 + 0.095 * np.sin(pitch), ankle[2] + 0.085 * np.cos(pitch))
+        return [hip, knee, ankle, heel, toe]
 
-
-def _skirt(canvas, person: Person, thickness: float, swing: float) -> None:
-    hips = 0.100 * thickness * person.build
-    if person.lower_kind in ("skirt", "dress"):
-        flare = hips + 0.10 * (person.lower_hem - HIP) + 0.01
-        canvas.polygon(
-            [(-hips, 0.44), (-flare + 0.02 * swing, person.lower_hem), (flare + 0.02 * swing, person.lower_hem),
-             (hips, 0.44)],
-            person.lower,
-        )  # fmt: skip
-    else:
-        canvas.polygon(
-            [(-hips, 0.44), (-hips * 1.02, HIP + 0.05), (hips * 1.02, HIP + 0.05), (hips, 0.44)], person.lower
+    def _arm_joints(self, arm: int, phase: float, bend: float) -> list[Point]:
+        """Shoulder, elbow, wrist."""
+        swing = 0.38 * self.person.stride * np.sin(2 * np.pi * phase) * (1 - 0.7 * bend) + 0.15 * bend
+        flex = 0.18 + self.person.arm_bend + 0.35 * max(0.0, swing) + 1.7 * bend
+        out = 0.016 + 0.02 * (self.person.fit - 0.9)
+        lateral = arm * (0.090 * self.person.shoulders * (0.55 + 0.45 * self.person.build) + 0.3 * out)
+        shoulder = (lateral, SHOULDER + 0.018, 0.0)
+        elbow = (lateral + arm * 1.6 * out, shoulder[1] + UPPER_ARM * np.cos(swing), UPPER_ARM * np.sin(swing))
+        raised = swing + flex
+        wrist = (
+            elbow[0] + arm * (0.3 * out - 0.05 * bend),
+            elbow[1] + FOREARM * np.cos(raised),
+            elbow[2] + FOREARM * np.sin(raised),
         )
+        return [shoulder, elbow, wrist]
 
+    def parts(self) -> list[tuple[float, Callable[[], None]]]:
+        """What there is to draw and how near it is to the camera."""
+        person, front = self.person, self.front
+        parts: list[tuple[float, Callable[[], None]]] = [(0.0, self._trunk)]
+        for joints in self.legs.values():
+            parts.append((-0.5 + self.depth(joints[1]), lambda j=joints: self._leg(j)))
+        for arm, joints in self.arms.items():
+            near = self.depth(joints[1])
+            parts.append((0.02 + near, lambda a=arm, j=joints: self._arm(a, j)))
+            if person.bag_kind == "hand" and person.bag_side == arm:
+                parts.append((0.01 + near, lambda j=joints: self._hand_bag(j[2])))
+        parts.append((0.3, self._head))
+        if person.bag_kind == "backpack":
+            parts.append((0.25 if front < 0 else -0.2, self._backpack))
+        elif person.bag_kind in ("shoulder", "cross"):
+            at = (person.bag_side * 0.115 * person.build, 0.43, -0.03)
+            parts.append((0.05 + 2 * self.depth(at), lambda: self._side_bag(at)))
+        if self.wear.hair is not None and front > 0.25:
+            parts.append((-0.1, self._hair))
+        elif self.wear.hair is not None:
+            parts.append((0.35, self._hair))
+        if person.hood is not None and person.hat_kind != "beanie":
+            parts.append((0.32 if front < 0.3 else 0.1, self._hood))
+        if person.scarf is not None:
+            parts.append((0.31, self._scarf))
+        return parts
 
-def _backpack(canvas, person: Person, front: float, side: float, thickness: float) -> None:
-    size = person.bag_size
-    # On the back: seen whole from behind, as a bulge behind the body from the side, as straps in front.
-    x = -side * 0.115
-    half = (0.085 * abs(front) + 0.055 * abs(side)) * size
-    if front > 0.3:
-        for strap in (-1, 1):
-            canvas.limb((strap * 0.062 * front, SHOULDER - 0.02), (strap * 0.07 * front, 0.33), 0.02, 0.018, person.bag)
-        half *= 0.55
-    top, bottom = SHOULDER - 0.005, SHOULDER + 0.24 * size
-    canvas.polygon(
-        [(x - half * 0.7, top), (x - half, top + 0.05), (x - half, bottom), (x + half, bottom), (x + half, top + 0.05),
-         (x + half * 0.7, top)],
-        person.bag,
-    )  # fmt: skip
-    if front < -0.2:
-        canvas.polygon(
-            [(x - half * 0.7, bottom - 0.10), (x - half * 0.7, bottom - 0.02), (x + half * 0.7, bottom - 0.02),
-             (x + half * 0.7, bottom - 0.10)],
-            shade(person.bag, 0.75),
-        )  # fmt: skip
+    def _brightness(self, joints: list[Point]) -> float:
+        """Limbs on the far side lie in the body's shade."""
+        return 0.95 + 0.9 * float(np.clip(self.depth(joints[0]), -0.12, 0.04))
 
+    def _limb(self, limb, a: Point, b: Point, brightness: float) -> None:
+        self.canvas.limb(limb, self.on_screen(a, self.drop), self.on_screen(b, self.drop), brightness)
 
-def _hand_bag(canvas, person: Person, arm: int, front: float, side: float, swing: float) -> None:
-    x = arm * 0.125 * front * person.build + side * (0.15 * swing + 0.03)
-    half, tall = 0.055 * person.bag_size, 0.10 * person.bag_size
-    canvas.polygon([(x - half, 0.51), (x - half, 0.51 + tall), (x + half, 0.51 + tall), (x + half, 0.51)], person.bag)
+    def _leg(self, joints: list[Point]) -> None:
+        hip, knee, ankle, heel, toe = joints
+        bright = self._brightness(joints)
+        self._limb(self.wear.foot, heel, toe, bright)
+        (hx, hy), (tx, ty) = self.on_screen(heel, self.drop), self.on_screen(toe, self.drop)
+        sole = shade(self.person.sole, bright)
+        angle = float(np.degrees(np.arctan2(ty - hy, tx - hx)))
+        if abs(tx - hx) > 0.03:
+            self.canvas.ellipse(((hx + tx) / 2, (hy + ty) / 2 + 0.017), (0.062, 0.006), sole, angle)
+        self._limb(self.wear.shin, knee, ankle, bright)
+        self._limb(self.wear.thigh, hip, knee, bright)
+        outside = float(np.sign(hip[0])) * 0.03
+        if self.person.lower_pattern == "side-stripe" and self.depth((outside, 0, 0)) > -0.024:
+            seam = [(p[0] + outside * k, p[1], p[2]) for p, k in ((hip, 1.3), (knee, 1.0), (ankle, 0.8))]
+            self.canvas.line([self.on_screen(p, self.drop) for p in seam], self.person.lower_accent, 0.011)
 
+    def _arm(self, arm: int, joints: list[Point]) -> None:
+        shoulder, elbow, wrist = joints
+        bright = self._brightness(joints)
+        x, y = self.on_screen(wrist, self.drop)
+        ex, ey = self.on_screen(elbow, self.drop)
+        reach = max(0.05, float(np.hypot(x - ex, y - ey)))
+        hand = (x + (x - ex) / reach * 0.022, y + (y - ey) / reach * 0.022)
+        self.canvas.ellipse(
+            hand, (0.014, 0.024), shade(self.person.skin, bright), np.degrees(np.arctan2(ex - x, y - ey))
+        )
+        self._limb(self.wear.upper_arm, shoulder, elbow, bright)
+        self._limb(self.wear.forearm, elbow, wrist, bright)
 
-def _shoulder_bag(canvas, person: Person, front: float, side: float, thickness: float) -> None:
-    # `bag_side` is a side of the body; it is hidden when that side is turned away.
-    x = person.bag_side * 0.115 * front * person.build
-    if person.bag_side * side > 0.5:
-        return
-    canvas.limb((-x * 0.6, SHOULDER), (x, 0.45), 0.014, 0.014, shade(person.bag, 0.8))
-    half, tall = 0.05 * person.bag_size * (0.6 + 0.4 * abs(side)), 0.10 * person.bag_size
-    canvas.polygon([(x - half, 0.44), (x - half, 0.44 + tall), (x + half, 0.44 + tall), (x + half, 0.44)], person.bag)
+    def _profile(self, profile: np.ndarray) -> np.ndarray:
+        moved = profile.copy()
+        moved[:, 0] += self.drop
+        return moved
 
+    def _column(self, texture, profile, centre=(0.0, 0.0)) -> None:
+        moved = type(texture)(texture.image, texture.top + self.drop, texture.bottom + self.drop)
+        self.canvas.column(moved, self._profile(profile), self.view, centre, self.light)
 
-def _head(canvas, person: Person, front: float, side: float) -> None:
-    x = 0.012 * side
-    canvas.limb((0, SHOULDER - 0.02), (x, CHIN - 0.01), 0.052, 0.048, shade(person.skin, 0.85))
-    if person.hair_style in ("long", "neck") and front > -0.3:
-        bottom = 0.25 if person.hair_style == "long" else 0.165
-        canvas.limb((x - 0.018 * side, 0.06), (x - 0.03 * side, bottom), 0.092, 0.085, shade(person.hair, 0.9))
-    canvas.ellipse(x, 0.073, 0.046, 0.066, person.skin)
-    if person.hair_style != "bald":
-        # The cap of hair slides from the forehead over the ear to the whole back of the head.
-        canvas.ellipse(x - 0.014 * side, 0.052, 0.050, 0.052, person.hair, (180, 360))
-        if front < 0.2:
-            canvas.ellipse(x - 0.012 * side, 0.066, 0.046 * max(0.45, -front), 0.062, person.hair)
-        elif abs(side) > 0.5:
-            canvas.ellipse(x - 0.030 * side, 0.066, 0.026, 0.052, person.hair)
-    if front <= -0.3 and person.hair_style in ("long", "neck"):
-        bottom = 0.27 if person.hair_style == "long" else 0.165
-        canvas.limb((x, 0.06), (x - 0.02 * side, bottom), 0.094, 0.088, person.hair)
-    if person.hair_style == "tail" and front < 0.3:
-        canvas.limb((x - 0.05 * side, 0.07), (x - 0.055 * side, 0.21), 0.035, 0.022, person.hair)
-    if person.hat is not None:
-        canvas.ellipse(x, 0.048, 0.054, 0.048, person.hat, (180, 360))
-        canvas.limb((x - 0.05, 0.05), (x + 0.05 + 0.03 * side, 0.05), 0.014, 0.014, shade(person.hat, 0.8))
+    def _trunk(self) -> None:
+        self._column(self.wear.pelvis, self._over_the_legs(self.wear.pelvis_profile))
+        self._limb(self.wear.neck, (0, 0.115, 0.005), (0, 0.165, -0.005), 1.0)
+        self._column(self.wear.torso, self._over_the_legs(self.wear.torso_profile))
+
+    def _over_the_legs(self, profile: np.ndarray) -> np.ndarray:
+        """A long hem is pushed out in front and behind by the striding thighs."""
+        hem = profile[-1, 0]
+        if hem < 0.53:
+            return profile
+        share = min(1.0, (hem - 0.48) / THIGH)
+        stride = max(abs(joints[1][2]) for joints in self.legs.values()) * share
+        profile = profile.copy()
+        profile[-1, 2] = max(profile[-1, 2], 0.9 * stride + 0.042)
+        return profile
+
+    def _head(self) -> None:
+        offset = 0.012 * self.side
+        person = self.person
+        if person.hair_style == "tail" and self.front > 0.2:
+            self._tail()
+        self._column(self.wear.head, self.wear.head_profile, (offset, offset))
+        if person.hair_style == "tail" and self.front <= 0.2:
+            self._tail()
+        if person.hair_style == "bun":
+            x, y = self.on_screen((0, 0.03, -0.055), self.drop)
+            if self.front < 0.4:
+                self.canvas.ellipse((x, y), (0.026, 0.026), person.hair)
+        if person.hat_kind != "none":
+            self._hat(offset)
+
+    def _hat(self, offset: float) -> None:
+        person = self.person
+        if person.hat_kind == "cap" and self.front > -0.5:
+            x, y = self.on_screen((0, 0.034, 0.06), self.drop)
+            self.canvas.ellipse((x, y), (0.034 + 0.012 * abs(self.front), 0.009), shade(person.hat, 0.75))
+        self._column(self.wear.hat, self.wear.hat_profile, (offset, offset))
+        if person.hat_kind == "brim":
+            self.canvas.ellipse(
+                (offset, 0.036 + self.drop), (0.088, 0.014 + 0.05 * self.elevation), shade(person.hat, 0.8)
+            )
+
+    def _tail(self) -> None:
+        self._limb(self.wear.tail, (0, 0.05, -0.058), (0, self.person.hair_length, -0.068), 1.0)
+
+    def _hair(self) -> None:
+        back = -0.012 * self.side
+        self._column(self.wear.hair, self.wear.hair_profile, (0.006 * self.side, back * 2))
+
+    def _hood(self) -> None:
+        x, y = self.on_screen((0, NECK + 0.022, -0.04), self.drop)
+        self.canvas.ellipse((x, y), (0.062 * abs(self.front) + 0.04 * abs(self.side), 0.032), self.person.hood)
+        if self.front < 0:
+            self.canvas.ellipse((x, y - 0.012), (0.042 * abs(self.front), 0.014), shade(self.person.hood, 0.6))
+
+    def _scarf(self) -> None:
+        x, y = self.on_screen((0, 0.155, 0.005), self.drop)
+        self.canvas.ellipse((x, y), (0.056, 0.026), self.person.scarf)
+        if self.front > 0:
+            self.canvas.ellipse(
+                (x + 0.02 * self.front + 0.04 * self.side, y + 0.07), (0.02, 0.08), shade(self.person.scarf, 0.88)
+            )
+
+    def _backpack(self) -> None:
+        behind = -(0.058 * self.person.build + 0.045 * self.person.bag_size) * self.side
+        lean = behind * 1.15
+        self._column(self.wear.backpack, self.wear.backpack_profile, (behind, lean))
+
+    def _side_bag(self, at: Point) -> None:
+        x, y = self.on_screen(at, self.drop)
+        size = self.person.bag_size
+        half = size * float(np.hypot(0.03 * self.front, 0.07 * self.side))
+        self._box(x, y, half, 0.10 * size)
+
+    def _hand_bag(self, wrist: Point) -> None:
+        x, y = self.on_screen(wrist, self.drop)
+        size = self.person.bag_size
+        half = size * float(np.hypot(0.03 * self.front, 0.068 * self.side))
+        top = y + 0.025 + 0.05 * size
+        self.canvas.line([(x - half * 0.5, top), (x, y + 0.02), (x + half * 0.5, top)], self.person.bag_accent, 0.008)
+        self._box(x, top, half, 0.095 * size)
+
+    def _box(self, x: float, top: float, half: float, tall: float) -> None:
+        """A bag: wider below, with a flap in the second colour."""
+        bottom, flap = top + tall, top + 0.35 * tall
+        upper = [(x - half * 0.85, top), (x + half * 0.85, top)]
+        lower = [
+            (x + half, bottom - 0.012),
+            (x + half * 0.85, bottom),
+            (x - half * 0.85, bottom),
+            (x - half, bottom - 0.012),
+        ]
+        self.canvas.polygon(upper + lower, self.person.bag)
+        self.canvas.polygon([*upper, (x + half * 0.9, flap), (x - half * 0.9, flap)], self.person.bag_accent)

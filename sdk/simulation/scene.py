@@ -1,15 +1,17 @@
 """A small site in motion: people walk through the views of several fixed cameras, and it is known who is who."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from sdk.simulation.camera import CameraLook, apply_look, draw_background, light_and_folds
+from sdk.simulation.background import draw_background
+from sdk.simulation.camera import CameraLook, apply_look
 from sdk.simulation.crops import paste
 from sdk.simulation.figure import draw_person
 from sdk.simulation.person import Person
+from sdk.simulation.shapes import HEADROOM
 
 EMPTY_SECONDS = 2.0
 """Before anybody comes: time to learn the background."""
@@ -88,7 +90,8 @@ class _Walker:
         self.scene = scene
         # Every seventh of the population, so that nobody is a near-twin of another.
         self.person = Person.sample(scene.seed, 7 * number)
-        self.tall = float(np.random.default_rng([scene.seed, number, 4]).uniform(0.94, 1.06))
+        rng = np.random.default_rng([scene.seed, number, 4])
+        self.bend = tuple(rng.uniform(0.3, 1.0, 2) * (rng.random(2) < 0.12))
 
     def at(self, camera: int, time: float) -> _Position | None:
         """Where they are in a camera's view, if they are in it."""
@@ -116,7 +119,8 @@ class _CameraView:
     def __init__(self, scene: Scene, number: int):
         self.scene = scene
         self.number = number
-        self.look = CameraLook.sample(scene.seed, number)
+        look = CameraLook.sample(scene.seed, number)
+        self.look = replace(look, noise=min(look.noise, 4.0), detail=max(look.detail, 0.6))  # people are far enough
         self.background = self._draw_room(np.random.default_rng([scene.seed, number, 6]))
 
     def _draw_room(self, rng: np.random.Generator) -> np.ndarray:
@@ -132,32 +136,32 @@ class _CameraView:
         return room
 
     def draw(self, time: float, tick: int, walkers: list[_Walker]) -> tuple[np.ndarray, Truth]:
-        height, width = self.scene.size
         present = [(w, position) for w in walkers if (position := w.at(self.number, time)) is not None]
         present.sort(key=lambda pair: pair[1].depth)  # far people first, near ones over them
         image = self.background.copy()
         silhouettes, names = [], []
         for walker, position in present:
-            silhouette = np.zeros((height, width, 3), np.float32)
-            self._put(image, silhouette, walker, position)
-            silhouettes.append(silhouette[..., 0] > 127)
+            silhouettes.append(self._put(image, walker, position))
             names.append(walker.name)
         frame = apply_look(image, self.look, np.random.default_rng([self.scene.seed, self.number, tick, 7]))
         return frame, self._truth(silhouettes, names)
 
-    def _put(self, image: np.ndarray, silhouette: np.ndarray, walker: _Walker, position: _Position) -> None:
+    def _put(self, image: np.ndarray, walker: _Walker, position: _Position) -> np.ndarray:
+        """Draw a walker and the shadow under the feet; returns the silhouette, bool `[H, W]`."""
         height, width = self.scene.size
         foot, tall = (f + (n - f) * position.depth for f, n in zip(FAR, NEAR, strict=True))
-        figure = draw_person(walker.person, position.view, position.phase, round(tall * walker.tall * height))
-        figure = light_and_folds(figure, self.look, np.random.default_rng([walker.number, 8]))
-        x = round(position.x * width - figure.shape[1] / 2)
-        y = round(foot * height) - figure.shape[0]
+        drawn = round(tall * walker.person.height * height * (1 + 2 * HEADROOM))
+        figure = draw_person(
+            walker.person, position.view, position.phase, drawn, self.look.elevation, self.look.light, walker.bend
+        )
+        x, y = position.x * width, foot * height
+        reach = (round(drawn * 0.16), max(1, round(drawn * 0.03)))
         shadow = np.zeros((height, width), np.float32)
-        centre = (round(position.x * width), round(foot * height) - 2)
-        cv2.ellipse(shadow, centre, (round(figure.shape[0] * 0.16), round(figure.shape[0] * 0.03)), 0, 0, 360, 0.35, -1)
-        image *= 1 - cv2.GaussianBlur(shadow, (0, 0), 3)[..., None]
-        paste(image, figure, x, y)
-        paste(silhouette, np.repeat(figure[..., 3:], 4, axis=2), x, y)
+        cv2.ellipse(shadow, (round(x), round(y) - 2), reach, 0, 0, 360, 0.35, -1)
+        rows = slice(max(0, round(y) - 3 * reach[1] - 9), round(y) + 3 * reach[1] + 9)
+        image[rows] *= 1 - cv2.GaussianBlur(shadow[rows], (0, 0), 3)[..., None]
+        feet = drawn * (1 + HEADROOM) / (1 + 2 * HEADROOM)
+        return paste(image, figure, np.array([[1, 0, x - figure.shape[1] / 2], [0, 1, y - feet]]))
 
     def _truth(self, silhouettes: list[np.ndarray], names: list[str]) -> Truth:
         boxes, identities, visibility = [], [], []
