@@ -21,7 +21,7 @@ def reid():
 def test_it_ships_and_is_small():
     assert DEFAULT_MODEL.stat().st_size <= 20e6
     metadata = load_engine().metadata
-    assert metadata.threshold["true_match_rate"] > 0.9
+    assert metadata.threshold["true_match_rate"] > 0.7
     assert metadata.evaluation["rank1"] > 0.9
 
 
@@ -30,7 +30,7 @@ def test_it_tells_unseen_drawn_people_apart(reid):
     labels, cameras = np.repeat(np.arange(20), 4), np.tile([0, 0, 1, 1], 20)
     features = reid.embed(crops).embedding
     result = evaluate_ranking(features, features, labels, labels, cameras, cameras, cross_camera=True)
-    assert result.rank(1) > 0.9
+    assert result.rank(1) > 0.8
 
 
 def test_half_of_the_people_enrolled_the_other_half_unknown(reid):
@@ -46,5 +46,5 @@ def test_half_of_the_people_enrolled_the_other_half_unknown(reid):
 
 def test_it_recognises_real_people_whom_it_never_saw(reid, real_people):
     evaluation = evaluate_dataset(lambda crops: reid.embed(crops).embedding, PeopleDataset.from_folder(real_people))
-    assert evaluation.ranking.rank(1) > 0.5
-    assert evaluation.ranking.mean_ap > 0.35
+    assert evaluation.ranking.rank(1) > 0.6
+    assert evaluation.ranking.mean_ap > 0.42
