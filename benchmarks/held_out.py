@@ -2,14 +2,16 @@
 
     python benchmarks/held_out.py --data DIR --hold-out 14 --seeds 3 --output benchmarks/results/held_out.json
 
-Each seed draws its own people to hold out, its own weights and batches; both arms share them. Protocol: every crop
-of a held-out person is a query once, against all crops of the other cameras.
+Each run is what `reid train` does by default, or with --from-scratch. Each seed draws its own people to hold out, its
+own batches (and random weights); both arms share them. Protocol: every crop of a held-out person is a query once,
+against all crops of the other cameras.
 """
 
 import json
 import platform
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,9 +21,9 @@ import typer
 from rich.table import Table
 
 from sdk.terminal import notes, results
-from training.checkpoint import load_checkpoint
 from training.config import ModelConfig, RunConfig, TrainConfig
 from training.data import PeopleDataset
+from training.start import FINE_TUNING, choose_start, describe_start
 from training.trainer import train
 
 
@@ -33,30 +35,28 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg.")],
     hold_out: Annotated[int, typer.Option(help="Identities to test on.")] = 14,
     seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = 3,
-    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = TrainConfig.epochs,
     local_weight: Annotated[list[float], typer.Option(help="Arms to run, by the weight of the local loss.")] = (
         1.0,
         0.0,
     ),
-    init: Annotated[Path | None, typer.Option(help="Checkpoint to start every run from.")] = None,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False,
     output: Annotated[Path, typer.Option(help="JSON to write.")] = Path("benchmarks/results/held_out.json"),
 ) -> None:
     people = PeopleDataset.from_folder(data)
-    start = load_checkpoint(init) if init else None
+    start = choose_start(ModelConfig(), from_scratch=from_scratch)
+    settings = replace(TrainConfig() if from_scratch else FINE_TUNING, start=describe_start(start, None))
     rows = []
     for seed in range(seeds):
         training, held_out = people.hold_out(hold_out, seed)
         for weight in local_weight:
-            config = RunConfig(ModelConfig(), TrainConfig(epochs=epochs, local_weight=weight, seed=seed))
+            config = RunConfig(ModelConfig(), replace(settings, local_weight=weight, seed=seed))
             started = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
                 evaluation = train(training, Path(folder), config, held_out, init=start).evaluation
             row = {"arm": arm_name(weight), "seed": seed, "seconds": round(time.monotonic() - started)}
             rows.append(row | {name: evaluation[name] for name in ("rank1", "rank5", "mAP", "queries")})
             notes.print(rows[-1])
-            _write(
-                output, rows, people, hold_out, epochs, "random weights" if start is None else start.config.to_dict()
-            )
+            _write(output, rows, people, hold_out, settings)
     table = Table("arm", "rank-1 (mean ± sd)", "mAP (mean ± sd)", "seconds a run", title=f"{seeds} seeds")
     for arm in map(arm_name, local_weight):
         of_arm = [row for row in rows if row["arm"] == arm]
@@ -66,9 +66,7 @@ def main(
     results.print(table)
 
 
-def _write(
-    output: Path, rows: list[dict], people: PeopleDataset, hold_out: int, epochs: int, start: str | dict
-) -> None:
+def _write(output: Path, rows: list[dict], people: PeopleDataset, hold_out: int, settings: TrainConfig) -> None:
     """After every run, so that an interruption loses nothing."""
     output.parent.mkdir(parents=True, exist_ok=True)
     facts = {
@@ -76,8 +74,8 @@ def _write(
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
         "protocol": "cross-camera: each crop against all crops of the other cameras",
         "identities": {"training": len(people.identities) - hold_out, "held out": hold_out},
-        "epochs": epochs,
-        "started from": start,
+        "epochs": settings.epochs,
+        "started from": settings.start,
         "runs": rows,
     }
     output.write_text(json.dumps(facts, indent=2) + "\n")

@@ -6,14 +6,18 @@ import pickle
 import pytest
 import torch
 
+from sdk import ReIdentifier
 from sdk.errors import DataError
+from sdk.simulation.crops import draw_crop
 from training import trainer
+from training.average import copy_weights, update_average
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.config import ModelConfig, RunConfig, TrainConfig
 from training.data import PeopleDataset
 from training.embedder import TorchEmbedder
 from training.evaluation import evaluate_dataset
 from training.schedule import warmup_cosine
+from training.start import choose_start, describe_start, write_start
 from training.trainer import loss_terms, train
 
 CONFIG = RunConfig(
@@ -49,7 +53,7 @@ def test_every_term_of_the_loss_can_be_learnt(people):
 
 def test_training_separates_the_people_it_is_shown(people, tmp_path):
     """mAP on the training people themselves, before and after a few epochs of the real loop."""
-    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=8))
+    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=24))
     torch.manual_seed(config.train.seed)
     untrained = trainer.AlignedReID(config.model, len(people.identities))
     trained = train(people, tmp_path, config).build_model()
@@ -105,6 +109,48 @@ def test_a_run_may_start_from_other_weights_of_the_same_shape(people, tmp_path, 
     other = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, width=16))
     with pytest.raises(DataError, match="width=8"):
         train(people, tmp_path, other, init=start)
+
+
+def test_runs_start_from_the_shipped_weights_where_the_shape_is_theirs(tmp_path, small_run):
+    shipped = choose_start(ModelConfig())
+    assert shipped.identities == []
+    assert choose_start(ModelConfig(width=8)) is None
+    assert choose_start(ModelConfig(), from_scratch=True) is None
+    own = choose_start(ModelConfig(), init=small_run / "model.pt")
+    assert own.config.model.width == 8
+    assert describe_start(shipped, None) != describe_start(None, None) == "random weights"
+
+
+def test_the_shipped_weights_are_those_of_the_shipped_model():
+    crops = [draw_crop(5, identity, 0, 1) for identity in range(8)]
+    ours = TorchEmbedder(choose_start(ModelConfig()).build_model())(crops)
+    shipped = ReIdentifier().embed(crops).embedding
+    assert (ours * shipped).sum(axis=1).min() > 0.9999  # half precision in the one file
+
+
+def test_a_start_has_no_classifier_and_half_the_size(small_run, tmp_path):
+    write_start(small_run / "model.pt", tmp_path / "start.pt")
+    start = load_checkpoint(tmp_path / "start.pt")
+    assert not any(name.startswith("classifier.") for name in start.weights)
+    assert start.weights["backbone.conv1.weight"].dtype == torch.float16
+    start.build_model()
+
+
+def test_the_average_follows_the_weights_and_forgets_a_random_start():
+    model = torch.nn.BatchNorm1d(1)
+    average = copy_weights(model)
+    with torch.no_grad():
+        model.weight.fill_(3.0)
+        model.num_batches_tracked += 5
+    update_average(average, model, step=0, decay=0.99)
+    assert average["weight"].item() == pytest.approx(1 + 2 * 0.9), "the first steps count most"
+    assert average["num_batches_tracked"].item() == 5
+    for _ in range(3):
+        update_average(average, model, step=10_000, decay=0.99)
+    assert average["weight"].item() == pytest.approx(3 - 0.2 * 0.99**3, abs=1e-4)
+    update_average(average, model, step=10_000, decay=0.0)
+    assert average["weight"].item() == 3
+    assert model.weight.item() == 3
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(people, small_run):

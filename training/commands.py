@@ -32,24 +32,30 @@ def train(
     width: Annotated[int, typer.Option(help="Channels of the first stage; 64 is the original, 32 for the edge.")] = 32,
     height: Annotated[int, typer.Option(help="Height of the resized crops, px; the width is half of it.")] = 128,
     last_stride: Annotated[int, typer.Option(help="Stride of the last stage, 1 or 2.")] = 1,
-    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 120,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data. [default: 40; 120 from random weights]")
+    ] = None,
     batch_identities: Annotated[int, typer.Option(help="P of the P×K batch.")] = 8,
     batch_images: Annotated[int, typer.Option(help="K of the P×K batch.")] = 4,
-    learning_rate: Annotated[float, typer.Option(help="Of AdamW, at its highest.")] = 2e-3,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of AdamW, at its highest. [default: 0.0005; 0.002 from random weights]")
+    ] = None,
     local_weight: Annotated[float, typer.Option(help="Weight of the aligned local loss; 0 switches it off.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Draws the held-out people, the weights, the batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … [default: cuda if there is one]")] = None,
     workers: Annotated[int, typer.Option(help="Processes that read and augment images.")] = 0,
     init: Annotated[
-        Path | None, typer.Option(help="Checkpoint to start from, such as one trained on drawn people.")
+        Path | None,
+        typer.Option(help="Checkpoint to start from. [default: the shipped weights, if the network has their shape]"),
     ] = None,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in OUTPUT stopped.")] = False,
 ) -> None:
     """Train AlignedReID on a folder of people; evaluate it on people held out."""
     torch = _torch()
-    from training.checkpoint import load_checkpoint
     from training.config import ModelConfig, RunConfig, TrainConfig
     from training.data import PeopleDataset
+    from training.start import FINE_TUNING, choose_start, describe_start
     from training.trainer import FINAL
     from training.trainer import train as run
 
@@ -57,10 +63,21 @@ def train(
     if hold_out is None:
         hold_out = max(2, round(HELD_OUT_SHARE * len(people.identities)))
     training, held_out = people.hold_out(hold_out, seed)
+    shape = ModelConfig(backbone, width, last_stride, (height, height // 2))
+    start = choose_start(shape, init, from_scratch)
+    defaults = TrainConfig() if start is None else FINE_TUNING
     try:
         config = RunConfig(
-            ModelConfig(backbone, width, last_stride, (height, height // 2)),
-            TrainConfig(epochs, batch_identities, batch_images, learning_rate, local_weight=local_weight, seed=seed),
+            shape,
+            TrainConfig(
+                defaults.epochs if epochs is None else epochs,
+                batch_identities,
+                batch_images,
+                defaults.learning_rate if learning_rate is None else learning_rate,
+                local_weight=local_weight,
+                seed=seed,
+                start=describe_start(start, init),
+            ),
         )
     except ValueError as error:
         raise DataError(str(error)) from error
@@ -68,7 +85,9 @@ def train(
         f"{len(training.identities)} identities, {len(training)} crops to train on; {len(held_out.identities)} held out"
     )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    start = load_checkpoint(init) if init else None
+    notes.print(
+        f"starting from {'random weights' if start is None else init or 'the weights that ship (drawn people)'}"
+    )
     checkpoint = run(training, output, config, held_out, device=device, workers=workers, resume=resume, init=start)
     if checkpoint.evaluation:
         _print_evaluation(checkpoint.evaluation)

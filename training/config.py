@@ -37,6 +37,8 @@ class TrainConfig:
     local_weight: float = 1.0
     """Weight of the local TriHard loss; 0 trains without the local branch's loss (the ablation)."""
     seed: int = 0
+    start: str = "random weights"
+    """What the network was before the first step, in words: part of where a model comes from."""
     average_decay: float = 0.998
     """Of the running average of the weights, which is what a run hands on; 0 hands on the last weights."""
 

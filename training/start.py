@@ -1,0 +1,52 @@
+"""What a run starts from: random weights, somebody's checkpoint, or the weights of the model that ships.
+
+The last are the whole network of `sdk/models/default.onnx`, both branches, trained on drawn people only.
+`python -m training.start run/model.pt training/models/drawn.pt` writes them anew from a run.
+"""
+
+import sys
+from pathlib import Path
+
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.config import ModelConfig, TrainConfig
+
+SHIPPED = Path(__file__).parent / "models" / "drawn.pt"
+
+FINE_TUNING = TrainConfig(epochs=40, learning_rate=5e-4)
+"""Settings for a run that starts from a trained network; `TrainConfig()` has those from random weights."""
+
+
+def choose_start(model: ModelConfig, init: Path | None = None, from_scratch: bool = False) -> Checkpoint | None:
+    """The checkpoint to start from: `init` if given, else the shipped one if it is of the shape `model`.
+
+    None means random weights: where `from_scratch` asks for them, or for any other shape. Raises `DataError` for an
+    unusable `init`.
+    """
+    if from_scratch:
+        return None
+    if init is not None:
+        return load_checkpoint(init)
+    shipped = load_checkpoint(SHIPPED)
+    return shipped if shipped.config.model == model else None
+
+
+def describe_start(start: Checkpoint | None, init: Path | None) -> str:
+    """In words, what `choose_start` chose; kept in the checkpoint."""
+    if start is None:
+        return TrainConfig.start
+    return "the shipped weights (drawn people)" if init is None else str(init)
+
+
+def write_start(run: Path, output: Path) -> None:
+    """Keep of the checkpoint `run` what another run can start from: no classifier, half precision."""
+    checkpoint = load_checkpoint(run)
+    weights = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in checkpoint.weights.items()
+        if not name.startswith("classifier.")
+    }
+    save_checkpoint(Checkpoint(checkpoint.config, [], checkpoint.epoch, weights), output)
+
+
+if __name__ == "__main__":
+    write_start(Path(sys.argv[1]), Path(sys.argv[2]))
