@@ -12,7 +12,7 @@ from sdk.tracking.tracklet import GROUP, PATIENCE, Tracklet
 MIN_CHANGED = 0.5
 """Share of a tracklet's ticks in which its picture must have changed; see `change.py`."""
 
-SURELY_NEW = 1.25
+SURELY_NEW = 1.3
 """How many times `most` the nearest known person must be away for a tracklet to be somebody new at once."""
 
 CLOSED = 1e6
