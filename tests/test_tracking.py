@@ -59,10 +59,14 @@ def test_alike_people_in_two_cameras_at_once_may_be_one(tracker, world):
     assert seen == {"dock": ["person-1"], "lobby": ["person-1"]}
 
 
-def test_an_identity_stays_with_its_track(tracker, world):
+@pytest.mark.parametrize("others", [0, 2])
+def test_an_identity_stays_with_its_track(tracker, world, others):
+    """Also in a camera that is slower than others are."""
     names = []
     for tick in range(30):
         colour = BLUE if tick < 15 else RED  # takes a red coat while in view
+        for _ in range(others):
+            tracker.update({})
         detections = tracker.update({"dock": world.frame((colour, 10 + 4 * tick, 50))}, time=tick)["dock"]
         names += detections.data["identity"].tolist()
     assert set(names[10:]) == {"person-1"}

@@ -100,11 +100,12 @@ class MultiCameraTracker:
         detections = camera.tracker.update(camera.detector(frame))
         detections = detections[detections.tracker_id >= 0]
         detections.tracker_id = np.array([camera.number_of(int(i)) for i in detections.tracker_id], int)
+        last_frame, camera.last_frame = camera.last_frame, self._tick
         doubtful = beside_another(detections.xyxy) | at_side(detections.xyxy, frame.shape[1])
         for box, track, doubt in zip(detections.xyxy, detections.tracker_id, doubtful, strict=True):
             key = (name, int(track))
             tracklet = self._tracklets.setdefault(key, Tracklet(*key, self._tick, self._tick))
-            if doubt or tracklet.last_tick < self._tick - 1:
+            if doubt or tracklet.last_tick < last_frame:
                 tracklet.last_doubt = self._tick
             tracklet.last_tick = self._tick
             tracklet.seen += 1
@@ -178,6 +179,8 @@ class _Camera:
         self.detector = detector
         self.tracker = tracker
         self.change = ChangeMeter()
+        self.last_frame = 0
+        """The tick of the last frame."""
         self._numbers: dict[int, int] = {}
         self._count = 0
 
