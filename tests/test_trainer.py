@@ -118,6 +118,8 @@ def test_runs_start_from_the_shipped_weights_where_the_shape_is_theirs(tmp_path,
     assert choose_start(ModelConfig(), from_scratch=True) is None
     own = choose_start(ModelConfig(), init=small_run / "model.pt")
     assert own.config.model.width == 8
+    with pytest.raises(DataError, match="contradict"):
+        choose_start(ModelConfig(), init=small_run / "model.pt", from_scratch=True)
     assert describe_start(shipped, None) != describe_start(None, None) == "random weights"
 
 

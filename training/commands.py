@@ -85,9 +85,7 @@ def train(
         f"{len(training.identities)} identities, {len(training)} crops to train on; {len(held_out.identities)} held out"
     )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    notes.print(
-        f"starting from {'random weights' if start is None else init or 'the weights that ship (drawn people)'}"
-    )
+    notes.print(f"starting from {config.train.start}")
     checkpoint = run(training, output, config, held_out, device=device, workers=workers, resume=resume, init=start)
     if checkpoint.evaluation:
         _print_evaluation(checkpoint.evaluation)

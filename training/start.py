@@ -7,6 +7,7 @@ The last are the whole network of `sdk/models/default.onnx`, both branches, trai
 import sys
 from pathlib import Path
 
+from sdk.errors import DataError
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.config import ModelConfig, TrainConfig
 
@@ -20,8 +21,10 @@ def choose_start(model: ModelConfig, init: Path | None = None, from_scratch: boo
     """The checkpoint to start from: `init` if given, else the shipped one if it is of the shape `model`.
 
     None means random weights: where `from_scratch` asks for them, or for any other shape. Raises `DataError` for an
-    unusable `init`.
+    unusable `init`, or if both are asked for.
     """
+    if from_scratch and init is not None:
+        raise DataError(f"--from-scratch and --init {init} contradict each other; leave one away")
     if from_scratch:
         return None
     if init is not None:
