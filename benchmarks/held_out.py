@@ -2,9 +2,9 @@
 
     python benchmarks/held_out.py --data DIR --hold-out 14 --seeds 3 --output benchmarks/results/held_out.json
 
-Each run is what `reid train` does by default, or with --from-scratch. Each seed draws its own people to hold out, its
-own batches (and random weights); both arms share them. Protocol: every crop of a held-out person is a query once,
-against all crops of the other cameras.
+Each run is what `reid train` does by default, or with --from-scratch (name another --output). Each seed draws its own
+people to hold out, its own batches (and random weights); both arms share them. Protocol: every crop of a held-out
+person is a query once, against all crops of the other cameras.
 """
 
 import json

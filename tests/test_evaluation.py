@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from sdk.errors import DataError
+from sdk.tracking.tracklet import GROUP
 from training.data import PeopleDataset
 from training.evaluation import calibrate_threshold, embed_dataset, evaluate_ranking
 from training.evaluation import ranking as ranking_module
+from training.evaluation.threshold import TRACKLET_CROPS
 
 
 def unit(rng, shape):
@@ -100,6 +102,10 @@ def test_the_threshold_of_tracklets_keeps_people_whole_within_limits():
     hopeless = calibrate_threshold(*people_in_two_cameras(crops=6, noise=0.5))
     assert hopeless.tracklet_false_match_rate == pytest.approx(0.1, abs=0.002)
     assert hopeless.tracklet_true_match_rate < 0.99
+
+
+def test_calibration_averages_as_many_crops_as_the_tracker():
+    assert TRACKLET_CROPS == GROUP
 
 
 def test_one_crop_a_camera_tells_nothing_of_tracklets():

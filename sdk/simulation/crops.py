@@ -1,6 +1,5 @@
 """Crops of drawn people, as a detector would cut them, alone or as a whole folder."""
 
-from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -149,14 +148,12 @@ def write_people(
     seed: int,
     size: tuple[int, int] = (128, 64),
     site_cameras: int | None = None,
-    progress: Callable[[Iterable[int]], Iterable[int]] | None = None,
 ) -> None:
     """Write `<output>/<identity>/<camera>_<view>.png` for `identities` people in `cameras` cameras, `views` each.
 
     site_cameras: how many cameras the site has (by default `cameras`); each person is seen by `cameras` of them,
     drawn by the seed. With thousands, nearly everybody is seen by cameras of their own, and what is trained on
-    such people learns to overlook the look. progress: wraps the identities, as `tqdm` does; by default a bar on
-    the terminal.
+    such people learns to overlook the look.
     Raises `DataError` if `output` exists and is not empty, if a number is below 1, or if `cameras` exceeds
     `site_cameras`.
     """
@@ -168,16 +165,10 @@ def write_people(
     output = Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output}: exists and is not empty; choose a new folder")
-    if progress is None:
-        progress = _terminal_bar
-    for identity in progress(range(identities)):
+    for identity in track(range(identities), "drawing people"):
         folder = output / f"{identity:05d}"
         folder.mkdir(parents=True)
         seen_by = np.random.default_rng([seed, identity, 3]).permutation(site_cameras)[:cameras]
         for camera in sorted(seen_by.tolist()):
             for view in range(views):
                 cv2.imwrite(str(folder / f"{camera:02d}_{view:02d}.png"), draw_crop(seed, identity, camera, view, size))
-
-
-def _terminal_bar(items: Iterable[int]) -> Iterable[int]:
-    return track(items, "drawing people")

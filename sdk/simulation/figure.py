@@ -1,6 +1,7 @@
 """Draws a person from any side, in any phase of a step: far parts first, near ones over them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -164,7 +165,7 @@ class _Body:
         return moved
 
     def _column(self, texture, profile, centre=(0.0, 0.0)) -> None:
-        moved = type(texture)(texture.image, texture.top + self.drop, texture.bottom + self.drop)
+        moved = replace(texture, top=texture.top + self.drop, bottom=texture.bottom + self.drop)
         self.canvas.column(moved, self._profile(profile), self.view, centre, self.light)
 
     def _trunk(self) -> None:

@@ -116,7 +116,7 @@ class Tracklet:
     def split(self, track: int) -> "Tracklet":
         """Give the latest crops to a new tracklet named `track`, which goes on; this one has ended before them."""
         latest, self.latest = self.latest, []
-        self.crops = self.crops[: max(0, len(self.crops) - len(latest))]
+        self.crops = self.crops[: -len(latest)]
         first = latest[0][0]
         other = Tracklet(self.camera, track, first, self.last_tick, seen=len(latest), changed=len(latest))
         self.last_tick = first - 1
