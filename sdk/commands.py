@@ -27,7 +27,9 @@ Threshold = Annotated[
 
 @simulate.command("people")
 def simulate_people(
-    output: Annotated[Path, typer.Option("--output", "--out", "-o", help="A new or empty folder.")],
+    output: Annotated[
+        Path, typer.Option("--output", "--out", "-o", help="A new folder, or one where the same was interrupted.")
+    ],
     identities: Annotated[int, typer.Option(help="How many people.")] = 100,
     cameras: Annotated[int, typer.Option(help="How many cameras see each.")] = 2,
     site_cameras: Annotated[
@@ -36,12 +38,16 @@ def simulate_people(
     views: Annotated[int, typer.Option(help="Crops of each person in each camera.")] = 8,
     seed: Annotated[int, typer.Option(help="The same seed draws the same people.")] = 0,
     height: Annotated[int, typer.Option(help="Height of the crops, px; the width is half of it.")] = 128,
+    misalignment: Annotated[
+        float, typer.Option(help="How far off the boxes are and how often something is in front: 0 never, 1 severe.")
+    ] = 0.25,
 ) -> None:
     """Draw crops of people who do not exist: <OUTPUT>/<identity>/<camera>_<view>.png."""
-    from sdk.simulation.crops import write_people
+    from sdk.simulation.population import Population, write_people
 
-    write_people(output, identities, cameras, views, seed, (height, height // 2), site_cameras)
-    notes.print(f"wrote {identities * cameras * views} crops of {identities} people to {output}")
+    population = Population(identities, cameras, site_cameras, views, seed, (height, height // 2), misalignment)
+    write_people(output, population)
+    notes.print(f"wrote {len(population)} crops of {identities} people to {output}")
 
 
 def match(

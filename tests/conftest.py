@@ -19,10 +19,10 @@ def real_people() -> Path:
 @pytest.fixture(scope="session")
 def drawn_people(tmp_path_factory) -> Path:
     """12 drawn identities × 2 cameras × 4 views in the `folder` layout."""
-    from sdk.simulation.crops import write_people
+    from sdk.simulation.population import Population, write_people
 
     folder = tmp_path_factory.mktemp("people") / "drawn"
-    write_people(folder, identities=12, cameras=2, views=4, seed=7, size=(64, 32))
+    write_people(folder, Population(12, cameras=2, views=4, seed=7, size=(64, 32)))
     return folder
 
 

@@ -10,9 +10,10 @@ import pytest
 from sdk.errors import DataError
 from sdk.folder import read_folder
 from sdk.simulation.camera import CameraLook, apply_look
-from sdk.simulation.crops import draw_crop, write_people
+from sdk.simulation.crops import draw_crop
 from sdk.simulation.figure import draw_person
 from sdk.simulation.person import Person
+from sdk.simulation.population import Population, write_people
 from sdk.simulation.scene import EMPTY_SECONDS, Scene
 
 
@@ -128,7 +129,7 @@ def test_cameras_differ_strongly_in_colour():
 
 
 def test_people_are_written_in_the_folder_layout(tmp_path):
-    write_people(tmp_path / "new", identities=3, cameras=2, views=4, seed=1, size=(64, 32))
+    write_people(tmp_path / "new", Population(3, cameras=2, views=4, seed=1, size=(64, 32)))
     samples = read_folder(tmp_path / "new")
     assert len(samples) == 24
     assert {s.identity for s in samples} == {"00000", "00001", "00002"}
@@ -138,7 +139,7 @@ def test_people_are_written_in_the_folder_layout(tmp_path):
 
 
 def test_of_many_cameras_everybody_is_seen_by_some(tmp_path):
-    write_people(tmp_path / "new", identities=6, cameras=2, views=1, seed=1, size=(64, 32), site_cameras=10)
+    write_people(tmp_path / "new", Population(6, cameras=2, site_cameras=10, views=1, seed=1, size=(64, 32)))
     cameras = {}
     for sample in read_folder(tmp_path / "new"):
         cameras.setdefault(sample.identity, set()).add(sample.camera)
@@ -148,13 +149,51 @@ def test_of_many_cameras_everybody_is_seen_by_some(tmp_path):
 
 def test_what_is_there_is_not_overwritten(tmp_path):
     (tmp_path / "kept.txt").write_text("mine")
-    with pytest.raises(DataError, match="not empty"):
-        write_people(tmp_path, 1, 1, 1, 0)
-    with pytest.raises(DataError, match="at least 1"):
-        write_people(tmp_path / "new", 0, 1, 1, 0)
-    with pytest.raises(DataError, match="2 of 1 cameras"):
-        write_people(tmp_path / "new", 1, 2, 1, 0, site_cameras=1)
+    with pytest.raises(DataError, match="something else"):
+        write_people(tmp_path, Population(1))
     assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_an_interrupted_folder_is_completed_by_the_same_population_only(tmp_path):
+    population = Population(2, cameras=1, views=2, size=(64, 32))
+    write_people(tmp_path / "new", population)
+    first, second = tmp_path / "new/00000/00_00.png", tmp_path / "new/00001/00_01.png"
+    whole = second.read_bytes()
+    second.unlink()
+    first.write_bytes(b"not drawn again")
+    write_people(tmp_path / "new", population)
+    assert second.read_bytes() == whole
+    assert first.read_bytes() == b"not drawn again"
+    with pytest.raises(DataError, match="something else"):
+        write_people(tmp_path / "new", Population(2, cameras=1, views=2, size=(64, 32), seed=1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"identities": 0}, "identities 0"),
+        ({"identities": 1, "cameras": 2, "site_cameras": 1}, "2 of 1 cameras"),
+        ({"identities": 1, "misalignment": 1.5}, "1.5"),
+        ({"identities": 1, "size": (4, 2)}, "4×2"),
+    ],
+)
+def test_an_impossible_population_is_refused(settings, named):
+    with pytest.raises(DataError, match=named):
+        Population(**settings)
+
+
+def test_the_dial_goes_from_a_perfect_box_to_a_severe_one():
+    """Aligned crops of one person in one camera resemble each other; the more the dial is turned, the less."""
+
+    def spread(misalignment):
+        crops = [draw_crop(3, i, 0, v, misalignment=misalignment).astype(float) for i in range(8) for v in (0, 8, 16)]
+        stacks = np.array(crops).reshape(8, 3, 128, 64, 3)
+        return (stacks - stacks.mean(axis=1, keepdims=True)).std()
+
+    none, usual, severe = spread(0.0), spread(0.25), spread(1.0)
+    assert none < usual < severe
+    assert severe > 1.15 * none
+    np.testing.assert_array_equal(draw_crop(3, 1, 0, 2), draw_crop(3, 1, 0, 2, misalignment=0.25))
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,17 @@
-"""Crops of drawn people, as a detector would cut them, alone or as a whole folder."""
+"""Crops of drawn people, as a detector would cut them."""
 
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from sdk.errors import DataError
 from sdk.simulation import noise
 from sdk.simulation.background import draw_background, thing_colour
 from sdk.simulation.camera import CameraLook, apply_look
+from sdk.simulation.faults import USUAL, Faults
 from sdk.simulation.figure import draw_person
 from sdk.simulation.person import Person
 from sdk.simulation.shapes import HEADROOM
-from sdk.terminal import track
 
 VIEWS = 8
 """Directions, 45° apart, that consecutive view indices go through."""
@@ -25,13 +23,21 @@ _person = lru_cache(maxsize=64)(Person.sample)
 _look = lru_cache(maxsize=64)(CameraLook.sample)
 
 
-def draw_crop(seed: int, identity: int, camera: int, view_index: int, size: tuple[int, int] = (128, 64)) -> np.ndarray:
+def draw_crop(
+    seed: int,
+    identity: int,
+    camera: int,
+    view_index: int,
+    size: tuple[int, int] = (128, 64),
+    misalignment: float = USUAL,
+) -> np.ndarray:
     """One crop, uint8 BGR `[height, width, 3]` of `size = (height, width)` px.
 
     It depends on the arguments alone. Consecutive `view_index` turn the person by 45°; where a person starts
-    differs by camera. The box is a little off, as detectors' boxes are, and now and then something or
-    somebody stands in front.
+    differs by camera. misalignment: how far off the box is and how often something or somebody stands in
+    front, from 0 (never) to 1 (severe). Raises `DataError` for another misalignment.
     """
+    faults = Faults.at(misalignment)
     rng = np.random.default_rng([seed, identity, camera, view_index, 2])
     look = _look(seed, camera)
     height, width = size
@@ -39,23 +45,31 @@ def draw_crop(seed: int, identity: int, camera: int, view_index: int, size: tupl
     image = draw_background(look, (round(shrink * height), max(8, round(shrink * width))), rng)
     turn = 3 * camera + 5 * identity + view_index + rng.uniform(-0.4, 0.4)
     chance = rng.random()
-    if chance < 0.08:
+    if chance < faults.passer_by:
         # Somebody else, from far away in the population so as not to be a twin; behind or in front.
         other = _person(seed, identity + 1_000_003)
         shift = float(rng.choice([-1, 1]) * rng.uniform(0.45, 0.8))
-    if chance < 0.04:
-        _put(image, other, look, rng, view=rng.uniform(0, 2 * np.pi), shift=shift)
-    _put(image, _person(seed, identity), look, rng, view=2 * np.pi * turn / VIEWS)
-    if 0.04 <= chance < 0.08:
-        _put(image, other, look, rng, view=rng.uniform(0, 2 * np.pi), shift=shift)
-    elif 0.08 <= chance < 0.14:
+    if chance < faults.passer_by / 2:
+        _put(image, other, look, faults, rng, view=rng.uniform(0, 2 * np.pi), shift=shift)
+    _put(image, _person(seed, identity), look, faults, rng, view=2 * np.pi * turn / VIEWS)
+    if faults.passer_by / 2 <= chance < faults.passer_by:
+        _put(image, other, look, faults, rng, view=rng.uniform(0, 2 * np.pi), shift=shift)
+    elif faults.passer_by <= chance < faults.passer_by + faults.obstacle:
         _put_obstacle(image, rng)
     _light_of_the_moment(image, rng)
     image = apply_look(image, look, rng)
     return image if shrink == 1 else cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def _put(image: np.ndarray, person: Person, look: CameraLook, rng: np.random.Generator, view: float, shift=0.0) -> None:
+def _put(
+    image: np.ndarray,
+    person: Person,
+    look: CameraLook,
+    faults: Faults,
+    rng: np.random.Generator,
+    view: float,
+    shift: float = 0.0,
+) -> None:
     """Draw a person into a crop; `shift` moves by shares of the width."""
     height, width = image.shape[:2]
     bend = tuple(rng.uniform(0.4, 1.0, 2) * (rng.random(2) < 0.14))
@@ -63,16 +77,16 @@ def _put(image: np.ndarray, person: Person, look: CameraLook, rng: np.random.Gen
     drawn = round(1.15 * height)
     figure = draw_person(person, view, phase, drawn, look.elevation, look.light, bend)
     # Boxes are tighter across than along, so that resizing to 1:2 makes people look broader than they are.
-    tall = height * rng.uniform(0.87, 1.0)
-    if rng.random() < 0.12:  # a box that cuts the feet or the head
-        tall *= rng.uniform(1.05, 1.25)
+    tall = height * rng.uniform(1 - faults.loose, 1.0)
+    if rng.random() < faults.cut:
+        tall *= rng.uniform(faults.cut_least, faults.cut_most)
     scale_y = tall / (drawn / (1 + 2 * HEADROOM))
     scale_x = scale_y * (2 * width / height) * rng.uniform(0.95, 1.32)
     lean = rng.normal(0, 0.025)
-    foot_y = height * (0.5 + rng.normal(0, 0.02)) + tall / 2
+    foot_y = height * (0.5 + rng.normal(0, faults.shift_along)) + tall / 2
     if tall > height:
         foot_y = tall + 0.02 * height if rng.random() < 0.7 else 0.985 * height
-    foot_x = width * (0.5 + shift + rng.normal(0, 0.04))
+    foot_x = width * (0.5 + shift + rng.normal(0, faults.shift_across))
     feet = drawn * (1 + HEADROOM) / (1 + 2 * HEADROOM)
     middle = figure.shape[1] / 2
     matrix = np.array([
@@ -138,37 +152,3 @@ def _light_of_the_moment(image: np.ndarray, rng: np.random.Generator) -> None:
     along = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(rng.normal(0, 0.09))
     factor = np.float32(np.exp(rng.normal(0, 0.12))) * (1 + across + along)
     image *= cv2.merge([factor] * 3)
-
-
-def write_people(
-    output: str | Path,
-    identities: int,
-    cameras: int,
-    views: int,
-    seed: int,
-    size: tuple[int, int] = (128, 64),
-    site_cameras: int | None = None,
-) -> None:
-    """Write `<output>/<identity>/<camera>_<view>.png` for `identities` people in `cameras` cameras, `views` each.
-
-    site_cameras: how many cameras the site has (by default `cameras`); each person is seen by `cameras` of them,
-    drawn by the seed. With thousands, nearly everybody is seen by cameras of their own, and what is trained on
-    such people learns to overlook the look.
-    Raises `DataError` if `output` exists and is not empty, if a number is below 1, or if `cameras` exceeds
-    `site_cameras`.
-    """
-    site_cameras = cameras if site_cameras is None else site_cameras
-    if min(identities, cameras, views) < 1:
-        raise DataError(f"identities, cameras and views must be at least 1, got {identities}, {cameras} and {views}")
-    if cameras > site_cameras:
-        raise DataError(f"{cameras} of {site_cameras} cameras cannot see a person; raise site_cameras")
-    output = Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise DataError(f"{output}: exists and is not empty; choose a new folder")
-    for identity in track(range(identities), "drawing people"):
-        folder = output / f"{identity:05d}"
-        folder.mkdir(parents=True)
-        seen_by = np.random.default_rng([seed, identity, 3]).permutation(site_cameras)[:cameras]
-        for camera in sorted(seen_by.tolist()):
-            for view in range(views):
-                cv2.imwrite(str(folder / f"{camera:02d}_{view:02d}.png"), draw_crop(seed, identity, camera, view, size))

@@ -47,6 +47,11 @@ class Limb:
     """Rows where the joints are."""
 
 
+def _rows(values: np.ndarray) -> np.ndarray:
+    """One value a row, to be combined with pixels: float32 `[rows, 1]`."""
+    return values.astype(np.float32)[:, None]
+
+
 class Canvas:
     """A picture in the making, float32 BGRA, colours multiplied by alpha."""
 
@@ -67,7 +72,8 @@ class Canvas:
         last = min(height, int(np.ceil(profile[-1, 0] * scale + oy)))
         if first >= last:
             return
-        y = ((np.arange(first, last) + 0.5 - oy) / scale).astype(np.float32)
+        # All per-pixel work is in float32 and in place: this is where drawing spends most of its time.
+        y = (np.arange(first, last) + 0.5 - oy) / scale
         half_width, half_depth = (np.interp(y, profile[:, 0], profile[:, i]) for i in (1, 2))
         across, along = half_width * np.cos(view), half_depth * np.sin(view)
         half = np.maximum(np.hypot(across, along), 1e-3)
@@ -78,17 +84,26 @@ class Canvas:
         if left >= right:
             return
         x = (np.arange(left, right) + 0.5 - ox) / scale
-        u = ((x[None] - middle[:, None]) / half[:, None]).astype(np.float32)
+        u = _rows(1 / half) * x.astype(np.float32)
+        u -= _rows(middle / half)
         # Soft edges at the sides, and at the lower and upper end.
-        cover = np.clip((1 - np.abs(u)) * (half * scale).astype(np.float32)[:, None] + 0.5, 0, 1)
-        np.clip(u, -1, 1, out=u)
+        cover = np.abs(u)
+        cover *= _rows(-half * scale)
+        cover += _rows(half * scale + 0.5)
+        cv2.max(cv2.min(cover, 1.0, cover), 0.0, cover)
+        cv2.max(cv2.min(u, 1.0, u), -1.0, u)
         columns, rows = texture.image.shape[1] / 1.5, texture.image.shape[0]
-        map_x = (np.arcsin(u) - (turn - 1.5 * np.pi).astype(np.float32)[:, None]) * np.float32(columns / (2 * np.pi))
-        map_y = (y - texture.top) * (rows / (texture.bottom - texture.top)) - 0.5
-        map_y = np.broadcast_to(map_y.astype(np.float32)[:, None], u.shape)
-        patch = cv2.remap(texture.image, map_x - 0.5, np.ascontiguousarray(map_y), cv2.INTER_LINEAR,
-                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-        shade = cover * (1.04 - 0.34 * u * u + np.float32(0.16 * light) * u)
+        map_x = np.arcsin(u)
+        map_x *= np.float32(columns / (2 * np.pi))
+        map_x -= _rows((turn - 1.5 * np.pi) * (columns / (2 * np.pi)) + 0.5)
+        map_y = np.empty_like(map_x)
+        map_y[:] = _rows((y - texture.top) * (rows / (texture.bottom - texture.top)) - 0.5)
+        patch = cv2.remap(texture.image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        shade = u * np.float32(-0.34)
+        shade += np.float32(0.16 * light)
+        shade *= u
+        shade += np.float32(1.04)
+        shade *= cover
         patch *= cv2.merge([shade, shade, shade, cover])  # several times quicker than broadcasting over channels
         self._blend(patch, left, first)
 
@@ -105,18 +120,17 @@ class Canvas:
         rows, columns = limb.image.shape[:2]
         x = a[0] * scale + ox - nx * (columns - 1) / 2 - ux * limb.start
         y = a[1] * scale + oy - ny * (columns - 1) / 2 - uy * limb.start
-        xs, ys = (
-            [p, p + n * columns, p + u * rows, p + n * columns + u * rows] for p, n, u in ((x, nx, ux), (y, ny, uy))
-        )
         height, width = self.image.shape[:2]
-        left, top = max(0, int(min(xs))), max(0, int(min(ys)))
-        right, bottom = min(width, int(max(xs)) + 2), min(height, int(max(ys)) + 2)
+        left = max(0, int(x + min(0.0, nx * columns) + min(0.0, ux * rows)))
+        top = max(0, int(y + min(0.0, ny * columns) + min(0.0, uy * rows)))
+        right = min(width, int(x + max(0.0, nx * columns) + max(0.0, ux * rows)) + 2)
+        bottom = min(height, int(y + max(0.0, ny * columns) + max(0.0, uy * rows)) + 2)
         if left >= right or top >= bottom:
             return
         matrix = np.array([[nx, ux, x - left], [ny, uy, y - top]])
         patch = cv2.warpAffine(limb.image, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
         if shade != 1:
-            patch *= np.float32([shade, shade, shade, 1])
+            patch = cv2.transform(patch, np.diag(np.float32([shade, shade, shade, 1])))
         self._blend(patch, left, top)
 
     def ellipse(self, centre, radii, colour, angle: float = 0.0) -> None:

@@ -36,9 +36,9 @@ class Wardrobe:
     hair: Texture | None
     """Long hair: a curtain round the head, open in front."""
     hair_profile: np.ndarray
-    backpack: Texture
+    backpack: Texture | None
     backpack_profile: np.ndarray
-    hat: Texture
+    hat: Texture | None
     hat_profile: np.ndarray
     thigh: Limb
     shin: Limb
@@ -46,7 +46,7 @@ class Wardrobe:
     forearm: Limb
     foot: Limb
     neck: Limb
-    tail: Limb
+    tail: Limb | None
 
 
 @lru_cache(maxsize=64)
@@ -67,9 +67,9 @@ def wardrobe(person: Person) -> Wardrobe:
         hair=_hair(person, hair_bottom) if hair else None,
         hair_profile=np.array([(0.004, 0.02, 0.02), (0.03, 0.047, 0.052), (0.09, 0.054, 0.056),
                                (0.5 * (0.09 + hair_bottom), 0.058, 0.052), (hair_bottom, 0.047, 0.035)]),
-        backpack=_backpack(person),
+        backpack=_backpack(person) if person.bag_kind == "backpack" else None,
         backpack_profile=_backpack_profile(person),
-        hat=_hat(person),
+        hat=_hat(person) if person.hat_kind != "none" else None,
         hat_profile=_hat_profile(person),
         thigh=thigh,
         shin=shin,
@@ -77,7 +77,7 @@ def wardrobe(person: Person) -> Wardrobe:
         forearm=forearm,
         foot=_foot(person),
         neck=_limb(0.06, np.array([0.034, 0.031, 0.033]), np.float32([shade(person.skin, 0.8)] * 3), rng, 0.02),
-        tail=_limb(0.10, np.array([0.012, 0.024, 0.022, 0.010]), np.float32([person.hair] * 4), rng, 0.08),
+        tail=_tail(person, rng) if person.hair_style == "tail" else None,
     )  # fmt: skip
 
 
@@ -118,9 +118,15 @@ def _fold(sheet: np.ndarray, rng: np.random.Generator, depth: float) -> np.ndarr
     folds = noise.piece(noise.cloudy(), (rows, columns), rng, zoom=float(rng.uniform(1.5, 3.0)))
     slant = np.float32([[1, float(rng.uniform(-0.8, 0.8)), 0], [0, 1, 0]])
     folds = cv2.warpAffine(np.ascontiguousarray(folds), slant, (columns, rows), borderMode=cv2.BORDER_REFLECT)
-    sheet[..., :3] *= np.clip(1 + depth * folds, 0.55, 1.5)[..., None]
+    _shade(sheet, np.clip(1 + depth * folds, 0.55, 1.5))
     np.clip(sheet, 0, 255, out=sheet)
     return sheet
+
+
+def _shade(sheet: np.ndarray, factor: np.ndarray) -> None:
+    """Multiply the colours of every pixel by its `factor`, float32 `[rows, columns]`, in place."""
+    # Several times quicker than broadcasting over the channels.
+    sheet *= cv2.merge([factor, factor, factor, np.ones_like(factor)])
 
 
 def _print_on(sheet, top: float, kind: str, second: Colour, period: float, seed: int) -> None:
@@ -306,7 +312,7 @@ def _head(person: Person) -> Texture:
     limit = np.interp(angles, (0.0, 0.85, 1.35, 1.9), limits)
     sheet[y < limit] = np.float32([*person.hair, 255])
     glimmer = 1 + 0.10 * noise.piece(noise.cloudy(), sheet.shape[:2], np.random.default_rng(person.pattern_seed))
-    sheet[..., :3] *= np.clip(glimmer, 0.7, 1.4)[..., None]
+    _shade(sheet, np.clip(glimmer, 0.7, 1.4))
     return Texture.wrap(np.clip(sheet, 0, 255), top, bottom)
 
 
@@ -390,12 +396,11 @@ def _limb(length: float, radius: np.ndarray, colours: np.ndarray, rng, folds: fl
     width = np.sqrt(np.maximum(width**2 - beyond**2, 1e-9))
     u = np.clip(np.abs(t) / width, 0, 1.5)
     cover = np.clip((width - np.abs(t)) * LIMB_SCALE + 0.5, 0, 1) * (beyond < width + 0.002 + beyond)
-    picture = np.empty((rows, columns, 4), np.float32)
     rows_of = np.clip((share[:, 0] * len(colours)).astype(int), 0, len(colours) - 1)
     light = 1.03 - 0.36 * np.minimum(u, 1) ** 2
     light = light * (1 + folds * noise.piece(noise.cloudy(), (rows, columns), rng, zoom=0.6))
-    picture[..., :3] = np.clip(colours[rows_of][:, None] * light[..., None], 0, 255) * cover[..., None]
-    picture[..., 3] = 255 * cover
+    channels = [np.clip(channel[:, None] * light, 0, 255) * cover for channel in colours[rows_of].T]
+    picture = cv2.merge([*channels, 255 * cover]).astype(np.float32)
     return Limb(picture, LIMB_SCALE, start * LIMB_SCALE, rows - end * LIMB_SCALE)
 
 
@@ -447,6 +452,10 @@ def _arm(person: Person, rng: np.random.Generator) -> tuple[Limb, Limb]:
     elbow = round(n * UPPER_ARM / length)
     upper = _limb(UPPER_ARM, radius[: elbow + 2], colours[: elbow + 2], rng, 0.08)
     return upper, _limb(FOREARM, radius[elbow - 2 :], colours[elbow - 2 :], rng, 0.08)
+
+
+def _tail(person: Person, rng: np.random.Generator) -> Limb:
+    return _limb(0.10, np.array([0.012, 0.024, 0.022, 0.010]), np.float32([person.hair] * 4), rng, 0.08)
 
 
 def _foot(person: Person) -> Limb:
