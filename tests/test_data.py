@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from sdk.errors import DataError
+from sdk.simulation.crops import draw_crop
+from sdk.simulation.population import Population
 from training.config import ModelConfig, RunConfig, TrainConfig
-from training.data import PeopleDataset
+from training.data import PeopleDataset, SimulatedPeople
 from training.data.augment import augment, random_erasing
 from training.data.loader import training_loader
 from training.data.sampler import PKSampler
@@ -98,11 +100,29 @@ def test_erasing_covers_a_rectangle_about_half_of_the_time():
     assert 0.01 < min(e for e in erased if e) < max(erased) < 0.45
 
 
-def test_batches_do_not_depend_on_the_number_of_workers(drawn_people):
-    people = PeopleDataset.from_folder(drawn_people)
+def test_simulated_people_are_drawn_when_they_are_read():
+    population = Population(5, cameras=2, site_cameras=6, views=2, seed=3, size=(64, 32))
+    people = SimulatedPeople.of(population)
+    assert len(people) == 20
+    assert people.identities == ("00000", "00001", "00002", "00003", "00004")
+    assert len(set(people.cameras)) > 2
+    camera = population.cameras_of(1)[0]
+    np.testing.assert_array_equal(people.read(5), draw_crop(3, 1, camera, 1, (64, 32)))
+    np.testing.assert_array_equal(people.read(5, epoch=2), draw_crop(3, 1, camera, 5, (64, 32)))
+    training, test = people.hold_out(2, seed=0)
+    assert len(training) == 12
+    np.testing.assert_array_equal(test.read(0), people.read(2 * 2 * int(test.identities[0])))
+
+
+@pytest.mark.parametrize("kind", ["folder", "simulated"])
+def test_batches_do_not_depend_on_the_number_of_workers(kind, drawn_people):
+    if kind == "folder":
+        people = PeopleDataset.from_folder(drawn_people)
+    else:
+        people = SimulatedPeople.of(Population(8, size=(64, 32)))
     config = RunConfig(ModelConfig(input_size=(64, 32)), TrainConfig(identities_per_batch=4, images_per_identity=2))
-    alone, _ = training_loader(people, config, workers=0)
-    helped, _ = training_loader(people, config, workers=2)
+    (alone, first), (helped, second) = (training_loader(people, config, workers) for workers in (0, 2))
+    first.epoch = second.epoch = 3
     for (a, labels_a), (b, labels_b) in zip(alone, helped, strict=True):
         assert a.equal(b)
         assert labels_a.equal(labels_b)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from sdk.distances import cosine_distance
 from sdk.errors import DataError
 from sdk.tracking.tracklet import GROUP
 from training.data import PeopleDataset
-from training.evaluation import calibrate_threshold, embed_dataset, evaluate_ranking
+from training.evaluation import calibrate_threshold, embed_dataset, evaluate_distances, evaluate_ranking
 from training.evaluation import ranking as ranking_module
 from training.evaluation.threshold import TRACKLET_CROPS
 
@@ -50,6 +51,10 @@ def test_figures_equal_the_slow_reference(cross_camera, block, monkeypatch):
     assert result.mean_ap == pytest.approx(mean_ap, abs=1e-12)
     assert result.mean_inp == pytest.approx(mean_inp, abs=1e-12)
     assert result.num_queries == count < 20
+    distance = cosine_distance(query, gallery)
+    of_distances = evaluate_distances(distance, qi, gi, qc, gc, cross_camera=cross_camera)
+    assert of_distances.to_dict() == result.to_dict()
+    np.testing.assert_array_equal(distance, cosine_distance(query, gallery), "what is given is not changed")
 
 
 def test_rank_k_beyond_the_gallery_is_its_last_value():

@@ -117,3 +117,17 @@ def test_the_commands_work_one_after_the_other(drawn_people, tmp_path):
     matched = reid("match", query, "--gallery", drawn_people, "--model", model)
     assert matched.returncode == 0, matched.stderr
     assert query.parent.name in matched.stdout
+
+
+def test_people_who_are_drawn_while_training_need_no_files(tmp_path):
+    simulated = ("--data", "simulated", "--identities", 6, "--cameras", 2, "--site-cameras", 3)
+    small = ("--width", 8, "--height", 64, "--epochs", 1, "--batch-identities", 2, "--batch-images", 2)
+    trained = reid("train", *simulated, "-o", tmp_path / "run", *small, "--hold-out", 3)
+    assert trained.returncode == 0, trained.stderr
+    assert "3 identities, 6 crops to train on; 3 held out" in trained.stderr
+    evaluated = reid("evaluate", tmp_path / "run" / "model.pt", *simulated, "--held-out")
+    assert evaluated.returncode == 0, evaluated.stderr
+    refused = reid("train", *simulated, "--people-seed", 1, "-o", tmp_path / "run", *small, "--resume")
+    assert "other settings" in refused.stderr
+    impossible = reid("train", *simulated, "--misalignment", 2, "-o", tmp_path / "other", *small)
+    assert "0 (none) to 1 (severe)" in impossible.stderr

@@ -12,6 +12,20 @@ from rich.table import Table
 from sdk.errors import DataError, missing_package
 from sdk.terminal import notes, results
 
+SIMULATION = "With --data simulated"
+
+Data = Annotated[
+    Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg, or: simulated (drawn people).")
+]
+Identities = Annotated[int, typer.Option(help="How many people.", rich_help_panel=SIMULATION)]
+Cameras = Annotated[int, typer.Option(help="How many cameras see each.", rich_help_panel=SIMULATION)]
+SiteCameras = Annotated[
+    int, typer.Option(help="How many cameras there are to choose those from.", rich_help_panel=SIMULATION)
+]
+# Not 0 by default: the people and sites that a user tries out first are then others than those trained on.
+PeopleSeed = Annotated[int, typer.Option(help="Draws the people.", rich_help_panel=SIMULATION)]
+Misalignment = Annotated[float, typer.Option(help="Of the boxes, 0 none to 1 severe.", rich_help_panel=SIMULATION)]
+
 HELD_OUT_SHARE = 0.2
 """Of the identities, where --hold-out is not given: enough to calibrate the threshold on."""
 
@@ -23,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg.")],
+    data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: last.pt, model.pt.")],
     hold_out: Annotated[
         int | None, typer.Option(help="Identities kept from training, to evaluate on. [default: a fifth]")
@@ -50,20 +64,25 @@ def train(
     ] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in OUTPUT stopped.")] = False,
+    identities: Identities = 1500,
+    cameras: Cameras = 16,
+    site_cameras: SiteCameras = 64,
+    people_seed: PeopleSeed = 1711,
+    misalignment: Misalignment = 0.25,
 ) -> None:
     """Train AlignedReID on a folder of people; evaluate it on people held out."""
     torch = _torch()
     from training.config import ModelConfig, RunConfig, TrainConfig
-    from training.data import PeopleDataset
     from training.start import FINE_TUNING, choose_start, describe_start
     from training.trainer import FINAL
     from training.trainer import train as run
 
-    people = PeopleDataset.from_folder(data)
+    size = (height, height // 2)
+    people = _people(data, identities, cameras, site_cameras, people_seed, size, misalignment)
     if hold_out is None:
         hold_out = max(2, round(HELD_OUT_SHARE * len(people.identities)))
     training, held_out = people.hold_out(hold_out, seed)
-    shape = ModelConfig(backbone, width, last_stride, (height, height // 2))
+    shape = ModelConfig(backbone, width, last_stride, size)
     start = choose_start(shape, init, from_scratch)
     defaults = TrainConfig() if start is None else FINE_TUNING
     try:
@@ -77,6 +96,7 @@ def train(
                 local_weight=local_weight,
                 seed=seed,
                 start=describe_start(start, init),
+                data=people.source,
             ),
         )
     except ValueError as error:
@@ -94,16 +114,19 @@ def train(
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A checkpoint (.pt) or a converted model (.onnx).")],
-    data: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg.")],
+    data: Data,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Only the people that a checkpoint's training held out.")
     ] = False,
+    identities: Identities = 1500,
+    cameras: Cameras = 16,
+    site_cameras: SiteCameras = 64,
+    people_seed: PeopleSeed = 1711,
+    misalignment: Misalignment = 0.25,
 ) -> None:
     """Rank-1, -5, -10 and mAP: every crop a query once, against all crops of the other cameras."""
-    from training.data import PeopleDataset
     from training.evaluation import evaluate_dataset
 
-    people = PeopleDataset.from_folder(data)
     if model.suffix == ".pt":
         _torch()
         from training.checkpoint import load_checkpoint
@@ -111,6 +134,7 @@ def evaluate(
 
         checkpoint = load_checkpoint(model)
         embed, evaluation = TorchEmbedder(checkpoint.build_model()), checkpoint.evaluation
+        size = checkpoint.config.model.input_size
     else:
         from sdk.engines import load_engine
         from sdk.reidentifier import ReIdentifier
@@ -118,6 +142,8 @@ def evaluate(
         engine = load_engine(model)
         reid = ReIdentifier(engine, threshold=0)  # only its features are wanted here
         embed, evaluation = (lambda crops: reid.embed(crops).embedding), engine.metadata.evaluation
+        size = engine.metadata.input_size
+    people = _people(data, identities, cameras, site_cameras, people_seed, size, misalignment)
     if held_out:
         if not evaluation:
             raise DataError(f"{model}: its training held nobody out; leave away --held-out")
@@ -125,6 +151,16 @@ def evaluate(
         if not len(people):
             raise DataError(f"{data}: none of the people that the training of {model} held out is here")
     _print_evaluation(evaluate_dataset(embed, people).to_dict())
+
+
+def _people(data: Path, identities, cameras, site_cameras, seed, size, misalignment):
+    """The dataset that `--data` names; the other arguments are for simulated people."""
+    from sdk.simulation.population import Population
+    from training.data import SIMULATED, PeopleDataset, SimulatedPeople
+
+    if str(data) != SIMULATED:
+        return PeopleDataset.from_folder(data)
+    return SimulatedPeople.of(Population(identities, cameras, site_cameras, 1, seed, size, misalignment))
 
 
 def _torch():

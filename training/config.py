@@ -39,6 +39,8 @@ class TrainConfig:
     seed: int = 0
     start: str = "random weights"
     """What the network was before the first step, in words: part of where a model comes from."""
+    data: str = ""
+    """What it was trained on, in words: the other part."""
     average_decay: float = 0.998
     """Of the running average of the weights, which is what a run hands on; 0 hands on the last weights."""
 

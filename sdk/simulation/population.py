@@ -62,7 +62,7 @@ class Population:
                     yield identity, camera, view
 
     def draw(self, identity: int, camera: int, view: int) -> np.ndarray:
-        """One crop, uint8 BGR `[height, width, 3]`, the same whenever it is asked for. Any `view` from 0 can be drawn."""
+        """One crop, uint8 BGR `[height, width, 3]`, the same whenever it is asked for. Any `view` from 0 on will do."""
         return draw_crop(self.seed, identity, camera, view, self.size, self.misalignment)
 
 
@@ -80,9 +80,9 @@ def write_people(output: str | Path, population: Population) -> None:
     output = Path(output)
     made_from = json.dumps(asdict(population), indent=2) + "\n"
     note = output / "population.json"
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        if not note.is_file() or note.read_text(encoding="utf-8") != made_from:
-            raise DataError(f"{output}: exists and holds something else; choose a new folder")
+    begun = note.is_file() and note.read_text(encoding="utf-8") == made_from
+    if not begun and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise DataError(f"{output}: exists and holds something else; choose a new folder")
     output.mkdir(parents=True, exist_ok=True)
     note.write_text(made_from, encoding="utf-8")
     for identity, camera, view in track(population, "drawing people", total=len(population)):

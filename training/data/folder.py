@@ -1,6 +1,6 @@
 """Datasets of people's crops, listed but not held in memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,17 +15,22 @@ class PeopleDataset:
     """Crops with identities and cameras; `read` gives the pixels."""
 
     samples: tuple[Sample, ...]
+    source: str = ""
+    """Where they are from, in words."""
 
     @classmethod
     def from_folder(cls, root: str | Path) -> "PeopleDataset":
         """All crops of `<root>/<identity>/<camera>_<anything>.png|jpg`. Raises `DataError` as `sdk.folder` does."""
-        return cls(tuple(read_folder(root)))
+        return cls(tuple(read_folder(root)), f"folder {Path(root).resolve().name}")
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def read(self, index: int) -> np.ndarray:
-        """The crop as uint8 BGR `[H, W, 3]`. Raises `DataError` naming a file that cannot be decoded."""
+    def read(self, index: int, epoch: int = 0) -> np.ndarray:
+        """The crop as uint8 BGR `[H, W, 3]`. Raises `DataError` naming a file that cannot be decoded.
+
+        epoch: of the training that asks; images on disk are the same in all.
+        """
         return read_image(self.samples[index].path)
 
     @cached_property
@@ -47,7 +52,7 @@ class PeopleDataset:
     def subset(self, identities) -> "PeopleDataset":
         """The samples of `identities` only."""
         wanted = set(identities)
-        return PeopleDataset(tuple(sample for sample in self.samples if sample.identity in wanted))
+        return replace(self, samples=tuple(sample for sample in self.samples if sample.identity in wanted))
 
     def hold_out(self, count: int, seed: int) -> tuple["PeopleDataset", "PeopleDataset"]:
         """Split by identity: (for training, `count` identities held out), drawn by `seed`.

@@ -11,7 +11,10 @@ from training.data.sampler import PKSampler
 
 
 class AugmentedCrops(Dataset):
-    """Index → (augmented uint8 BGR crop `[H, W, 3]`, label). Reproducible from (seed, epoch, position in the epoch)."""
+    """Index → (augmented uint8 BGR crop `[H, W, 3]`, label).
+
+    A key is (index, (seed, epoch, batch, position in the batch)); the crop depends on it alone.
+    """
 
     def __init__(self, dataset: PeopleDataset, size: tuple[int, int]):
         self.dataset = dataset
@@ -21,9 +24,10 @@ class AugmentedCrops(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: tuple[int, tuple[int, ...]]):
+    def __getitem__(self, key: tuple[int, tuple[int, int, int, int]]):
         index, entropy = key
-        crop = augment(self.dataset.read(index), self.size, np.random.default_rng(entropy))
+        _, epoch, _, _ = entropy
+        crop = augment(self.dataset.read(index, epoch), self.size, np.random.default_rng(entropy))
         return torch.from_numpy(crop), int(self.labels[index])
 
 

@@ -1,7 +1,7 @@
 """Evaluation: ranking figures, the match threshold, and both for a whole dataset."""
 
 from training.evaluation.dataset import Evaluation, embed_dataset, evaluate_dataset
-from training.evaluation.ranking import RankingResult, evaluate_ranking
+from training.evaluation.ranking import RankingResult, evaluate_distances, evaluate_ranking
 from training.evaluation.threshold import Threshold, calibrate_threshold
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "calibrate_threshold",
     "embed_dataset",
     "evaluate_dataset",
+    "evaluate_distances",
     "evaluate_ranking",
 ]

@@ -1,5 +1,6 @@
 """Ranking figures of the field: CMC (rank-k), mAP and mINP."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,17 +58,42 @@ def evaluate_ranking(
     order. Raises `DataError` if no query has a match.
     """
     query, gallery = np.asarray(query), np.asarray(gallery)
-    query_ids, gallery_ids = np.asarray(query_ids), np.asarray(gallery_ids)
-    query_cameras, gallery_cameras = np.asarray(query_cameras), np.asarray(gallery_cameras)
-    cmc = np.zeros(min(max_rank, len(gallery)))
+    ids, cameras = (query_ids, gallery_ids), (query_cameras, gallery_cameras)
+    return _figures(lambda rows: cosine_distance(query[rows], gallery), ids, cameras, cross_camera, max_rank)
+
+
+def evaluate_distances(
+    distance: np.ndarray,
+    query_ids: np.ndarray,
+    gallery_ids: np.ndarray,
+    query_cameras: np.ndarray,
+    gallery_cameras: np.ndarray,
+    *,
+    cross_camera: bool = False,
+    max_rank: int = 50,
+) -> RankingResult:
+    """The same for distances of any kind, float `[Q, G]`: re-scored by the local branch, re-ranked, …"""
+    distance = np.asarray(distance)
+    ids, cameras = (query_ids, gallery_ids), (query_cameras, gallery_cameras)
+    return _figures(lambda rows: distance[rows].copy(), ids, cameras, cross_camera, max_rank)
+
+
+def _figures(
+    distance_of: Callable[[slice], np.ndarray], ids: tuple, cameras: tuple, cross_camera: bool, max_rank: int
+) -> RankingResult:
+    """distance_of: some rows of the distances, `[rows, G]`, which may be written to."""
+    (query_ids, gallery_ids), (query_cameras, gallery_cameras) = (
+        tuple(map(np.asarray, pair)) for pair in (ids, cameras)
+    )
+    cmc = np.zeros(min(max_rank, len(gallery_ids)))
     average_precisions, inverse_penalties = [], []
-    for start in range(0, len(query), BLOCK):
+    for start in range(0, len(query_ids), BLOCK):
         rows = slice(start, start + BLOCK)
         same = query_ids[rows, None] == gallery_ids[None]
         left_out = query_cameras[rows, None] == gallery_cameras[None]
         if not cross_camera:
             left_out &= same
-        distance = cosine_distance(query[rows], gallery)
+        distance = distance_of(rows)
         distance[left_out] = np.inf  # ranked last, and not a match there
         order = np.argsort(distance, axis=1, kind="stable")
         hits = np.take_along_axis(same & ~left_out, order, axis=1)
