@@ -1,4 +1,4 @@
-# make demo   set up .venv and track a drawn two-camera scene with the model that ships with the package
+# make demo   set up .venv and track people over a drawn site of three cameras with the model that ships
 # make test   set up .venv with everything the tests need, and run them
 # make model  re-make the shipped model, and the weights that training starts from, from nothing (under an hour)
 

@@ -50,6 +50,24 @@ def simulate_people(
     notes.print(f"wrote {len(population)} crops of {identities} people to {output}")
 
 
+@simulate.command("site")
+def simulate_site(
+    output: Annotated[Path, typer.Option("--output", "--out", "-o", help="A new or empty folder.")],
+    cameras: Annotated[int, typer.Option(help="How many cameras.")] = 4,
+    people: Annotated[int, typer.Option(help="How many people come.")] = 30,
+    minutes: Annotated[float, typer.Option(help="How long.")] = 2.0,
+    frame_rate: Annotated[float, typer.Option(help="Frames a second.")] = 10.0,
+    height: Annotated[int, typer.Option(help="Of the frames, px; the width is 4/3 of it.")] = 480,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same site.")] = 0,
+) -> None:
+    """Draw videos of a site with the truth about them: boxes, tracks, identities, visibility, a floor plan."""
+    from sdk.simulation.site import Site, write_site
+
+    site = Site(seed, cameras, people, 60 * minutes, frame_rate, (height, height * 4 // 3))
+    write_site(output, site)
+    notes.print(f"wrote {cameras} videos, the truth about them and the floor plan to {output}")
+
+
 def match(
     queries: Annotated[list[Path], typer.Argument(help="Images of one person each.")],
     gallery: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg.")],
@@ -94,21 +112,25 @@ def track(
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for videos and records.")] = Path("out/demo"),
-    cameras: Annotated[int, typer.Option(help="How many cameras.")] = 2,
-    people: Annotated[int, typer.Option(help="How many people walk through.")] = 4,
+    cameras: Annotated[int, typer.Option(help="How many cameras.")] = 3,
+    people: Annotated[int, typer.Option(help="How many people come.")] = 6,
+    seconds: Annotated[float, typer.Option(help="How long.")] = 45.0,
     seed: Annotated[int, typer.Option(help="Draws the people and the cameras.")] = 0,
+    detector: Annotated[
+        str, typer.Option(help="simulated: the truth with a good detector's faults; motion or hog: from the frames.")
+    ] = "simulated",
     model: Model = None,
     threshold: Threshold = None,
 ) -> None:
     """Draw a site, track it with the model that ships, and hold what was found against the truth."""
     from sdk.demo import run_demo, truth_table
     from sdk.reidentifier import ReIdentifier
-    from sdk.simulation.scene import Scene
+    from sdk.simulation.site import Site
     from sdk.video.summary import sightings_table
 
-    scene = Scene(seed, cameras, people)
-    notes.print(f"drawing {people} people in {cameras} cameras, {scene.seconds:.0f} seconds")
-    sightings, comparison = run_demo(scene, ReIdentifier(model, threshold=threshold), output)
+    site = Site(seed, cameras, people, seconds)
+    notes.print(f"drawing {people} people in {cameras} cameras, {seconds:.0f} seconds; detector: {detector}")
+    sightings, comparison = run_demo(site, ReIdentifier(model, threshold=threshold), output, detector)
     results.print(sightings_table(sightings))
     results.print(truth_table(comparison))
     notes.print(f"wrote annotated videos, tracks.jsonl and MOTChallenge text to {output}")

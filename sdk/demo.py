@@ -1,17 +1,20 @@
-"""The main job on a drawn site: two cameras, some people, tracked with the model that ships, held against the truth."""
+"""The main job on a drawn site: people over several cameras, tracked, named, and held against the truth."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import supervision as sv
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
 
 from sdk.reidentifier import ReIdentifier
-from sdk.simulation.scene import Scene, Truth
+from sdk.simulation.site import Site, Truth
+from sdk.simulation.site.detector import LEAST_VISIBILITY, detect
 from sdk.tracking import MultiCameraTracker
 from sdk.video.run import track_videos
 from sdk.video.summary import Sighting
@@ -27,22 +30,44 @@ class Comparison:
     found: Counter[tuple[str, str, str]]
     """(true identity, found identity, camera) → frames."""
     present: Counter[tuple[str, str]]
-    """(true identity, camera) → frames in which they were there to be found, at the edge or behind somebody too."""
+    """(true identity, camera) → frames in which enough of them showed to be found."""
 
 
-def run_demo(scene: Scene, reid: ReIdentifier, output: Path) -> tuple[list[Sighting], Comparison]:
-    """Track `scene` with the motion detector into `output`; who was seen, and whom the boxes truly showed."""
+SIMULATED = "simulated"
+"""The detector that looks at the truth (`sdk.simulation.site.detector`)."""
+
+
+def run_demo(
+    site: Site, reid: ReIdentifier, output: Path, detector: str = SIMULATED
+) -> tuple[list[Sighting], Comparison]:
+    """Track `site` into `output`; who was seen, and whom the boxes truly showed.
+
+    detector: "simulated", or one that finds people in the frames: "motion" or "hog".
+    """
     truths: list[dict[str, Truth]] = []
 
     def ticks() -> Iterator[tuple[float, dict[str, np.ndarray]]]:
-        for time, frames, truth in scene:
+        for time, frames, truth in site:
             truths.append(truth)
             yield time, frames
 
-    tracker = MultiCameraTracker(reid, detector="motion", frame_rate=scene.frame_rate)
-    frame_rates = dict.fromkeys(scene.camera_names, scene.frame_rate)
-    sightings = track_videos(ticks(), tracker, output, frame_rates, scene.ticks)
+    detectors = (
+        {
+            name: partial(_look_up, camera=name, truths=truths, rng=np.random.default_rng([site.seed, number, 13]))
+            for number, name in enumerate(site.camera_names)
+        }
+        if detector == SIMULATED
+        else detector
+    )
+    tracker = MultiCameraTracker(reid, detectors, frame_rate=site.frame_rate)
+    frame_rates = dict.fromkeys(site.camera_names, site.frame_rate)
+    sightings = track_videos(ticks(), tracker, output, frame_rates, site.ticks)
     return sightings, compare_with_truth(output / "tracks.jsonl", truths)
+
+
+def _look_up(frame: np.ndarray, camera: str, truths: list[dict[str, Truth]], rng: np.random.Generator) -> sv.Detections:
+    boxes, confidence = detect(truths[-1][camera], frame.shape[:2], rng)
+    return sv.Detections(boxes, confidence=confidence, class_id=np.zeros(len(boxes), int))
 
 
 def compare_with_truth(records: Path, truths: list[dict[str, Truth]]) -> Comparison:
@@ -55,7 +80,13 @@ def compare_with_truth(records: Path, truths: list[dict[str, Truth]]) -> Compari
             overlap = _iou(np.array(record["box"]), truth.boxes)
             if record["identity"] is not None and overlap.max(initial=0) >= MIN_IOU:
                 found[truth.identities[int(overlap.argmax())], record["identity"], record["camera"]] += 1
-    present = Counter((name, camera) for tick in truths for camera, truth in tick.items() for name in truth.identities)
+    present = Counter(
+        (name, camera)
+        for tick in truths
+        for camera, truth in tick.items()
+        for name, visibility in zip(truth.identities, truth.visibility, strict=True)
+        if visibility >= LEAST_VISIBILITY
+    )
     return Comparison(found, present)
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from sdk import ReIdentifier
 from sdk.demo import best_names, compare_with_truth, run_demo, truth_table
-from sdk.simulation.scene import Scene, Truth
+from sdk.simulation.site import Site, Truth
 from sdk.video.run import track_videos
 from tests.conftest import SHARED
 
 
 def test_everybody_bears_one_name_in_both_cameras(tmp_path):
-    scene = Scene(seed=0, people=2, visits=2)
-    sightings, comparison = run_demo(scene, ReIdentifier(), tmp_path)
+    site = Site(seed=0, cameras=2, people=2, seconds=25)
+    sightings, comparison = run_demo(site, ReIdentifier(), tmp_path)
     assert {(s.identity, s.camera) for s in sightings} == {
         (f"person-{i}", f"camera-{c}") for i in (1, 2) for c in (1, 2)
     }
@@ -27,7 +27,9 @@ def test_everybody_bears_one_name_in_both_cameras(tmp_path):
 
 
 def test_wrong_names_are_counted_as_wrong(tmp_path):
-    truth = {"dock": Truth(np.float32([[0, 0, 40, 100], [100, 0, 140, 100]]), ["true-1", "true-2"], np.ones(2))}
+    truth = {
+        "dock": Truth(np.float32([[0, 0, 40, 100], [100, 0, 140, 100]]), ["true-1", "true-2"], np.arange(2), np.ones(2))
+    }
     rows = [(0, "a", 2), (1, "a", 2), (3, "a", 2), (2, "b", 2), (2, "a", 102), (1, None, 102), (0, "c", 200)]
     (tmp_path / "tracks.jsonl").write_text(
         "\n".join(

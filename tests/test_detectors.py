@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sdk.simulation.scene import Scene
+from sdk.simulation.site import Site
 from sdk.tracking import HogDetector, MotionDetector
 from sdk.tracking.change import ChangeMeter
 from sdk.tracking.detectors import _merge
@@ -17,14 +17,14 @@ def iou(a, b):
 
 
 def test_the_motion_detector_finds_walkers_before_a_fixed_camera():
-    scene = Scene(seed=0, people=2, visits=2)
+    site = Site(seed=0, cameras=2, people=1, seconds=25)
     detectors = {"camera-1": MotionDetector(), "camera-2": MotionDetector()}
     found = wanted = false = total = 0
-    for _, frames, truth in scene:
+    for _, frames, truth in site:
         for camera, frame in frames.items():
             boxes = detectors[camera](frame).xyxy
             total += len(boxes)
-            inside = [b for b in truth[camera].boxes if b[0] > 20 and b[2] < 620]
+            inside = truth[camera].boxes[truth[camera].visibility > 0.95]
             wanted += len(inside)
             found += sum(max((iou(b, d) for d in boxes), default=0) > 0.5 for b in inside)
             false += sum(max((iou(b, d) for b in truth[camera].boxes), default=0) < 0.2 for d in boxes)

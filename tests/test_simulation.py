@@ -14,7 +14,6 @@ from sdk.simulation.crops import draw_crop
 from sdk.simulation.figure import draw_person
 from sdk.simulation.person import Person
 from sdk.simulation.population import Population, write_people
-from sdk.simulation.scene import EMPTY_SECONDS, Scene
 
 
 def test_a_crop_depends_on_its_arguments_alone():
@@ -194,56 +193,3 @@ def test_the_dial_goes_from_a_perfect_box_to_a_severe_one():
     assert none < usual < severe
     assert severe > 1.15 * none
     np.testing.assert_array_equal(draw_crop(3, 1, 0, 2), draw_crop(3, 1, 0, 2, misalignment=0.25))
-
-
-@pytest.fixture(scope="module")
-def scene():
-    scene = Scene(seed=0, people=3, visits=2, size=(240, 320))
-    return scene, list(scene)
-
-
-def test_a_scene_begins_empty_and_everybody_visits_both_cameras(scene):
-    scene, ticks = scene
-    assert len(ticks) == scene.ticks
-    visits = {}
-    for time, frames, truth in ticks:
-        for camera, frame in frames.items():
-            assert frame.shape == (240, 320, 3)
-            if time < EMPTY_SECONDS:
-                assert truth[camera].identities == []
-            for name in truth[camera].identities:
-                visits.setdefault(name, set()).add(camera)
-    assert visits == {f"true-{i}": {"camera-1", "camera-2"} for i in (1, 2, 3)}
-
-
-def test_true_boxes_lie_on_what_was_drawn(scene):
-    """Inside a box the picture differs from the empty scene; away from boxes it does not."""
-    _, ticks = scene
-    empty = ticks[3][1]
-    checked = 0
-    for _, frames, truth in ticks[:: len(ticks) // 25]:
-        for camera, frame in frames.items():
-            boxes = truth[camera].boxes
-            assert ((boxes[:, :2] >= 0) & (boxes[:, 2:] <= (320, 240))).all()
-            change = cv2.blur(np.abs(frame.astype(float) - empty[camera]).mean(axis=2), (5, 5)) > 15
-            outside = change.copy()
-            for x0, y0, x1, y1 in boxes.astype(int):
-                if x1 - x0 > 15:
-                    assert change[y0:y1, x0:x1].mean() > 0.15
-                    checked += 1
-                outside[max(0, y0 - 5) : y1 + 12, max(0, x0 - 22) : x1 + 22] = False  # shadows reach beyond
-            assert outside.mean() < 0.005
-    assert checked > 10
-
-
-def test_who_stands_behind_somebody_is_less_visible(scene):
-    visibility = [v for _, _, truth in scene[1] for t in truth.values() for v in t.visibility]
-    assert all(0 <= v <= 1 for v in visibility)
-    assert max(visibility) == 1
-
-
-def test_a_scene_repeats(scene):
-    scene, ticks = scene
-    for (_, again, _), (_, frames, _) in zip(scene, ticks[:30], strict=False):
-        for camera in frames:
-            np.testing.assert_array_equal(again[camera], frames[camera])

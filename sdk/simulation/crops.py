@@ -97,10 +97,10 @@ def _put(
     paste(image, figure, matrix)
 
 
-def paste(image: np.ndarray, figure: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def paste(image: np.ndarray, figure: np.ndarray, matrix: np.ndarray, in_front: np.ndarray | None = None) -> np.ndarray:
     """Put `figure` (uint8 BGRA, straight alpha) into `image` (float32 BGR), moved by the affine `matrix` `[2, 3]`.
 
-    Returns its silhouette in `image`, bool `[H, W]`.
+    in_front: bool `[H, W]`, where something nearer hides it. Returns its whole silhouette in `image`, bool `[H, W]`.
     """
     height, width = image.shape[:2]
     rows, columns = figure.shape[:2]
@@ -112,6 +112,8 @@ def paste(image: np.ndarray, figure: np.ndarray, matrix: np.ndarray) -> np.ndarr
         matrix = matrix - np.array([[0, 0, left], [0, 0, top]])
         figure = cv2.warpAffine(figure, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
         alpha = figure[..., 3] * np.float32(1 / 255)
+        if in_front is not None:
+            alpha *= ~in_front[top:bottom, left:right]
         target = image[top:bottom, left:right]
         target += (figure[..., :3] - target) * cv2.merge([alpha] * 3)
         silhouette[top:bottom, left:right] = figure[..., 3] > 127

@@ -13,7 +13,7 @@ USUAL = 0.25
 
 @dataclass(frozen=True)
 class Faults:
-    """How often and how much a crop's box is off. Shares of the crop's height or width."""
+    """How often and how much a detector's box is off. Shares are of the crop's height or width."""
 
     loose: float
     """Up to this share of the height is left free by a box that is too large."""
@@ -30,6 +30,8 @@ class Faults:
     """Chance of a second person in the crop, half of the time in front."""
     obstacle: float
     """Chance of a pole, furniture or twigs in front."""
+    missed: float
+    """Chance that somebody in plain view is not found at all."""
 
     @classmethod
     def at(cls, misalignment: float) -> "Faults":
@@ -45,4 +47,5 @@ class Faults:
             shift_along=0.08 * misalignment,
             passer_by=0.32 * misalignment,
             obstacle=0.24 * misalignment,
+            missed=0.2 * misalignment,
         )

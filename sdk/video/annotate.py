@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 import supervision as sv
 
-from sdk.errors import DataError
+from sdk.video.writer import VideoWriter
 
 UNKNOWN = "?"
 """The label of a track without an identity yet."""
@@ -17,28 +16,19 @@ class AnnotatedVideo:
     """Writes one camera's frames with what was tracked in them. A context manager."""
 
     def __init__(self, path: str | Path, frame_rate: float):
-        self.path = Path(path)
-        self._frame_rate = frame_rate
-        self._writer: cv2.VideoWriter | None = None
+        self._file = VideoWriter(path, frame_rate)
         self._box = sv.BoxAnnotator(color_lookup=sv.ColorLookup.INDEX)
         self._label = sv.LabelAnnotator(color_lookup=sv.ColorLookup.INDEX, text_scale=0.5)
 
     def __enter__(self) -> "AnnotatedVideo":
         return self
 
-    def __exit__(self, *_) -> None:
-        if self._writer is not None:
-            self._writer.release()
+    def __exit__(self, *exception) -> None:
+        self._file.__exit__(*exception)
 
     def write(self, frame: np.ndarray, detections: sv.Detections) -> None:
         """Add a frame uint8 BGR `[H, W, 3]`. Raises `DataError` if the file cannot be written."""
-        if self._writer is None:
-            height, width = frame.shape[:2]
-            codec = cv2.VideoWriter_fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self.path), codec, self._frame_rate, (width, height))
-            if not self._writer.isOpened():
-                raise DataError(f"{self.path}: cannot be written")
-        self._writer.write(self.annotate(frame, detections))
+        self._file.write(self.annotate(frame, detections))
 
     def annotate(self, frame: np.ndarray, detections: sv.Detections) -> np.ndarray:
         """A copy of the frame with boxes and names."""

@@ -1,0 +1,71 @@
+"""Draws the pictures of docs/images that show what the simulation makes.
+
+python docs/pictures.py
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sdk.simulation.population import Population
+from sdk.simulation.site import Site
+from sdk.simulation.site.picture import draw_plan
+
+IMAGES = Path(__file__).parent / "images"
+SEED = 0
+
+
+def people(count: int = 10, cameras: tuple[int, int] = (2, 5)) -> np.ndarray:
+    """A row a person: eight views in one camera, eight in another."""
+    population = Population(count, seed=SEED, size=(128, 64))
+    rows = []
+    for identity in range(count):
+        crops = [[population.draw(identity, camera, view) for view in range(8)] for camera in cameras]
+        gap = np.full((128, 6, 3), 255, np.uint8)
+        rows.append(np.hstack([*crops[0], gap, *crops[1]]))
+    return np.vstack(rows)
+
+
+def misalignment() -> np.ndarray:
+    """A row a setting of the dial: 0, the usual 0.25, 0.5, 1; the same sixteen crops in each."""
+    crops = [(identity, camera, camera) for identity in range(4) for camera in range(4)]
+    return np.vstack([
+        np.hstack([Population(4, cameras=4, seed=5, misalignment=dial).draw(*crop) for crop in crops])
+        for dial in (0.0, 0.25, 0.5, 1.0)
+    ])  # fmt: skip
+
+
+def site_frames(site: Site, second: float) -> np.ndarray:
+    """What all four cameras see at one moment, with true boxes, names and visibility."""
+    _, frames, truths = next(tick for tick in site if tick[0] >= second)
+    annotated = []
+    for name, frame in frames.items():
+        truth = truths[name]
+        for (x0, y0, x1, y1), identity, visible in zip(
+            truth.boxes.astype(int).tolist(), truth.identities, truth.visibility, strict=True
+        ):
+            hue = np.uint8([[[int(identity.removeprefix("true-")) * 67 % 180, 160, 255]]])
+            colour = tuple(map(int, cv2.cvtColor(hue, cv2.COLOR_HSV2BGR)[0, 0]))
+            cv2.rectangle(frame, (x0, y0), (x1, y1), colour, 1)
+            text = f"{identity.removeprefix('true-')} {visible:.0%}"
+            cv2.putText(frame, text, (x0, max(12, y0 - 4)), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+        annotated.append(frame)
+    sheet = np.vstack([np.hstack(annotated[:2]), np.hstack(annotated[2:])])
+    return cv2.resize(sheet, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+
+
+def main() -> None:
+    site = Site(seed=SEED)
+    for name, picture in {
+        "people.jpg": people(),
+        "misalignment.jpg": misalignment(),
+        "site.jpg": site_frames(site, 30.0),
+        "plan.png": draw_plan(site.plan, site.camera_names, site.walks),
+    }.items():
+        cv2.imwrite(str(IMAGES / name), picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
+        print(f"wrote {IMAGES / name}, {picture.shape[1]}×{picture.shape[0]} px")
+
+
+if __name__ == "__main__":
+    main()
