@@ -131,3 +131,25 @@ def test_people_who_are_drawn_while_training_need_no_files(tmp_path):
     assert "other settings" in refused.stderr
     impossible = reid("train", *simulated, "--misalignment", 2, "-o", tmp_path / "other", *small)
     assert "0 (none) to 1 (severe)" in impossible.stderr
+
+
+def test_a_site_is_drawn_by_command(tmp_path):
+    drawn = reid(
+        "simulate",
+        "site",
+        "--cameras",
+        1,
+        "--people",
+        1,
+        "--minutes",
+        0.05,
+        "--height",
+        120,
+        "--out",
+        tmp_path / "site",
+    )
+    assert drawn.returncode == 0, drawn.stderr
+    assert {path.name for path in (tmp_path / "site").iterdir()} == {"camera-1.mp4", "truth", "plan.png", "site.json"}
+    again = reid("simulate", "site", "--out", tmp_path / "site")
+    assert again.returncode == 1
+    assert "not empty" in again.stderr
