@@ -1,13 +1,16 @@
-"""Draws the pictures of docs/images that show what the simulation makes.
+"""Draws the pictures of docs/images: what the simulation makes, and what the demo finds in it.
 
 python docs/pictures.py
 """
 
+import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from sdk import ReIdentifier
+from sdk.demo import run_demo
 from sdk.simulation.population import Population
 from sdk.simulation.site import Site
 from sdk.simulation.site.picture import draw_plan
@@ -55,15 +58,30 @@ def site_frames(site: Site, second: float) -> np.ndarray:
     return cv2.resize(sheet, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
 
 
+def demo_frames(second: float) -> np.ndarray:
+    """What `reid demo` wrote of its three cameras at one moment."""
+    site = Site(SEED, cameras=3, people=6, seconds=45.0)
+    with tempfile.TemporaryDirectory() as folder:
+        run_demo(site, ReIdentifier(), Path(folder))
+        frames = []
+        for name in site.camera_names:
+            video = cv2.VideoCapture(f"{folder}/{name}.mp4")
+            video.set(cv2.CAP_PROP_POS_FRAMES, round(second * site.frame_rate))
+            frames.append(video.read()[1])
+    return cv2.resize(np.hstack(frames), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+
+
 def main() -> None:
     site = Site(seed=SEED)
     for name, picture in {
         "people.jpg": people(),
         "misalignment.jpg": misalignment(),
         "site.jpg": site_frames(site, 30.0),
+        "demo.jpg": demo_frames(22.0),
         "plan.png": draw_plan(site.plan, site.camera_names, site.walks),
     }.items():
-        cv2.imwrite(str(IMAGES / name), picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 85] if name.endswith(".jpg") else []
+        cv2.imwrite(str(IMAGES / name), picture, quality)
         print(f"wrote {IMAGES / name}, {picture.shape[1]}×{picture.shape[0]} px")
 
 
