@@ -31,7 +31,7 @@ def draw_scenery(
         floor = np.where(rays[..., 2] < 0, -view.origin[2] / np.minimum(rays[..., 2], -1e-6), np.inf)
         ceiling = np.where(rays[..., 2] > 0, (WALL_HEIGHT - view.origin[2]) / np.maximum(rays[..., 2], 1e-6), np.inf)
     reach = np.minimum(np.minimum(hit, floor), np.minimum(ceiling, 60.0)).astype(np.float32)
-    x, y, z = (view.origin[i] + reach * rays[..., i] for i in range(3))
+    x, y, z = (np.float32(view.origin[i]) + reach * rays[..., i] for i in range(3))
     is_wall, is_floor = hit <= np.minimum(floor, ceiling), floor < np.minimum(hit, ceiling)
     # A wall belongs to the room on this side of it.
     rooms = plan.room_at(x - 0.05 * np.sign(rays[..., 0]), y - 0.05 * np.sign(rays[..., 1]))
@@ -91,6 +91,7 @@ def _wall(look: CameraLook, x: np.ndarray, y: np.ndarray, z: np.ndarray, wall: n
 
 def _pictures_on_walls(image, plan: FloorPlan, wall, is_wall, x, y, z, rng: np.random.Generator) -> None:
     """Posters, cupboards and benches: a rectangle or two on every longer wall."""
+    in_sight = set(np.unique(wall[is_wall]).tolist())
     for i, (x0, y0, x1, y1) in enumerate(plan.walls()):
         length = x1 - x0 + y1 - y0
         if length < 1.5:
@@ -100,18 +101,21 @@ def _pictures_on_walls(image, plan: FloorPlan, wall, is_wall, x, y, z, rng: np.r
             hangs = rng.random() < 0.6
             bottom = rng.uniform(1.0, 1.6) if hangs else 0.0
             top = bottom + (rng.uniform(0.4, 1.0) if hangs else rng.uniform(0.5, 2.0))
+            colour = np.float32(thing_colour(rng))
+            if i not in in_sight:
+                continue  # drawn by lot all the same, so that all cameras see the same pictures
             along = (x - x0) + (y - y0)
             area = is_wall & (wall == i) & (along > left) & (along < left + width) & (z > bottom) & (z < top)
-            image[area] = np.float32(thing_colour(rng)) * (1 + 0.1 * _noise(x + y, z, 0.5)[area][:, None])
+            image[area] = colour * (1 + 0.1 * _noise(x + y, z, 0.5)[area][:, None])
 
 
 def _from_walls(plan: FloorPlan, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """How far each point is from the nearest wall, m."""
-    far = np.full(x.shape, np.inf)
-    for x0, y0, x1, y1 in plan.walls():
+    squared = np.full(x.shape, np.inf, np.float32)
+    for x0, y0, x1, y1 in plan.walls().astype(np.float32):
         dx, dy = x - np.clip(x, x0, x1), y - np.clip(y, y0, y1)
-        far = np.minimum(far, np.sqrt(dx * dx + dy * dy))
-    return far
+        np.minimum(squared, dx * dx + dy * dy, out=squared)
+    return np.sqrt(squared)
 
 
 def _noise(x: np.ndarray, y: np.ndarray, scale: float) -> np.ndarray:
