@@ -235,7 +235,8 @@ TRUTH = Truth(
 
 def test_truth_in_motchallenge_text():
     assert mot_lines(0, TRUTH).splitlines()[1] == "1,2,100,20,40,100,1,1,0.900"
-    assert mot_lines(0, Truth.nobody()) == ""
+    nobody = Truth(np.empty((0, 4), np.float32), [], np.empty(0, int), np.empty(0, np.float32))
+    assert mot_lines(0, nobody) == ""
 
 
 def test_the_simulated_detector_is_exact_without_faults_and_bad_with_severe_ones():

@@ -31,8 +31,6 @@ class _Figure:
     """Somebody in the picture."""
 
     person: int
-    distance: float
-    """Along the axis, m."""
     silhouette: np.ndarray
     """bool `[H, W]`: where the frame would show them if nothing stood in front."""
     pixels: float
@@ -51,6 +49,7 @@ class CameraView:
         self.look = _milder(CameraLook.sample(seed, number))
         self.viewpoint = Viewpoint.of(plan.cameras[number], size)
         self.scenery, self.walls = draw_scenery(plan, self.viewpoint, looks, [seed, 11])
+        self._bends = [_bend(seed, number) for number in range(len(people))]
         self._tracks: dict[int, tuple[int, float]] = {}
         """By person: the number of the present or last track, and when it was seen last."""
         self._last_track = 0
@@ -82,27 +81,14 @@ class CameraView:
 
     def _put(self, image: np.ndarray, number: int, state, on_screen) -> _Figure:
         """Draw somebody and the shadow under the feet, except where walls are nearer."""
-        position, heading, walked, speed = state
         distance, feet, crown, behind = on_screen
-        person = self.people[number]
-        walking = speed > STANDING
-        if not walking:
-            person = replace(person, stride=0.05)
         reach = float(feet[1] - crown[1])
         drawn = min(round(reach * (1 + 2 * HEADROOM)), self.size[0])
-        phase = (walked / (CYCLE * person.height) + 0.37 * number) % 1 if walking else 0.25
-        sight = position - self.viewpoint.origin[:2]
-        far = float(np.sqrt((sight * sight).sum()))
-        sight = sight / max(far, 1e-6)
-        view = np.arctan2(heading @ np.array([-sight[1], sight[0]]), -(heading @ sight))
-        down = float(self.viewpoint.origin[2] - BODY / 2)
-        elevation = down / float(np.sqrt(far * far + down * down))
-        bend = tuple(np.random.default_rng([self.seed, number, 4]).uniform(0.3, 1.0, 2) * self._carries(number))
-        figure = draw_person(person, float(view), float(phase), drawn, elevation, self.look.light, bend)
-
+        view, elevation = self._seen_from(*state[:2])
+        figure = self._pose(number, view, elevation, drawn, *state[2:])
         body = drawn / (1 + 2 * HEADROOM)
         along = reach / body
-        across = self.viewpoint.focal * BODY * person.height / float(distance) / body
+        across = self.viewpoint.focal * BODY * self.people[number].height / float(distance) / body
         lean = float(crown[0] - feet[0]) / reach  # upright lines converge downwards
         sole, middle = drawn * (1 + HEADROOM) / (1 + 2 * HEADROOM), figure.shape[1] / 2
         matrix = np.array([
@@ -112,11 +98,23 @@ class CameraView:
         self._shadow(image, feet, 0.26 * self.viewpoint.focal / float(distance), elevation, behind)
         silhouette = paste(image, figure, matrix, behind)
         pixels = float((figure[..., 3] > 127).sum() * across * along)
-        return _Figure(number, float(distance), silhouette, pixels, silhouette & behind)
+        return _Figure(number, silhouette, pixels, silhouette & behind)
 
-    def _carries(self, number: int) -> np.ndarray:
-        """Whether the right and the left hand hold something up."""
-        return np.random.default_rng([self.seed, number, 12]).random(2) < 0.12
+    def _seen_from(self, position: np.ndarray, heading: np.ndarray) -> tuple[float, float]:
+        """From which side the camera sees somebody, and the sine of the angle from which it looks down on them."""
+        sight = position - self.viewpoint.origin[:2]
+        far = max(float(np.sqrt((sight * sight).sum())), 1e-6)
+        sight = sight / far
+        view = np.arctan2(heading @ np.array([-sight[1], sight[0]]), -(heading @ sight))
+        down = float(self.viewpoint.origin[2] - BODY / 2)
+        return float(view), down / float(np.sqrt(far * far + down * down))
+
+    def _pose(self, number: int, view: float, elevation: float, drawn: int, walked: float, speed: float) -> np.ndarray:
+        person = self.people[number]
+        phase = (walked / (CYCLE * person.height) + 0.37 * number) % 1
+        if speed <= STANDING:
+            person, phase = replace(person, stride=0.05), 0.25
+        return draw_person(person, view, phase, drawn, elevation, self.look.light, self._bends[number])
 
     def _shadow(self, image: np.ndarray, feet: np.ndarray, radius: float, elevation: float, behind: np.ndarray) -> None:
         height, width = self.size
@@ -155,6 +153,12 @@ class CameraView:
             number = self._last_track
         self._tracks[person] = number, time
         return number
+
+
+def _bend(seed: int, number: int) -> tuple[float, float]:
+    """How far somebody raises the right and the left forearm: not at all, unless that hand holds something."""
+    rng = np.random.default_rng([seed, number, 4])
+    return tuple(rng.uniform(0.3, 1.0, 2) * (rng.random(2) < 0.12))
 
 
 def identity(person: int) -> str:

@@ -18,7 +18,3 @@ class Truth:
     """int `[N]`: a new number, from 1, each time that somebody comes into this camera's view."""
     visibility: np.ndarray
     """float32 `[N]`: share of the whole body that is seen, neither outside the frame nor behind anything."""
-
-    @classmethod
-    def nobody(cls) -> "Truth":
-        return cls(np.empty((0, 4), np.float32), [], np.empty(0, int), np.empty(0, np.float32))

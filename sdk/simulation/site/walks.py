@@ -61,6 +61,7 @@ class _Walker:
         self.pace = float(rng.uniform(0.9, 1.4))
         self.route: list[np.ndarray] = []
         self.room = -1
+        """Where the route ends; −1 outside."""
         self.stops = 0
         self.waits_until = 0.0
         self.patience = 0.0
@@ -75,8 +76,10 @@ class _Walker:
         self.patience = time + 15
         return np.array(door.beside(-1, 1.2)) + 0.3 * self.beside
 
-    def next(self, time: float) -> bool:
-        """Take up what comes after the end of the route; False: they have left."""
+    def next(self, time: float, place: np.ndarray) -> bool:
+        """Take up what comes after the end of the route, or instead of one that is blocked; False: they have left."""
+        if self.route:
+            self.route, self.room = [], int(self.plan.room_at(*place))
         if self.room == -1:
             return False
         if self.rng.random() < 0.4:
@@ -122,11 +125,9 @@ def simulate_walks(plan: FloorPlan, people: int, seconds: float, seed: int) -> W
             if np.isnan(place[i, 0]):
                 if time >= walker.arrival:
                     place[i], velocity[i] = walker.enter(time), 0.0
-            elif not walker.route or time > walker.patience:
-                walker.route = walker.route if walker.route and time <= walker.patience else []
-                if not walker.next(time):
-                    place[i] = np.nan
-                    walker.arrival = time + walker.rng.uniform(*AWAY)
+            elif (not walker.route or time > walker.patience) and not walker.next(time, place[i]):
+                place[i] = np.nan
+                walker.arrival = time + walker.rng.uniform(*AWAY)
         here = ~np.isnan(place[:, 0])
         wanted = np.zeros((people, 2))
         for i in np.flatnonzero(here):
@@ -137,7 +138,7 @@ def simulate_walks(plan: FloorPlan, people: int, seconds: float, seed: int) -> W
                 walker.route.pop(0)
             if time >= walker.waits_until:
                 wanted[i] = to_go / max(left, 0.1) * walker.pace
-        wanted[here] += _give_way(place[here], wanted[here], walls)
+        wanted[here] += _give_way(place[here], walls)
         velocity += 0.35 * (wanted - velocity)
         speed = _length(velocity)
         velocity *= (np.minimum(speed, 1.7) / np.maximum(speed, 1e-9))[:, None]
@@ -164,7 +165,7 @@ def _arrivals(plan: FloorPlan, people: int, seconds: float, seed: int) -> list[_
     return walkers
 
 
-def _give_way(place: np.ndarray, wanted: np.ndarray, walls: np.ndarray) -> np.ndarray:
+def _give_way(place: np.ndarray, walls: np.ndarray) -> np.ndarray:
     """What to add to the wanted velocities `[N, 2]` so as not to run into people and walls."""
     from_people = place[:, None] - place[None]
     push = _away(from_people, PERSONAL)
