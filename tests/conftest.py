@@ -1,8 +1,12 @@
 """What several tests share: drawn people on disk, a small trained checkpoint, and where real data lies."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# The tests' networks are too small to share out: on a busy machine several threads mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -16,6 +16,7 @@ from training.config import ModelConfig, RunConfig, TrainConfig
 from training.data import PeopleDataset
 from training.embedder import TorchEmbedder
 from training.evaluation import evaluate_dataset
+from training.model import Outputs
 from training.schedule import warmup_cosine
 from training.start import choose_start, describe_start, write_start
 from training.trainer import loss_terms, train
@@ -68,6 +69,32 @@ def test_the_local_loss_can_be_switched_off(people):
     assert set(loss_terms(model(crops), torch.from_numpy(people.labels[:16]), config)) == {"id", "global"}
 
 
+def test_the_local_loss_joins_after_its_share_of_the_run(people, tmp_path, monkeypatch):
+    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=4, local_start=0.5))
+    seen = []
+
+    def spy(*arguments):
+        seen.append(set(loss_terms(*arguments)))
+        return loss_terms(*arguments)
+
+    monkeypatch.setattr(trainer, "loss_terms", spy)
+    train(people, tmp_path, config)
+    half = len(seen) // 2
+    assert seen == [{"id", "global"}] * half + [{"id", "global", "local"}] * half
+
+
+def test_the_global_triplet_loss_cannot_be_lowered_by_smaller_features():
+    """On pooled features it could: their batch normalisation hides the scale from the ID loss, and they shrink."""
+    embedding = torch.nn.functional.normalize(torch.randn(8, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+    labels = torch.arange(8) // 2
+    stripes = torch.rand(8, 4, 16)
+    losses = [
+        loss_terms(Outputs(scale * embedding, embedding, stripes, torch.randn(8, 4)), labels, CONFIG)["global"]
+        for scale in (1.0, 0.01)
+    ]
+    assert losses[0] == losses[1] > 0.3
+
+
 def test_a_resumed_run_ends_with_identical_weights(people, tmp_path, monkeypatch):
     whole = train(people, tmp_path / "whole", CONFIG)
 
@@ -93,7 +120,7 @@ def test_a_run_may_start_from_other_weights_of_the_same_shape(people, tmp_path, 
     start = load_checkpoint(small_run / "model.pt")
     first = []
 
-    def spy(outputs, labels, config):
+    def spy(outputs, *_):
         first.append(outputs)
         raise KeyboardInterrupt
 

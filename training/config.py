@@ -31,11 +31,16 @@ class TrainConfig:
     weight_decay: float = 5e-4
     warmup: float = 0.05
     """Share of the run in which the learning rate rises."""
-    margin: float | None = None
-    """Of both triplet losses; None is the soft margin, which reached the higher rank-1 (docs/training.md)."""
+    margin: float | None = 0.3
+    """Of both triplet losses, on unit-length embeddings and stripes; None is the soft margin."""
     label_smoothing: float = 0.1
     local_weight: float = 1.0
     """Weight of the local TriHard loss; 0 trains without the local branch's loss (the ablation)."""
+    local_start: float = 0.4
+    """Share of the run after which the local loss joins. Earlier, on random features, it teaches the stripes only
+    where in the picture they are (docs/training.md)."""
+    erasing: float = 0.0
+    """Probability of Random Erasing. Its noise makes stripes of one person differ, so it hurts the local branch."""
     seed: int = 0
     start: str = "random weights"
     """What the network was before the first step, in words: part of where a model comes from."""
@@ -50,6 +55,9 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"average_decay is {self.average_decay}; it must be at least 0 and below 1")
+        for name in ("local_start", "erasing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
         if self.identities_per_batch < 2 or self.images_per_identity < 2:
             raise ValueError("TriHard needs at least 2 identities of 2 images in a batch")
 

@@ -15,9 +15,10 @@ class Outputs(NamedTuple):
     """What the network computes for a batch."""
 
     pooled: Tensor
-    """Global average pooling of the feature map, float `[B, C]`: what the triplet loss pulls on."""
+    """Global average pooling of the feature map, float `[B, C]`."""
     embedding: Tensor
-    """The batch-normalised global feature at unit length, `[B, C]`: what inference compares."""
+    """The batch-normalised global feature at unit length, `[B, C]`: what the triplet loss pulls on and what
+    inference compares."""
     stripes: Tensor
     """Local features at unit length, top to bottom, `[B, S, stripe_dim]`."""
     logits: Tensor | None
@@ -28,10 +29,11 @@ class AlignedReID(nn.Module):
     """uint8 BGR crops `[B, H, W, 3]` to `Outputs`.
 
     The preprocessing is part of the network, so that training, export and engine cannot differ in it.
-    Two things go beyond the paper: a batch normalisation between the pooled feature, which the triplet
-    loss shapes, and the classifier (the "BNNeck" of arXiv 1903.07071), because the two losses want
-    different geometries of one vector; and stripes of unit length, because tanh(x / 2) of the raw
-    128-channel differences is saturated and passes no gradient.
+    Two things go beyond the paper: a batch normalisation of the pooled feature (the "BNNeck" of arXiv
+    1903.07071), with the triplet loss on its result at unit length, because on the raw feature that loss is
+    least where all features are alike, and the classifier behind the normalisation does not resist (see
+    docs/training.md); and stripes of unit length, because tanh(x / 2) of the raw 128-channel differences is
+    saturated and passes no gradient.
     """
 
     def __init__(self, config: ModelConfig, num_identities: int = 0):

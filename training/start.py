@@ -13,7 +13,7 @@ from training.config import ModelConfig, TrainConfig
 
 SHIPPED = Path(__file__).parent / "models" / "drawn.pt"
 
-FINE_TUNING = TrainConfig(epochs=40, learning_rate=5e-4)
+FINE_TUNING = TrainConfig(epochs=40, learning_rate=5e-4, local_start=0.0)
 """Settings for a run that starts from a trained network; `TrainConfig()` has those from random weights."""
 
 

@@ -24,12 +24,17 @@ FINAL = "model.pt"
 """Written at the end: the weights, the evaluation, the threshold."""
 
 
-def loss_terms(outputs: Outputs, labels: torch.Tensor, config: RunConfig) -> dict[str, torch.Tensor]:
-    """The loss of one batch by term; the sum of the values is what is minimised (paper, section 3.1)."""
+def loss_terms(
+    outputs: Outputs, labels: torch.Tensor, config: RunConfig, progress: float = 1.0
+) -> dict[str, torch.Tensor]:
+    """The loss of one batch by term; the sum of the values is what is minimised (paper, section 3.1).
+
+    `progress` is the share of the run that is done: the local term joins at `local_start`.
+    """
     train = config.train
-    global_triplet, pairs = trihard_global(outputs.pooled, labels, train.margin)
+    global_triplet, pairs = trihard_global(outputs.embedding, labels, train.margin)
     terms = {"id": id_loss(outputs.logits, labels, train.label_smoothing), "global": global_triplet}
-    if train.local_weight:
+    if train.local_weight and progress >= train.local_start:
         terms["local"] = train.local_weight * trihard_local(outputs.stripes, pairs, train.margin)
     return terms
 
@@ -77,7 +82,7 @@ def train(
                 rate = config.train.learning_rate * warmup_cosine(step, total_steps, config.train.warmup)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                terms = loss_terms(model(crops.to(device)), labels.to(device), config)
+                terms = loss_terms(model(crops.to(device)), labels.to(device), config, step / total_steps)
                 optimizer.zero_grad(set_to_none=True)
                 sum(terms.values()).backward()
                 optimizer.step()

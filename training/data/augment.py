@@ -47,9 +47,7 @@ def blur(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def random_erasing(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Noise over a rectangle of 2 to 30% of the area, half of the time (Zhong et al., arXiv 1708.04896)."""
-    if rng.random() < 0.5:
-        return crop
+    """Noise over a rectangle of 2 to 30% of the area (Random Erasing, Zhong et al., arXiv 1708.04896)."""
     height, width = crop.shape[:2]
     area = rng.uniform(0.02, 0.3) * height * width
     aspect = np.exp(rng.uniform(np.log(0.3), np.log(3.3)))
@@ -60,9 +58,14 @@ def random_erasing(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return crop
 
 
-def augment(crop: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """All of it, in the order in which a camera and a detector cause it; resized to `size = (height, width)`."""
+def augment(crop: np.ndarray, size: tuple[int, int], rng: np.random.Generator, erasing: float = 0.0) -> np.ndarray:
+    """All of it, in the order in which a camera and a detector cause it; resized to `size = (height, width)`.
+
+    `erasing` is the probability of `random_erasing`.
+    """
     crop = resize(crop, size)
-    for step in (flip, shifted_crop, colour_jitter, blur, random_erasing):
+    for step in (flip, shifted_crop, colour_jitter, blur):
         crop = step(crop, rng)
+    if rng.random() < erasing:
+        crop = random_erasing(crop, rng)
     return np.ascontiguousarray(crop)

@@ -16,10 +16,11 @@ class AugmentedCrops(Dataset):
     A key is (index, (seed, epoch, batch, position in the batch)); the crop depends on it alone.
     """
 
-    def __init__(self, dataset: PeopleDataset, size: tuple[int, int]):
+    def __init__(self, dataset: PeopleDataset, size: tuple[int, int], erasing: float = 0.0):
         self.dataset = dataset
         self.labels = dataset.labels
         self.size = size
+        self.erasing = erasing
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -27,7 +28,7 @@ class AugmentedCrops(Dataset):
     def __getitem__(self, key: tuple[int, tuple[int, int, int, int]]):
         index, entropy = key
         _, epoch, _, _ = entropy
-        crop = augment(self.dataset.read(index, epoch), self.size, np.random.default_rng(entropy))
+        crop = augment(self.dataset.read(index, epoch), self.size, np.random.default_rng(entropy), self.erasing)
         return torch.from_numpy(crop), int(self.labels[index])
 
 
@@ -54,7 +55,6 @@ def training_loader(dataset: PeopleDataset, config: RunConfig, workers: int) -> 
     sampler = PKSampler(
         dataset.labels, dataset.cameras, train.identities_per_batch, train.images_per_identity, train.seed
     )
-    loader = DataLoader(
-        AugmentedCrops(dataset, config.model.input_size), batch_sampler=SeededBatches(sampler), num_workers=workers
-    )
+    crops = AugmentedCrops(dataset, config.model.input_size, train.erasing)
+    loader = DataLoader(crops, batch_sampler=SeededBatches(sampler), num_workers=workers)
     return loader, sampler
