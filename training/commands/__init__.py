@@ -1,0 +1,15 @@
+"""The subcommands of this room, a module each: `reid train`, `reid evaluate`.
+
+torch is imported when a command runs, not when `reid --help` lists it.
+"""
+
+import typer
+
+from training.commands.evaluate import evaluate
+from training.commands.train import train
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's subcommands to `reid`."""
+    for command in (train, evaluate):
+        app.command()(command)
