@@ -1,7 +1,13 @@
 """Training learns, its checkpoints hold no code, and an interrupted run ends as if it had not been."""
 
 import dataclasses
+import os
 import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -16,8 +22,9 @@ from training.config import ModelConfig, RunConfig, TrainConfig
 from training.data import PeopleDataset
 from training.embedder import TorchEmbedder
 from training.evaluation import evaluate_dataset
-from training.model import Outputs
-from training.schedule import warmup_cosine
+from training.losses import class_mutual_loss
+from training.model import AlignedReID, Outputs
+from training.schedule import learning_rate_factor
 from training.start import choose_start, describe_start, write_start
 from training.trainer import loss_terms, train
 
@@ -25,6 +32,10 @@ CONFIG = RunConfig(
     ModelConfig(width=8, input_size=(64, 32)),
     TrainConfig(epochs=3, identities_per_batch=4, images_per_identity=2),
 )
+
+
+def with_settings(**settings) -> RunConfig:
+    return dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, **settings))
 
 
 @pytest.fixture
@@ -35,7 +46,7 @@ def people(drawn_people):
 def test_every_term_of_the_loss_can_be_learnt(people):
     """Forty steps on one batch lower each of them; on a batch without augmentation that must be possible."""
     torch.manual_seed(0)
-    model = trainer.AlignedReID(CONFIG.model, 12)
+    model = AlignedReID(CONFIG.model, 12)
     chosen = [i for i in range(len(people)) if i % 8 in (0, 1, 4, 5)][:24]  # 6 people, both cameras
     crops = torch.stack([torch.from_numpy(people.read(i)) for i in chosen])
     labels = torch.from_numpy(people.labels[chosen])
@@ -54,23 +65,23 @@ def test_every_term_of_the_loss_can_be_learnt(people):
 
 def test_training_separates_the_people_it_is_shown(people, tmp_path):
     """mAP on the training people themselves, before and after a few epochs of the real loop."""
-    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=24))
+    config = with_settings(epochs=24)
     torch.manual_seed(config.train.seed)
-    untrained = trainer.AlignedReID(config.model, len(people.identities))
+    untrained = AlignedReID(config.model, len(people.identities))
     trained = train(people, tmp_path, config).build_model()
     before, after = (evaluate_dataset(TorchEmbedder(m), people).ranking.mean_ap for m in (untrained, trained))
     assert after > before + 0.1
 
 
 def test_the_local_loss_can_be_switched_off(people):
-    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, local_weight=0.0))
-    model = trainer.AlignedReID(config.model, 12)
+    config = with_settings(local_weight=0.0)
+    model = AlignedReID(config.model, 12)
     crops = torch.stack([torch.from_numpy(people.read(i).copy()) for i in range(16)])
     assert set(loss_terms(model(crops), torch.from_numpy(people.labels[:16]), config)) == {"id", "global"}
 
 
 def test_the_local_loss_joins_after_its_share_of_the_run(people, tmp_path, monkeypatch):
-    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=4, local_start=0.5))
+    config = with_settings(epochs=4, local_start=0.5)
     seen = []
 
     def spy(*arguments):
@@ -114,6 +125,163 @@ def test_a_resumed_run_ends_with_identical_weights(people, tmp_path, monkeypatch
     resumed = train(people, tmp_path / "parts", CONFIG, resume=True)
     for name, tensor in whole.weights.items():
         assert torch.equal(tensor, resumed.weights[name]), name
+
+
+def test_a_run_killed_at_a_random_moment_ends_with_identical_weights(drawn_people, people, tmp_path):
+    """The real process, by SIGKILL, twice: a step or a save may be under way. Two networks, and a worker process."""
+    config = with_settings(epochs=8, partners=("resnet18",))
+    whole = train(people, tmp_path / "whole", config)
+    parts = tmp_path / "parts"
+    arguments = [
+        "train",
+        "--data",
+        str(drawn_people),
+        "-o",
+        str(parts),
+        "--resume",
+        "--from-scratch",
+        "--hold-out",
+        "0",
+    ]
+    arguments += ["--width", "8", "--height", "64", "--batch-identities", "4", "--batch-images", "2", "--epochs", "8"]
+    arguments += ["--partner", "resnet18", "--workers", "1"]
+    command = [sys.executable, "-c", "from sdk.cli import main; main()", *arguments]
+    rng = random.Random()
+    for kill in range(2):
+        epochs_before = load_checkpoint(parts / trainer.LAST).epoch if kill else 0
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        while not (parts / trainer.LAST).exists() or load_checkpoint(parts / trainer.LAST).epoch <= epochs_before:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.5))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert 2 <= load_checkpoint(parts / trainer.LAST).epoch <= 8
+    subprocess.run(command, check=True, capture_output=True)
+    for name in (trainer.FINAL, trainer.PARTNER.format(1)):
+        ends = [load_checkpoint(folder / name).weights for folder in (tmp_path / "whole", parts)]
+        for key, tensor in ends[0].items():
+            assert torch.equal(tensor, ends[1][key]), (name, key)
+    assert whole.epoch == 8
+
+
+def test_partners_learn_along_and_are_kept(people, tmp_path):
+    config = with_settings(epochs=1, partners=("resnet18", "resnet50"))
+    training, held_out = people.hold_out(4, seed=0)
+    first = train(training, tmp_path, config, held_out)
+    others = [load_checkpoint(tmp_path / trainer.PARTNER.format(number)) for number in (1, 2)]
+    assert [c.config.model.backbone for c in (first, *others)] == ["resnet18", "resnet18", "resnet50"]
+    assert all(0 < c.evaluation["mAP"] < 1 for c in (first, *others))
+    same = others[0].weights["backbone.conv1.weight"]
+    assert not torch.equal(same, first.weights["backbone.conv1.weight"]), "another random start"
+    others[1].build_model()
+
+
+def test_networks_that_learn_from_each_other_agree_more(people, tmp_path):
+    """The class probabilities of two networks on the training people, with the mutual losses and without."""
+    crops = torch.stack([torch.from_numpy(people.read(i)) for i in range(0, len(people), 3)])
+    apart = []
+    for weight in (0.0, 5.0):
+        settings = {
+            "epochs": 10,
+            "partners": ("resnet18",),
+            "class_mutual_weight": weight,
+            "metric_mutual_weight": weight,
+        }
+        train(people, tmp_path / str(weight), with_settings(**settings))
+        models = [load_checkpoint(tmp_path / str(weight) / name).build_model() for name in ("model.pt", "partner-1.pt")]
+        with torch.no_grad():
+            logits, others = (model(crops).logits for model in models)
+        apart.append(class_mutual_loss(logits, others).item())
+    assert apart[1] < 0.7 * apart[0]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(people, tmp_path, monkeypatch):
+    def broken(outputs, labels, *rest):
+        terms = loss_terms(outputs, labels, *rest)
+        broken.calls += 1
+        return terms | {"id": terms["id"] / (0.0 if broken.calls == 14 else 1.0)}
+
+    broken.calls = 0
+    monkeypatch.setattr(trainer, "loss_terms", broken)
+    with pytest.raises(DataError, match=r"epoch 2, step 13 .*failed-batch-0\.pt"):
+        train(people, tmp_path, CONFIG)
+    batch = torch.load(tmp_path / "failed-batch-0.pt", weights_only=True)
+    assert batch["crops"].shape == (8, 64, 32, 3)
+    assert batch["terms"]["id"] == float("inf")
+    assert set(batch["networks"][0]) == set(load_checkpoint(tmp_path / "last.pt").weights)
+    monkeypatch.undo()
+    assert train(people, tmp_path, CONFIG, resume=True).epoch == 3
+
+
+def test_the_best_epoch_is_kept_beside_the_last(people, tmp_path, monkeypatch):
+    training, held_out = people.hold_out(4, seed=0)
+    figures = iter([0.2, 0.6, 0.4, 0.5])
+    evaluate = trainer._evaluate
+
+    def scripted(*arguments):
+        return evaluate(*arguments) | {"mAP": next(figures)}
+
+    monkeypatch.setattr(trainer, "_evaluate", scripted)
+    train(training, tmp_path, CONFIG, held_out, evaluate_every=1)
+    best, last, final = (load_checkpoint(tmp_path / name) for name in ("best.pt", "last.pt", "model.pt"))
+    assert (best.epoch, best.evaluation["mAP"]) == (2, 0.6)
+    assert (last.epoch, final.evaluation["mAP"]) == (3, 0.5)
+    assert not torch.equal(best.weights["backbone.conv1.weight"], final.weights["backbone.conv1.weight"])
+    assert best.state is None
+
+
+def test_losses_and_figures_are_written_for_tensorboard(people, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    training, held_out = people.hold_out(4, seed=0)
+    final = train(training, tmp_path, CONFIG, held_out, evaluate_every=3, tensorboard=True)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    steps = 3 * len(training) // 8
+    assert set(events.Tags()["scalars"]) >= {"loss/id", "loss/global", "loss/local", "learning_rate", "held_out/mAP"}
+    assert [event.step for event in events.Scalars("loss/id")] == list(range(steps))
+    assert events.Scalars("held_out/mAP")[0].value == pytest.approx(final.evaluation["mAP"])
+
+
+def test_gradients_are_clipped_to_the_norm_that_is_asked_for(people, tmp_path, monkeypatch):
+    norms = []
+    step = torch.optim.AdamW.step
+
+    def spy(optimizer, *arguments):
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(torch.cat([g.flatten() for g in gradients]).norm().item())
+        return step(optimizer, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    for number, clip in enumerate((0.0, 0.1)):
+        train(people, tmp_path / str(number), with_settings(epochs=1, clip=clip))
+    free, clipped = norms[: len(norms) // 2], norms[len(norms) // 2 :]
+    assert min(free) > 0.2
+    assert max(clipped) == pytest.approx(0.1, rel=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_trains_and_keeps_the_losses_in_float32(people, tmp_path, monkeypatch, precision):
+    dtypes, losses = set(), {precision: [], "float32": []}
+
+    def spy(outputs, *rest):
+        terms = loss_terms(outputs, *rest)
+        dtypes.update(tensor.dtype for tensor in (*outputs, *terms.values()))
+        losses[running].append(sum(terms.values()).item())
+        return terms
+
+    monkeypatch.setattr(trainer, "loss_terms", spy)
+    for running in losses:
+        checkpoint = train(people, tmp_path / running, with_settings(epochs=1, precision=running))
+        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.weights.values())
+    assert dtypes == {torch.float32}
+    first, plain = losses[precision][0], losses["float32"][0]
+    assert first != plain, "the network itself is rounded"
+    assert first == pytest.approx(plain, rel=0.02)
+    assert losses[precision][-1] == pytest.approx(losses["float32"][-1], rel=0.2)
 
 
 def test_a_run_may_start_from_other_weights_of_the_same_shape(people, tmp_path, small_run, monkeypatch):
@@ -228,7 +396,7 @@ def test_one_identity_cannot_be_trained_on(people, tmp_path):
 
 
 def test_the_schedule_rises_then_falls():
-    rates = [warmup_cosine(step, 100, 0.1) for step in range(100)]
+    rates = [learning_rate_factor(step, 10, 10, 0.1) for step in range(100)]
     assert rates[:10] == sorted(rates[:10])
     assert max(rates) == rates[9] == 1.0
     assert rates[10:] == sorted(rates[10:], reverse=True)

@@ -29,8 +29,8 @@ class Checkpoint:
     evaluation: dict | None = None
     """`training.evaluation.Evaluation.to_dict()` on the identities held out, and how many; None if there were none."""
     state: dict | None = None
-    """What the next step of training needs, "weights" (as they are, not averaged) and "optimizer"; None in a
-    checkpoint that is only for inference."""
+    """What the next step of training needs (`training.networks.state_of`); None in a checkpoint that is only for
+    inference."""
 
     def build_model(self) -> AlignedReID:
         """The network with these weights, in evaluation mode."""

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass, field
 
+PRECISIONS = ("float32", "bf16", "fp16")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -41,6 +43,16 @@ class TrainConfig:
     where in the picture they are (docs/training.md)."""
     erasing: float = 0.0
     """Probability of Random Erasing. Its noise makes stripes of one person differ, so it hurts the local branch."""
+    partners: tuple[str, ...] = ()
+    """Backbones of the networks that learn along in mutual learning (section 3.2); the first network is handed on."""
+    class_mutual_weight: float = 1.0
+    metric_mutual_weight: float = 1.0
+    milestones: tuple[int, ...] = ()
+    """Epochs at which the learning rate falls to a tenth, as in the paper; none: it falls along half a cosine."""
+    clip: float = 0.0
+    """Largest norm of a step's gradient; 0 does not clip."""
+    precision: str = "float32"
+    """Of the network's forward and backward pass: float32, bf16 or fp16. The losses are always in float32."""
     seed: int = 0
     start: str = "random weights"
     """What the network was before the first step, in words: part of where a model comes from."""
@@ -55,6 +67,8 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"average_decay is {self.average_decay}; it must be at least 0 and below 1")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision is {self.precision}; it must be one of {', '.join(PRECISIONS)}")
         for name in ("local_start", "erasing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
@@ -76,4 +90,5 @@ class RunConfig:
     def from_dict(cls, data: dict) -> "RunConfig":
         model = dict(data["model"])
         model["input_size"] = tuple(model["input_size"])
-        return cls(ModelConfig(**model), TrainConfig(**data["train"]))
+        train = {name: tuple(value) if isinstance(value, list) else value for name, value in data["train"].items()}
+        return cls(ModelConfig(**model), TrainConfig(**train))

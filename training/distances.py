@@ -7,9 +7,16 @@ EPSILON = 1e-12
 """Added under the square roots: the gradient of √x is infinite at 0, and equal vectors do occur."""
 
 
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Half precision becomes float32; float64 stays."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 def euclidean_distance(a: Tensor, b: Tensor) -> Tensor:
-    """All pairs: a `[N, D]`, b `[M, D]` → `[N, M]`."""
-    squared = a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T
+    """All pairs: a `[N, D]`, b `[M, D]` → `[N, M]`. In float32 at least, under autocast too."""
+    a, b = at_least_float32(a), at_least_float32(b)
+    with torch.autocast(a.device.type, enabled=False):
+        squared = a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T
     return (squared.clamp_min(0) + EPSILON).sqrt()
 
 
@@ -45,7 +52,9 @@ def shortest_path(element: Tensor) -> Tensor:
 
 
 def local_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Aligned local distance of the pairs (a_n, b_n): stripes `[N, S, d]` × 2 → `[N]`. In float32 at least."""
-    if a.dtype in (torch.float16, torch.bfloat16):
-        a, b = a.float(), b.float()
-    return shortest_path(element_distance(a, b))
+    """Aligned local distance of the pairs (a_n, b_n): stripes `[N, S, d]` × 2 → `[N]`.
+
+    In float32 at least, under autocast too: a path adds up 2S − 1 steps, and differences of them are learnt from.
+    """
+    with torch.autocast(a.device.type, enabled=False):
+        return shortest_path(element_distance(at_least_float32(a), at_least_float32(b)))

@@ -46,7 +46,10 @@ def triplet_loss(positive_distance: Tensor, negative_distance: Tensor, margin: f
 
 
 def trihard_global(embedding: Tensor, labels: Tensor, margin: float | None = None) -> tuple[Tensor, HardPairs]:
-    """TriHard on the Euclidean distance of the global features `[N, C]`: the loss and the pairs it mined."""
+    """TriHard on the Euclidean distance of the global features `[N, C]`: the loss and the pairs it mined.
+
+    Paper, section 3.1, after arXiv 1703.07737, equation 5.
+    """
     distance = euclidean_distance(embedding, embedding)
     pairs = mine_hard_pairs(distance.detach(), labels)
     anchor = torch.arange(len(labels), device=labels.device)
@@ -54,7 +57,31 @@ def trihard_global(embedding: Tensor, labels: Tensor, margin: float | None = Non
 
 
 def trihard_local(stripes: Tensor, pairs: HardPairs, margin: float | None = None) -> Tensor:
-    """TriHard on the aligned local distance of the pairs that the global distance mined: stripes `[N, S, d]`."""
+    """TriHard on the aligned local distance of the pairs that the global distance mined: stripes `[N, S, d]`.
+
+    Paper, section 3.1; the distance is that of equations 1 and 2.
+    """
     return triplet_loss(
         local_distance(stripes, stripes[pairs.positive]), local_distance(stripes, stripes[pairs.negative]), margin
     )
+
+
+def class_mutual_loss(logits: Tensor, other_logits: Tensor) -> Tensor:
+    """KL(other ‖ own) of two networks' class probabilities, mean over the batch: `[N, classes]` × 2 → scalar.
+
+    Paper, section 3.2, after deep mutual learning (arXiv 1706.00384, equations 3–5). The other network is a teacher
+    here and gets no gradient; it has its own term, the other way round.
+    """
+    teacher = F.log_softmax(other_logits.detach(), dim=1)
+    return F.kl_div(F.log_softmax(logits, dim=1), teacher, reduction="batchmean", log_target=True)
+
+
+def metric_mutual_loss(embedding: Tensor, other_embedding: Tensor) -> Tensor:
+    """Mean squared difference of two networks' matrices of global distances: `[N, C]`, `[N, C']` → scalar.
+
+    Paper, section 3.2, equation 3: 1/N² Σ (M_ij − ZG(M'_ij))², where ZG stops the gradient through the other
+    network's distances. This is one half of it; the other network has its own, the other way round.
+    """
+    own = euclidean_distance(embedding, embedding)
+    other = euclidean_distance(other_embedding.detach(), other_embedding.detach())
+    return (own - other).square().mean()

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from sdk.preprocess import MEAN, STD
 from training.backbones import build_backbone, feature_map_size
 from training.config import ModelConfig
+from training.distances import at_least_float32
 
 
 class Outputs(NamedTuple):
@@ -67,7 +68,7 @@ class AlignedReID(nn.Module):
         neck = self.neck(pooled)
         return Outputs(
             pooled=pooled,
-            embedding=F.normalize(neck.float(), dim=1),
+            embedding=F.normalize(at_least_float32(neck), dim=1),
             stripes=self._stripes(features),
             logits=None if self.classifier is None else self.classifier(neck),
         )
@@ -75,4 +76,4 @@ class AlignedReID(nn.Module):
     def _stripes(self, features: Tensor) -> Tensor:
         rows = features.mean(3, keepdim=True)  # horizontal pooling: one vector a row
         stripes = F.relu(self.local_bn(self.local_conv(rows)))
-        return F.normalize(stripes.squeeze(3).transpose(1, 2).float(), dim=2, eps=1e-6)
+        return F.normalize(at_least_float32(stripes.squeeze(3).transpose(1, 2)), dim=2, eps=1e-6)

@@ -33,10 +33,10 @@ def choose_start(model: ModelConfig, init: Path | None = None, from_scratch: boo
     return shipped if shipped.config.model == model else None
 
 
-def describe_start(start: Checkpoint | None, init: Path | None) -> str:
-    """In words, what `choose_start` chose; kept in the checkpoint."""
+def describe_start(start: Checkpoint | None, init: Path | None = None, backbone_weights: Path | None = None) -> str:
+    """In words, what a run starts from; kept in the checkpoint."""
     if start is None:
-        return TrainConfig.start
+        return f"{backbone_weights.name} for the backbone" if backbone_weights else TrainConfig.start
     return "the shipped weights (drawn people)" if init is None else str(init)
 
 

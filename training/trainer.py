@@ -7,27 +7,40 @@ import torch
 
 from sdk.errors import DataError
 from sdk.terminal import notes, progress_bar
-from training.average import copy_weights, update_average
+from training.average import update_average
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.config import RunConfig
 from training.data import PeopleDataset
 from training.data.loader import training_loader
+from training.distances import at_least_float32
 from training.embedder import TorchEmbedder
 from training.evaluation import Evaluation, evaluate_dataset
 from training.losses import id_loss, trihard_global, trihard_local
-from training.model import AlignedReID, Outputs
-from training.schedule import warmup_cosine
+from training.model import Outputs
+from training.mutual import mutual_terms
+from training.networks import Network, build_networks, restore, state_of
+from training.parallel import ALONE, Processes, gather, gather_labels, sum_gradients
+from training.scalars import open_scalars
+from training.schedule import learning_rate_factor
 
 LAST = "last.pt"
 """Written after every epoch, with all the state of training: what `resume` continues from."""
+BEST = "best.pt"
+"""The averaged weights of the epoch with the highest mAP on the people held out, where epochs are evaluated."""
 FINAL = "model.pt"
 """Written at the end: the weights, the evaluation, the threshold."""
+PARTNER = "partner-{}.pt"
+"""The same of each partner in mutual learning."""
+FAILED = "failed-batch-{}.pt"
+"""The batch (of each process) whose loss was not finite, with the weights it met."""
+
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def loss_terms(
     outputs: Outputs, labels: torch.Tensor, config: RunConfig, progress: float = 1.0
 ) -> dict[str, torch.Tensor]:
-    """The loss of one batch by term; the sum of the values is what is minimised (paper, section 3.1).
+    """The loss of one network and batch by term; the sum is what is minimised (paper, section 3.1).
 
     `progress` is the share of the run that is done: the local term joins at `local_start`.
     """
@@ -49,57 +62,103 @@ def train(
     workers: int = 0,
     resume: bool = False,
     init: Checkpoint | None = None,
+    backbone_weights: Path | None = None,
+    evaluate_every: int = 0,
+    tensorboard: bool = False,
+    processes: Processes = ALONE,
 ) -> Checkpoint:
     """Train on `dataset`, evaluate on the people of `held_out`, write `output/model.pt` and return it.
 
-    Every epoch ends with `output/last.pt`; with `resume`, training continues there. With `init`, the network
-    starts from those weights instead of random ones. Raises `DataError` when `output` already holds a run and
-    `resume` is not set, when the run there has another configuration, or when `init` has another shape.
+    Every epoch ends with `output/last.pt`; with `resume`, training continues there, or begins if there is none yet.
+    With `init`, the network starts from those weights instead of random ones; `backbone_weights` is a file for its
+    backbone alone. Every `evaluate_every` epochs (0: never) the people held out are ranked, and `output/best.pt` is the
+    best so far. `tensorboard` writes losses and figures to `output/tensorboard`. Where `processes` are several, each
+    calls this with the same arguments, and the first writes the files.
+
+    Raises `DataError` when `output` already holds a run and `resume` is not set, when the run there has another
+    configuration, when `init` has another shape, or when a loss is not finite (the batch is then in `output`).
     """
-    if len(dataset.identities) < 2:
-        raise DataError(f"training needs at least 2 identities; the dataset has {len(dataset.identities)}")
+    identities = list(dataset.identities)
+    if len(identities) < 2:
+        raise DataError(f"training needs at least 2 identities; the dataset has {len(identities)}")
     output.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.train.seed)
-    model = AlignedReID(config.model, len(dataset.identities)).to(device)
-    if init is not None:
-        _start_from(init, model)
-    optimizer = _optimizer(model, config)
-    average = copy_weights(model)
-    first_epoch = _restore(output / LAST, config, dataset, model, average, optimizer) if resume else 0
     if not resume and (output / LAST).exists():
         raise DataError(f"{output} already holds a run; continue it with --resume, or choose another folder")
+    torch.manual_seed(config.train.seed)
+    networks = build_networks(config, len(identities), device, processes, init, backbone_weights)
+    optimizer = _optimizer(networks, config)
+    scaler = torch.amp.GradScaler(torch.device(device).type, enabled=config.train.precision == "fp16")
+    first_epoch = 0
+    if resume and (output / LAST).exists():
+        first_epoch = restore(output / LAST, config, identities, networks, optimizer, scaler)
 
-    names = list(dataset.identities)
-    loader, sampler = training_loader(dataset, config, workers)
+    loader, sampler = training_loader(dataset, config, workers, processes)
     total_steps = config.train.epochs * len(loader)
+    scalars = open_scalars(output / "tensorboard", tensorboard and processes.is_first, first_epoch * len(loader))
     started = time.monotonic()
     with progress_bar() as progress:
         bar = progress.add_task("training", total=total_steps, completed=first_epoch * len(loader))
         for epoch in range(first_epoch, config.train.epochs):
             sampler.epoch = epoch
-            model.train()
+            for network in networks:
+                network.model.train()
             for step, (crops, labels) in enumerate(loader, start=epoch * len(loader)):
-                rate = config.train.learning_rate * warmup_cosine(step, total_steps, config.train.warmup)
+                rate = config.train.learning_rate * learning_rate_factor(
+                    step, len(loader), config.train.epochs, config.train.warmup, config.train.milestones
+                )
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                terms = loss_terms(model(crops.to(device)), labels.to(device), config, step / total_steps)
+                crops, labels = crops.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+                terms = batch_terms(networks, crops, labels, config, step / total_steps, processes)
+                shown = {name: value.item() for name, value in terms.items()}
+                if not all(map(torch.isfinite, terms.values())):
+                    _stop(output, processes, networks, crops, labels, shown, epoch, step)
                 optimizer.zero_grad(set_to_none=True)
-                sum(terms.values()).backward()
-                optimizer.step()
-                update_average(average, model, step, config.train.average_decay)
-                shown = " ".join(f"{name} {value.item():.3f}" for name, value in terms.items())
-                progress.update(bar, advance=1, description=f"epoch {epoch + 1}/{config.train.epochs}  {shown}")
-            state = {"weights": model.state_dict(), "optimizer": optimizer.state_dict()}
-            save_checkpoint(Checkpoint(config, names, epoch + 1, average, state=state), output / LAST)
+                scaler.scale(sum(terms.values())).backward()
+                _step(networks, optimizer, scaler, config, processes)
+                for network in networks:
+                    update_average(network.average, network.model, step, config.train.average_decay)
+                scalars.add(step, {"learning rate": rate, **{f"loss/{name}": v for name, v in shown.items()}})
+                text = " ".join(f"{name} {value:.3f}" for name, value in shown.items())
+                progress.update(bar, advance=1, description=f"epoch {epoch + 1}/{config.train.epochs}  {text}")
+            if not processes.is_first:
+                continue
+            checkpoint = Checkpoint(config, identities, epoch + 1, networks[0].average)
+            if evaluate_every and (epoch + 1) % evaluate_every == 0 and held_out is not None and len(held_out):
+                evaluation = _keep_if_best(checkpoint, held_out, device, output / BEST)
+                scalars.add(step, {f"held out/{name}": evaluation[name] for name in ("rank1", "mAP")})
+            checkpoint.state = state_of(networks, optimizer, scaler)
+            save_checkpoint(checkpoint, output / LAST)
+    scalars.close()
     notes.print(f"trained {config.train.epochs - first_epoch} epochs in {time.monotonic() - started:.0f} s")
+    return _finish(networks, config, identities, held_out, device, output, processes)
 
-    weights = {name: tensor.cpu() for name, tensor in average.items()}
-    final = Checkpoint(config, names, config.train.epochs, weights)
-    if held_out is not None and len(held_out):
-        embed = TorchEmbedder(final.build_model().to(device))
-        final.evaluation = held_out_evaluation(evaluate_dataset(embed, held_out), held_out)
-    save_checkpoint(final, output / FINAL)
-    return final
+
+def batch_terms(
+    networks: list[Network],
+    crops: torch.Tensor,
+    labels: torch.Tensor,
+    config: RunConfig,
+    progress: float,
+    processes: Processes = ALONE,
+) -> dict[str, torch.Tensor]:
+    """The loss of all networks by term: this process's uint8 crops `[B, H, W, 3]`, labels `[B]`.
+
+    The terms are of the batch of all processes. Those of partners carry their number in their names.
+    """
+    dtype = DTYPES[config.train.precision]
+    outputs = []
+    for network in networks:
+        with torch.autocast(crops.device.type, dtype, enabled=dtype != torch.float32):
+            own = network.model(crops)
+        outputs.append(gather(Outputs(*map(at_least_float32, own)), processes))
+    labels = gather_labels(labels, processes)
+    terms = {}
+    for number, own in enumerate(outputs):
+        of_network = loss_terms(own, labels, config, progress) | mutual_terms(outputs, number, config.train)
+        prefix = f"partner {number} " if number else ""
+        terms |= {prefix + name: value for name, value in of_network.items()}
+    return terms
 
 
 def held_out_evaluation(evaluation: Evaluation, held_out: PeopleDataset) -> dict:
@@ -107,9 +166,9 @@ def held_out_evaluation(evaluation: Evaluation, held_out: PeopleDataset) -> dict
     return {**evaluation.to_dict(), "identities": list(held_out.identities), "protocol": "cross-camera"}
 
 
-def _optimizer(model: AlignedReID, config: RunConfig) -> torch.optim.Optimizer:
+def _optimizer(networks: list[Network], config: RunConfig) -> torch.optim.Optimizer:
     """AdamW; no decay on normalisation weights and biases, which it would only pull towards a dead network."""
-    trained = [p for p in model.parameters() if p.requires_grad]
+    trained = [p for network in networks for p in network.model.parameters() if p.requires_grad]
     return torch.optim.AdamW(
         [
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.train.weight_decay},
@@ -119,21 +178,57 @@ def _optimizer(model: AlignedReID, config: RunConfig) -> torch.optim.Optimizer:
     )
 
 
-def _start_from(init: Checkpoint, model: AlignedReID) -> None:
-    """Copy the weights of `init`, but for the classifier: its identities are other people."""
-    if init.config.model != model.config:
-        raise DataError(f"the weights to start from are of {init.config.model}; the run is of {model.config}")
-    weights = {name: tensor for name, tensor in init.weights.items() if not name.startswith("classifier.")}
-    model.load_state_dict(weights, strict=False)
+def _step(networks: list[Network], optimizer, scaler, config: RunConfig, processes: Processes) -> None:
+    """One step of the optimiser on the gradients of all processes, clipped for each network by itself."""
+    for network in networks:
+        sum_gradients(list(network.model.parameters()), processes)
+    if config.train.clip:
+        scaler.unscale_(optimizer)
+        for network in networks:
+            torch.nn.utils.clip_grad_norm_(network.model.parameters(), config.train.clip)
+    scaler.step(optimizer)
+    scaler.update()
 
 
-def _restore(path: Path, config: RunConfig, dataset: PeopleDataset, model, average: dict, optimizer) -> int:
-    """Load a run's state into `model`, `average` and `optimizer`; the number of epochs already done."""
-    checkpoint = load_checkpoint(path)
-    if checkpoint.config != config or checkpoint.identities != list(dataset.identities):
-        raise DataError(f"{path}: that run has other settings or other people; repeat its arguments to resume it")
-    model.load_state_dict(checkpoint.state["weights"])
-    optimizer.load_state_dict(checkpoint.state["optimizer"])
-    for name, tensor in checkpoint.weights.items():
-        average[name].copy_(tensor)
-    return checkpoint.epoch
+def _keep_if_best(checkpoint: Checkpoint, held_out: PeopleDataset, device: str, path: Path) -> dict:
+    """Evaluate; write `path` if the mAP is above that of the checkpoint there, or none is there."""
+    evaluation = _evaluate(checkpoint, held_out, device)
+    if not path.exists() or evaluation["mAP"] > load_checkpoint(path).evaluation["mAP"]:
+        weights = {name: tensor.cpu() for name, tensor in checkpoint.weights.items()}
+        best = Checkpoint(checkpoint.config, checkpoint.identities, checkpoint.epoch, weights, evaluation)
+        save_checkpoint(best, path)
+    return evaluation
+
+
+def _evaluate(checkpoint: Checkpoint, held_out: PeopleDataset, device: str) -> dict:
+    embed = TorchEmbedder(checkpoint.build_model().to(device))
+    return held_out_evaluation(evaluate_dataset(embed, held_out), held_out)
+
+
+def _stop(output: Path, processes: Processes, networks, crops, labels, terms: dict, epoch: int, step: int) -> None:
+    """Save the batch whose loss is not finite, and say so."""
+    path = output / FAILED.format(processes.rank)
+    weights = [network.model.state_dict() for network in networks]
+    content = {"crops": crops, "labels": labels, "terms": terms, "epoch": epoch, "step": step, "networks": weights}
+    torch.save(content, path)
+    shown = ", ".join(f"{name} {value}" for name, value in terms.items())
+    raise DataError(
+        f"the loss is not finite in epoch {epoch + 1}, step {step} ({shown}); the batch and the weights are in {path}. "
+        f"{output / LAST} holds the epoch before; a lower --learning-rate, --clip 1 or --precision float32 may help"
+    )
+
+
+def _finish(networks, config, identities, held_out, device, output, processes: Processes) -> Checkpoint:
+    """Evaluate and write the averaged weights of every network; the checkpoint of the first."""
+    checkpoints = []
+    for number, network in enumerate(networks):
+        shape = network.model.config
+        own = RunConfig(shape, config.train)
+        weights = {name: tensor.cpu() for name, tensor in network.average.items()}
+        checkpoint = Checkpoint(own, identities, config.train.epochs, weights)
+        if processes.is_first:
+            if held_out is not None and len(held_out):
+                checkpoint.evaluation = _evaluate(checkpoint, held_out, device)
+            save_checkpoint(checkpoint, output / (PARTNER.format(number) if number else FINAL))
+        checkpoints.append(checkpoint)
+    return checkpoints[0]

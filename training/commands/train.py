@@ -22,6 +22,8 @@ from training.commands.options import (
 HELD_OUT_SHARE = 0.2
 """Of the identities, where --hold-out is not given: enough to calibrate the threshold on."""
 
+NETWORK, SETTINGS, RUNNING = "Network", "Settings", "Running"
+
 
 def train(
     data: Data,
@@ -29,71 +31,173 @@ def train(
     hold_out: Annotated[
         int | None, typer.Option(help="Identities kept from training, to evaluate on. [default: a fifth]")
     ] = None,
-    backbone: Annotated[str, typer.Option(help="resnet18 or resnet50.")] = "resnet18",
-    width: Annotated[int, typer.Option(help="Channels of the first stage; 64 is the original, 32 for the edge.")] = 32,
-    height: Annotated[int, typer.Option(help="Height of the resized crops, px; the width is half of it.")] = 128,
-    last_stride: Annotated[int, typer.Option(help="Stride of the last stage, 1 or 2.")] = 1,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data. [default: 40; 120 from random weights]")
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="YAML file of settings, or: edge, market1501-paper, mutual-paper. Options go over it."),
     ] = None,
-    batch_identities: Annotated[int, typer.Option(help="P of the P×K batch.")] = 8,
-    batch_images: Annotated[int, typer.Option(help="K of the P×K batch.")] = 4,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of AdamW, at its highest. [default: 0.0005; 0.002 from random weights]")
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="resnet18, resnet50, resnet50-xception or timm/NAME. [default: resnet18]", rich_help_panel=NETWORK
+        ),
     ] = None,
-    local_weight: Annotated[float, typer.Option(help="Weight of the aligned local loss; 0 switches it off.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Draws the held-out people, the weights, the batches.")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … [default: cuda if there is one]")] = None,
-    workers: Annotated[int, typer.Option(help="Processes that read and augment images.")] = 0,
+    width: Annotated[
+        int | None,
+        typer.Option(help="Channels of the first stage; 64 is the original. [default: 32]", rich_help_panel=NETWORK),
+    ] = None,
+    height: Annotated[
+        int | None,
+        typer.Option(help="Of the resized crops, px; the width is half of it. [default: 128]", rich_help_panel=NETWORK),
+    ] = None,
+    last_stride: Annotated[
+        int | None, typer.Option(help="Stride of the last stage, 1 or 2. [default: 1]", rich_help_panel=NETWORK)
+    ] = None,
+    partner: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Backbone of a network that learns along (mutual learning); repeat for more.", rich_help_panel=NETWORK
+        ),
+    ] = None,
     init: Annotated[
         Path | None,
-        typer.Option(help="Checkpoint to start from. [default: the shipped weights, if the network has their shape]"),
+        typer.Option(
+            help="Checkpoint to start from. [default: the shipped weights, if the network has their shape]",
+            rich_help_panel=NETWORK,
+        ),
     ] = None,
-    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in OUTPUT stopped.")] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of weights for the backbone, such as torchvision's of ImageNet.", rich_help_panel=NETWORK
+        ),
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start from random weights.", rich_help_panel=NETWORK)
+    ] = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Passes over the data. [default: 40; 120 from random weights]", rich_help_panel=SETTINGS),
+    ] = None,
+    batch_identities: Annotated[
+        int | None, typer.Option(help="P of the P×K batch. [default: 8]", rich_help_panel=SETTINGS)
+    ] = None,
+    batch_images: Annotated[
+        int | None, typer.Option(help="K of the P×K batch. [default: 4]", rich_help_panel=SETTINGS)
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Of AdamW, at its highest. [default: 0.0005; 0.002 from random weights]", rich_help_panel=SETTINGS
+        ),
+    ] = None,
+    local_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight of the aligned local loss; 0 switches it off. [default: 1]", rich_help_panel=SETTINGS
+        ),
+    ] = None,
+    clip: Annotated[
+        float | None,
+        typer.Option(help="Largest norm of a step's gradient. [default: 0, not clipped]", rich_help_panel=SETTINGS),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, bf16 or fp16. [default: float32]", rich_help_panel=SETTINGS)
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Draws the held-out people, the weights, the batches. [default: 0]", rich_help_panel=SETTINGS
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda, cuda:1, … [default: cuda if there is one]", rich_help_panel=RUNNING),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that read and augment images.", rich_help_panel=RUNNING)] = 0,
+    evaluate_every: Annotated[
+        int,
+        typer.Option(
+            help="Epochs between evaluations on the people held out, for best.pt. 0: only at the end.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = 0,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write scalars to OUTPUT/tensorboard.", rich_help_panel=RUNNING)
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on where the run in OUTPUT stopped.", rich_help_panel=RUNNING),
+    ] = False,
     identities: Identities = 1500,
     cameras: Cameras = 16,
     site_cameras: SiteCameras = 64,
     people_seed: PeopleSeed = 1711,
     misalignment: Misalignment = 0.25,
 ) -> None:
-    """Train AlignedReID on a folder of people; evaluate it on people held out."""
+    """Train AlignedReID on people's crops; evaluate it on people held out.
+
+    On several GPUs: torchrun --nproc-per-node 4 --no-python reid train …
+    """
     torch = require_torch()
-    from training.config import ModelConfig, RunConfig, TrainConfig
+    from training.config import RunConfig, TrainConfig
+    from training.parallel import join_processes, leave_processes
+    from training.recipe import read_recipe, settle
     from training.start import FINE_TUNING, choose_start, describe_start
     from training.trainer import FINAL
     from training.trainer import train as run
 
-    size = (height, height // 2)
-    people = open_people(data, identities, cameras, site_cameras, people_seed, size, misalignment)
+    settings = read_recipe(recipe) if recipe else {}
+    chosen = {
+        "model": {
+            "backbone": backbone,
+            "width": width,
+            "last_stride": last_stride,
+            "input_size": (height, height // 2) if height else None,
+        },
+        "train": {
+            "epochs": epochs,
+            "identities_per_batch": batch_identities,
+            "images_per_identity": batch_images,
+            "learning_rate": learning_rate,
+            "local_weight": local_weight,
+            "partners": tuple(partner) if partner else None,
+            "clip": clip,
+            "precision": precision,
+            "seed": seed,
+        },
+    }
+    if weights is not None and init is not None:
+        raise DataError(f"--weights {weights} and --init {init} contradict each other; leave one away")
+    shape = settle(RunConfig(), settings, {"model": chosen["model"]}).model
+    start = choose_start(shape, init, from_scratch or weights is not None)
+    config = settle(RunConfig(train=TrainConfig() if start is None else FINE_TUNING), settings, chosen)
+    people = open_people(data, identities, cameras, site_cameras, people_seed, config.model.input_size, misalignment)
+    origin = {"start": describe_start(start, init, weights), "data": people.source}
+    config = settle(config, {}, {"train": origin})
     if hold_out is None:
         hold_out = max(2, round(HELD_OUT_SHARE * len(people.identities)))
-    training, held_out = people.hold_out(hold_out, seed)
-    shape = ModelConfig(backbone, width, last_stride, size)
-    start = choose_start(shape, init, from_scratch)
-    defaults = TrainConfig() if start is None else FINE_TUNING
-    try:
-        config = RunConfig(
-            shape,
-            TrainConfig(
-                defaults.epochs if epochs is None else epochs,
-                batch_identities,
-                batch_images,
-                defaults.learning_rate if learning_rate is None else learning_rate,
-                local_weight=local_weight,
-                seed=seed,
-                start=describe_start(start, init),
-                data=people.source,
-            ),
-        )
-    except ValueError as error:
-        raise DataError(str(error)) from error
+    training, held_out = people.hold_out(hold_out, config.train.seed)
+    processes, device = join_processes(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    notes.quiet = not processes.is_first
     notes.print(
         f"{len(training.identities)} identities, {len(training)} crops to train on; {len(held_out.identities)} held out"
     )
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     notes.print(f"starting from {config.train.start}")
-    checkpoint = run(training, output, config, held_out, device=device, workers=workers, resume=resume, init=start)
+    checkpoint = run(
+        training,
+        output,
+        config,
+        held_out,
+        device=device,
+        workers=workers,
+        resume=resume,
+        init=start,
+        backbone_weights=weights,
+        evaluate_every=evaluate_every,
+        tensorboard=tensorboard,
+        processes=processes,
+    )
+    leave_processes(processes)
     if checkpoint.evaluation:
         print_evaluation(checkpoint.evaluation)
     notes.print(f"wrote {output / FINAL}")

@@ -4,10 +4,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from sdk.errors import DataError
 from training.config import RunConfig
 from training.data.augment import augment
 from training.data.folder import PeopleDataset
 from training.data.sampler import PKSampler
+from training.parallel import ALONE, Processes
 
 
 class AugmentedCrops(Dataset):
@@ -35,26 +37,45 @@ class AugmentedCrops(Dataset):
 class SeededBatches:
     """A batch sampler that hands every image the entropy of its own augmentation.
 
-    So the result does not depend on the number of worker processes, nor on where a run was resumed.
+    So the result does not depend on the number of worker processes, nor of training processes, nor on where a run
+    was resumed.
     """
 
-    def __init__(self, sampler: PKSampler):
+    def __init__(self, sampler: PKSampler, processes: Processes = ALONE):
         self.sampler = sampler
+        self.processes = processes
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def __iter__(self):
         for number, batch in enumerate(self.sampler):
-            yield [(index, (self.sampler.seed, self.sampler.epoch, number, i)) for i, index in enumerate(batch)]
+            keys = [(index, (self.sampler.seed, self.sampler.epoch, number, i)) for i, index in enumerate(batch)]
+            yield self.processes.part(keys)
 
 
-def training_loader(dataset: PeopleDataset, config: RunConfig, workers: int) -> tuple[DataLoader, PKSampler]:
-    """Batches of (uint8 crops `[P·K, H, W, 3]`, labels int64 `[P·K]`) and the sampler whose `epoch` is to be set."""
+def training_loader(
+    dataset: PeopleDataset, config: RunConfig, workers: int, processes: Processes = ALONE
+) -> tuple[DataLoader, PKSampler]:
+    """Batches of (uint8 crops `[P·K, H, W, 3]`, labels int64 `[P·K]`) and the sampler whose `epoch` is to be set.
+
+    Where `processes` are several, each gets its share of every batch. Raises `DataError` if that does not come out
+    even.
+    """
     train = config.train
     sampler = PKSampler(
         dataset.labels, dataset.cameras, train.identities_per_batch, train.images_per_identity, train.seed
     )
-    crops = AugmentedCrops(dataset, config.model.input_size, train.erasing)
-    loader = DataLoader(crops, batch_sampler=SeededBatches(sampler), num_workers=workers)
+    if sampler.p * sampler.k % processes.count:
+        raise DataError(
+            f"a batch of {sampler.p} × {sampler.k} crops cannot be shared out evenly to {processes.count} processes; "
+            "change --batch-identities or --batch-images"
+        )
+    loader = DataLoader(
+        AugmentedCrops(dataset, config.model.input_size, train.erasing),
+        batch_sampler=SeededBatches(sampler, processes),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
     return loader, sampler
