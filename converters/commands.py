@@ -19,7 +19,7 @@ def convert(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: model.onnx.")],
     crops: Annotated[
         Path | None,
-        typer.Option(help="Folder of crops to compare with PyTorch on. [default: drawn people]"),
+        typer.Option(help="Folder of crops to compare with PyTorch on. Default: drawn people."),
     ] = None,
 ) -> None:
     """Convert a checkpoint to ONNX and check it against PyTorch, crop by crop, before it is written."""

@@ -19,9 +19,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(simulate, name="simulate")
 
 
-Model = Annotated[Path | None, typer.Option(help="A model of `reid convert`. [default: the one that ships]")]
+Model = Annotated[Path | None, typer.Option(help="A model of `reid convert`. Default: the one that ships.")]
 Threshold = Annotated[
-    float | None, typer.Option(help="Cosine distance up to which people match. [default: the model's]")
+    float | None, typer.Option(help="Cosine distance up to which people match. Default: the model's.")
 ]
 
 
@@ -33,7 +33,7 @@ def simulate_people(
     identities: Annotated[int, typer.Option(help="How many people.")] = 100,
     cameras: Annotated[int, typer.Option(help="How many cameras see each.")] = 2,
     site_cameras: Annotated[
-        int | None, typer.Option(help="How many cameras there are to choose those from. [default: the same]")
+        int | None, typer.Option(help="How many cameras there are to choose those from. Default: the same.")
     ] = None,
     views: Annotated[int, typer.Option(help="Crops of each person in each camera.")] = 8,
     seed: Annotated[int, typer.Option(help="The same seed draws the same people.")] = 0,

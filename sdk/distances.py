@@ -2,6 +2,17 @@
 
 import numpy as np
 
+from sdk.re_ranking import re_rank
+
+__all__ = [
+    "cosine_distance",
+    "element_distance",
+    "local_distance",
+    "local_distance_gathered",
+    "re_rank",
+    "shortest_path",
+]
+
 
 def cosine_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     """1 − a·b for all pairs of unit-length vectors: float `[Q, D]`, `[G, D]` → `[Q, G]` in [0, 2]."""

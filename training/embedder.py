@@ -6,7 +6,11 @@ import numpy as np
 import torch
 
 from sdk.preprocess import to_batch
-from training.model import AlignedReID
+from sdk.terminal import track
+from training.data import PeopleDataset
+from training.model import AlignedReID, Outputs
+
+BATCH = 64
 
 
 class TorchEmbedder:
@@ -15,7 +19,19 @@ class TorchEmbedder:
     def __init__(self, model: AlignedReID):
         self.model = model.eval()
 
-    @torch.inference_mode()
     def __call__(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        return self._outputs(crops).embedding.cpu().numpy()
+
+    def features(self, people: PeopleDataset) -> tuple[np.ndarray, np.ndarray]:
+        """Of all crops of a dataset: embedding float32 `[N, D]`, stripes float32 `[N, S, d]`, at unit length."""
+        parts = []
+        for start in track(range(0, len(people), BATCH), "embedding"):
+            outputs = self._outputs([people.read(i) for i in range(start, min(start + BATCH, len(people)))])
+            parts.append((outputs.embedding.cpu().numpy(), outputs.stripes.cpu().numpy()))
+        embedding, stripes = zip(*parts, strict=True)
+        return np.concatenate(embedding), np.concatenate(stripes)
+
+    @torch.inference_mode()
+    def _outputs(self, crops: Sequence[np.ndarray]) -> Outputs:
         batch = torch.from_numpy(to_batch(crops, self.model.config.input_size))
-        return self.model(batch.to(self.model.mean.device)).embedding.float().cpu().numpy()
+        return self.model(batch.to(self.model.mean.device))

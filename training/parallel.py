@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
+from training.distances import at_least_float32
 from training.model import Outputs
 
 
@@ -141,6 +142,7 @@ class _BatchNormOverAll(nn.modules.batchnorm._BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
+        dtype, input = input.dtype, at_least_float32(input)
         dimensions = [d for d in range(input.ndim) if d != 1]
         shape = [1, -1] + [1] * (input.ndim - 2)
         count = input.numel() / input.shape[1] * distributed.get_world_size()
@@ -152,4 +154,4 @@ class _BatchNormOverAll(nn.modules.batchnorm._BatchNorm):
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1
         scale = self.weight * (variance + self.eps).rsqrt()
-        return centred * scale.view(shape) + self.bias.view(shape)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(dtype)

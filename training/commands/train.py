@@ -29,7 +29,7 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: last.pt, model.pt.")],
     hold_out: Annotated[
-        int | None, typer.Option(help="Identities kept from training, to evaluate on. [default: a fifth]")
+        int | None, typer.Option(help="Identities kept from training, to evaluate on. Default: a fifth.")
     ] = None,
     recipe: Annotated[
         str | None,
@@ -38,19 +38,19 @@ def train(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="resnet18, resnet50, resnet50-xception or timm/NAME. [default: resnet18]", rich_help_panel=NETWORK
+            help="resnet18, resnet50, resnet50-xception or timm/NAME. Default: resnet18.", rich_help_panel=NETWORK
         ),
     ] = None,
     width: Annotated[
         int | None,
-        typer.Option(help="Channels of the first stage; 64 is the original. [default: 32]", rich_help_panel=NETWORK),
+        typer.Option(help="Channels of the first stage; 64 is the original. Default: 32.", rich_help_panel=NETWORK),
     ] = None,
     height: Annotated[
         int | None,
-        typer.Option(help="Of the resized crops, px; the width is half of it. [default: 128]", rich_help_panel=NETWORK),
+        typer.Option(help="Of the resized crops, px; the width is half of it. Default: 128.", rich_help_panel=NETWORK),
     ] = None,
     last_stride: Annotated[
-        int | None, typer.Option(help="Stride of the last stage, 1 or 2. [default: 1]", rich_help_panel=NETWORK)
+        int | None, typer.Option(help="Stride of the last stage, 1 or 2. Default: 1.", rich_help_panel=NETWORK)
     ] = None,
     partner: Annotated[
         list[str] | None,
@@ -61,7 +61,7 @@ def train(
     init: Annotated[
         Path | None,
         typer.Option(
-            help="Checkpoint to start from. [default: the shipped weights, if the network has their shape]",
+            help="Checkpoint to start from. Default: the shipped weights, if the network has their shape.",
             rich_help_panel=NETWORK,
         ),
     ] = None,
@@ -76,42 +76,38 @@ def train(
     ] = False,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the data. [default: 40; 120 from random weights]", rich_help_panel=SETTINGS),
+        typer.Option(help="Passes over the data. Default: 40; 120 from random weights.", rich_help_panel=SETTINGS),
     ] = None,
     batch_identities: Annotated[
-        int | None, typer.Option(help="P of the P×K batch. [default: 8]", rich_help_panel=SETTINGS)
+        int | None, typer.Option(help="P of the P×K batch. Default: 8.", rich_help_panel=SETTINGS)
     ] = None,
     batch_images: Annotated[
-        int | None, typer.Option(help="K of the P×K batch. [default: 4]", rich_help_panel=SETTINGS)
+        int | None, typer.Option(help="K of the P×K batch. Default: 4.", rich_help_panel=SETTINGS)
     ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="Of AdamW, at its highest. [default: 0.0005; 0.002 from random weights]", rich_help_panel=SETTINGS
+            help="Of AdamW, at its highest. Default: 0.0005; 0.002 from random weights.", rich_help_panel=SETTINGS
         ),
     ] = None,
     local_weight: Annotated[
         float | None,
-        typer.Option(
-            help="Weight of the aligned local loss; 0 switches it off. [default: 1]", rich_help_panel=SETTINGS
-        ),
+        typer.Option(help="Weight of the aligned local loss; 0 switches it off. Default: 1.", rich_help_panel=SETTINGS),
     ] = None,
     clip: Annotated[
         float | None,
-        typer.Option(help="Largest norm of a step's gradient. [default: 0, not clipped]", rich_help_panel=SETTINGS),
+        typer.Option(help="Largest norm of a step's gradient. Default: 0, not clipped.", rich_help_panel=SETTINGS),
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="float32, bf16 or fp16. [default: float32]", rich_help_panel=SETTINGS)
+        str | None, typer.Option(help="float32, bf16 or fp16. Default: float32.", rich_help_panel=SETTINGS)
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            help="Draws the held-out people, the weights, the batches. [default: 0]", rich_help_panel=SETTINGS
-        ),
+        typer.Option(help="Draws the held-out people, the weights, the batches. Default: 0.", rich_help_panel=SETTINGS),
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="cpu, cuda, cuda:1, … [default: cuda if there is one]", rich_help_panel=RUNNING),
+        typer.Option(help="cpu, cuda, cuda:1, … Default: cuda if there is one.", rich_help_panel=RUNNING),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that read and augment images.", rich_help_panel=RUNNING)] = 0,
     evaluate_every: Annotated[

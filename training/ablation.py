@@ -1,0 +1,127 @@
+"""The paper's ablation on any people: baseline, + aligned, + mutual; each with what can be added at test.
+
+Paper, section 4.3. A run trains one network of one arm on one draw of the people (a seed) and ranks the people held
+out in each of the ways that its arm allows. All arms of a seed share the people, the batches and, where they are
+random, the first network's weights.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sdk.distances import cosine_distance, local_distance, re_rank
+from sdk.errors import DataError
+from sdk.terminal import notes, track
+from training.checkpoint import Checkpoint
+from training.config import RunConfig
+from training.data import PeopleDataset
+from training.embedder import TorchEmbedder
+from training.evaluation import evaluate_distances
+from training.trainer import train
+
+GLOBAL, LOCAL, RE_RANKED = "global", "+ local distance", "+ re-ranking"
+FIGURES = ("rank1", "rank5", "mAP")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train."""
+
+    name: str
+    aligned: bool
+    mutual: bool
+
+    def settings(self, config: RunConfig, partner: str, seed: int) -> RunConfig:
+        """`config` as this arm wants it."""
+        train = replace(config.train, seed=seed, partners=(partner,) if self.mutual else ())
+        return replace(config, train=train if self.aligned else replace(train, local_weight=0.0))
+
+
+ARMS = (Arm("baseline", False, False), Arm("+ aligned", True, False), Arm("+ mutual", True, True))
+
+Split = Callable[[int], tuple[PeopleDataset, PeopleDataset]]
+"""Seed → (people to train on, people held out)."""
+
+
+def ablate(
+    split: Split,
+    facts: dict,
+    config: RunConfig,
+    seeds: int,
+    output: Path,
+    *,
+    partner: str,
+    init: Checkpoint | None = None,
+    device: str = "cpu",
+    workers: int = 0,
+) -> list[dict]:
+    """Train and test all arms for seeds 0 … `seeds` − 1; `output/ablation.json` is written after each run.
+
+    Rows of {"arm", "seed", "ranking", "rank1", "rank5", "mAP", "queries"}. Runs that the file holds already are not
+    repeated. Raises `DataError` if it is of other people or settings, which `facts` tell.
+    """
+    path = output / "ablation.json"
+    facts = json.loads(json.dumps(facts))  # as in the file: tuples become lists
+    rows = _rows_of(path, facts)
+    for seed in range(seeds):
+        training, held_out = split(seed)
+        for arm in ARMS:
+            if any((row["arm"], row["seed"]) == (arm.name, seed) for row in rows):
+                continue
+            notes.print(f"seed {seed}, {arm.name}")
+            with tempfile.TemporaryDirectory() as folder:
+                own = arm.settings(config, partner, seed)
+                checkpoint = train(training, Path(folder), own, device=device, workers=workers, init=init)
+            for ranking, figures in rank(checkpoint, held_out, arm.aligned, device).items():
+                rows.append({"arm": arm.name, "seed": seed, "ranking": ranking} | figures)
+            output.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps(facts | {"runs": rows}, indent=2) + "\n", encoding="utf-8")
+            partial.replace(path)
+    return [row for row in rows if row["seed"] < seeds]
+
+
+def rank(checkpoint: Checkpoint, people: PeopleDataset, aligned: bool, device: str = "cpu") -> dict[str, dict]:
+    """Figures by the way of ranking: every crop once, against all crops of the other cameras.
+
+    The local distance goes into the ranking as cosine + local / (2S − 1), both of which are of order 1, and only where
+    the local branch was trained.
+    """
+    embedding, stripes = TorchEmbedder(checkpoint.build_model().to(device)).features(people)
+    cosine = cosine_distance(embedding, embedding)
+    distances = {GLOBAL: cosine}
+    if aligned:
+        rows = track(range(len(stripes)), "aligning")
+        local = np.concatenate([local_distance(stripes[i : i + 1], stripes) for i in rows])
+        distances[LOCAL] = cosine + local / (2 * stripes.shape[1] - 1)
+    distances[RE_RANKED] = _re_ranked(embedding, people.cameras)
+    labels, cameras = people.labels, people.cameras
+    figures = {}
+    for name, distance in distances.items():
+        result = evaluate_distances(distance, labels, labels, cameras, cameras, cross_camera=True).to_dict()
+        figures[name] = {figure: result[figure] for figure in (*FIGURES, "queries")}
+    return figures
+
+
+def _re_ranked(embedding: np.ndarray, cameras: np.ndarray) -> np.ndarray:
+    """k-reciprocal distances of every camera's crops to those of the other cameras; within a camera, infinite."""
+    distance = np.full((len(embedding), len(embedding)), np.inf, np.float32)
+    for camera in np.unique(cameras):
+        query, gallery = np.flatnonzero(cameras == camera), np.flatnonzero(cameras != camera)
+        distance[np.ix_(query, gallery)] = re_rank(embedding[query], embedding[gallery])
+    return distance
+
+
+def _rows_of(path: Path, facts: dict) -> list[dict]:
+    if not path.is_file():
+        return []
+    there = json.loads(path.read_text(encoding="utf-8"))
+    rows = there.pop("runs")
+    different = [name for name in facts if there.get(name) != facts[name]]
+    if different:
+        raise DataError(f"{path} holds runs with other {', '.join(different)}; choose another --output")
+    return rows
