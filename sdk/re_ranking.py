@@ -1,68 +1,167 @@
-"""k-reciprocal re-ranking (Zhong et al., arXiv 1701.08398) in NumPy."""
+"""k-reciprocal re-ranking (Zhong et al., arXiv 1701.08398) with sparse neighbourhoods, in NumPy.
+
+A neighbourhood holds a few dozen of all entries. So the distances are computed by blocks of rows, of which the nearest
+are kept, and everything after that is lists: memory grows with (Q + G)·k, not with (Q + G)².
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
 NEAR = 2 / 3
 """Share of a neighbour's reciprocal neighbours that must be the probe's too before they are added (equation 5)."""
+BLOCK_BYTES = 64 * 2**20
+"""Of the largest temporary array."""
+
+
+class Rows(NamedTuple):
+    """A sparse matrix by rows: row i has the values `value[start[i] : start[i + 1]]` in these columns, ascending."""
+
+    start: np.ndarray
+    """int64 `[N + 1]`."""
+    column: np.ndarray
+    value: np.ndarray
 
 
 def re_rank(query: np.ndarray, gallery: np.ndarray, k1: int = 20, k2: int = 6, lambda_value: float = 0.3) -> np.ndarray:
-    """Distances after re-ranking: unit-length features float `[Q, D]`, `[G, D]` → float32 `[Q, G]`.
+    """Distances after re-ranking: unit-length features float `[Q, D]`, `[G, D]` → `[Q, G]`, float32 or as the features.
 
     A mix of the Jaccard distance of k-reciprocal neighbourhoods and of the original distance, which has the weight
     `lambda_value` (equation 12). k1 is the size of the neighbourhoods, k2 how many neighbours' are averaged (local
-    query expansion). The original distance is the squared Euclidean one, divided by each row's largest, as in the
-    authors' code. Needs memory for three float32 matrices of (Q + G)². Raises `ValueError` for k1 or k2 below 1.
+    query expansion); where there are fewer entries, all of them. The original distance is the squared Euclidean one,
+    divided by each row's largest, as in the authors' code. Raises `ValueError` for k1 or k2 below 1, and for features
+    that are not finite or whose dimensions differ.
     """
+    query, gallery = np.atleast_2d(query), np.atleast_2d(gallery)
     if k1 < 1 or k2 < 1:
         raise ValueError(f"k1 is {k1} and k2 is {k2}; both must be at least 1")
-    features = np.concatenate([query, gallery]).astype(np.float32)
-    number = len(features)
-    distance = np.maximum(2 - 2 * features @ features.T, 0)
-    distance /= np.maximum(distance.max(axis=1, keepdims=True), 1e-12)
-    ranked = _nearest(distance, max(k1 + 1, k2))
-    reciprocal = _reciprocal(ranked, k1)
-    half = _reciprocal(ranked, round(k1 / 2))
-    weights = np.zeros((number, number), np.float32)  # equation 7: a row encodes the neighbourhood of a probe
-    for probe in range(number):
-        own = reciprocal[probe]
-        members = [own]
-        for candidate in own:
-            theirs = half[candidate]
-            if len(np.intersect1d(theirs, own, assume_unique=True)) > NEAR * len(theirs):
-                members.append(theirs)
-        members = np.unique(np.concatenate(members))
-        near = np.exp(-distance[probe, members])
-        weights[probe, members] = near / near.sum()
+    if query.shape[1] != gallery.shape[1]:
+        raise ValueError(f"the query has {query.shape[1]} dimensions, the gallery {gallery.shape[1]}")
+    features = np.concatenate([query, gallery])
+    features = features.astype(np.promote_types(features.dtype, np.float32), copy=False)
+    if not np.isfinite(features).all():
+        raise ValueError("features contain NaN or infinity; leave out the crops that they are from")
+    nearest, largest = _nearest(features, max(k1 + 1, k2))
+    weights = _neighbourhoods(features, largest, nearest, k1)
     if k2 > 1:
-        weights = np.stack([weights[ranked[probe, :k2]].mean(axis=0) for probe in range(number)])
-    jaccard = _jaccard_distance(weights[: len(query)], weights[len(query) :])
-    return (1 - lambda_value) * jaccard + lambda_value * distance[: len(query), len(query) :]
+        weights = _averaged(weights, nearest[:, :k2])
+    return _mixed(query.astype(features.dtype), gallery.astype(features.dtype), largest, weights, lambda_value)
 
 
-def _nearest(distance: np.ndarray, count: int) -> np.ndarray:
-    """The `count` nearest of every row, nearest first: `[N, N]` → int `[N, count]`. A row's own entry is among them."""
-    count = min(count, len(distance))
-    chosen = np.argpartition(distance, count - 1, axis=1)[:, :count]
-    order = np.argsort(np.take_along_axis(distance, chosen, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(chosen, order, axis=1)
+def _blocks(number: int, bytes_each: int):
+    """Slices of `number` rows, as long as `BLOCK_BYTES` allow."""
+    step = max(1, BLOCK_BYTES // bytes_each)
+    return (slice(start, min(start + step, number)) for start in range(0, number, step))
 
 
-def _reciprocal(ranked: np.ndarray, k: int) -> list[np.ndarray]:
-    """For every row those among its k nearest (and itself) that have it among theirs (equation 3)."""
-    nearest = ranked[:, : k + 1]
-    mutual = (nearest[nearest] == np.arange(len(nearest))[:, None, None]).any(axis=2)
-    return [row[kept] for row, kept in zip(nearest, mutual, strict=True)]
+def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances of unit-length features."""
+    return np.maximum(2 - 2 * a @ b.T, 0)
 
 
-def _jaccard_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """1 − Σ min / Σ max of the encoded neighbourhoods (equation 10): `[Q, N]`, `[G, N]` → float32 `[Q, G]`.
+def _nearest(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` nearest of everybody, nearest first, int64 `[N, count]`, and everybody's largest distance `[N]`.
 
-    The rows add up to 1, so Σ max = 2 − Σ min; most entries are 0, so that only a probe's own columns are looked at.
+    One's own entry is among them. Entries at equal distance are in the order of their numbers.
     """
-    distance = np.empty((len(query), len(gallery)), np.float32)
-    for row, probe in enumerate(query):
-        columns = np.flatnonzero(probe)
-        least = np.minimum(probe[columns], gallery[:, columns]).sum(axis=1)
-        distance[row] = 1 - least / (2 - least)
-    return distance
+    number = len(features)
+    count = min(count, number)
+    nearest = np.empty((number, count), np.int64)
+    largest = np.empty(number, features.dtype)
+    for rows in _blocks(number, number * features.itemsize):
+        distance = _squared(features[rows], features)
+        largest[rows] = distance.max(axis=1)
+        chosen = np.argpartition(distance, count - 1, axis=1)[:, :count]
+        chosen.sort(axis=1)
+        order = np.argsort(np.take_along_axis(distance, chosen, axis=1), axis=1, kind="stable")
+        nearest[rows] = np.take_along_axis(chosen, order, axis=1)
+    return nearest, np.maximum(largest, 1e-12)
+
+
+def _reciprocal(nearest: np.ndarray, k: int) -> np.ndarray:
+    """Everybody's k nearest (and itself), −1 for those that do not have it among theirs: `[N, k + 1]`. Equation 3."""
+    nearest = nearest[:, : k + 1]
+    found = np.empty_like(nearest)
+    for rows in _blocks(len(nearest), nearest.shape[1] ** 2 * 8):
+        probes = np.arange(len(nearest))[rows, None, None]
+        mutual = (nearest[nearest[rows]] == probes).any(axis=2)
+        found[rows] = np.where(mutual, nearest[rows], -1)
+    return found
+
+
+def _neighbourhoods(features: np.ndarray, largest: np.ndarray, nearest: np.ndarray, k1: int) -> Rows:
+    """Everybody's expanded neighbourhood, weighted by nearness and adding up to 1 (equations 5 and 7)."""
+    own, half = _reciprocal(nearest, k1), _reciprocal(nearest, round(k1 / 2))
+    parts = []
+    for rows in _blocks(len(own), own.shape[1] ** 2 * half.shape[1]):
+        mine = own[rows]  # [B, k]
+        theirs = np.where(mine[..., None] >= 0, half[mine], -1)  # [B, k, h]; −1 looks up the last row, which is masked
+        shared = (theirs[..., None] == mine[:, None, None, :]).any(axis=3) & (theirs >= 0)
+        agrees = shared.sum(axis=2) > NEAR * (theirs >= 0).sum(axis=2)
+        added = np.where(agrees[..., None], theirs, -1)
+        members = np.sort(np.concatenate([mine, added.reshape(len(mine), -1)], axis=1), axis=1)
+        fresh = members >= 0
+        fresh[:, 1:] &= members[:, 1:] != members[:, :-1]
+        probe, place = np.nonzero(fresh)
+        parts.append((probe + rows.start, members[probe, place]))
+    probe, member = (np.concatenate(part) for part in zip(*parts, strict=True))
+    near = np.empty(len(probe), features.dtype)
+    for pairs in _blocks(len(probe), features.shape[1] * features.itemsize):
+        product = np.einsum("nd,nd->n", features[probe[pairs]], features[member[pairs]])
+        near[pairs] = np.exp(-np.maximum(2 - 2 * product, 0) / largest[probe[pairs]])
+    total = np.bincount(probe, near, len(features)).astype(features.dtype)
+    return Rows(_starts(probe, len(features)), member, near / total[probe])
+
+
+def _starts(row: np.ndarray, number: int) -> np.ndarray:
+    """Where each of `number` rows begins in entries that are sorted by row: int64 `[number + 1]`."""
+    return np.searchsorted(row, np.arange(number + 1))
+
+
+def _averaged(weights: Rows, neighbours: np.ndarray) -> Rows:
+    """The mean of everybody's neighbours' rows (local query expansion, section 3.5): neighbours int `[N, k2]`."""
+    number, count = neighbours.shape
+    lengths = np.diff(weights.start)
+    parts = []
+    for rows in _blocks(number, int(count * max(1, lengths.mean()) * 40)):
+        chosen = neighbours[rows].ravel()
+        entry = _ranges(weights.start[chosen], lengths[chosen])
+        probe = np.repeat(np.arange(rows.start, rows.stop).repeat(count), lengths[chosen])
+        key = probe * number + weights.column[entry]
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        first = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+        parts.append((key[first], np.add.reduceat(weights.value[entry][order], first) / count))
+    key, value = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Rows(_starts(key // number, number), key % number, value.astype(weights.value.dtype))
+
+
+def _ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """start[0], start[0] + 1, … (length[0] of them), start[1], …: int64."""
+    offset = np.cumsum(length) - length
+    return np.arange(length.sum()) + np.repeat(start - offset, length)
+
+
+def _mixed(query: np.ndarray, gallery: np.ndarray, largest: np.ndarray, weights: Rows, lambda_value: float):
+    """(1 − λ) · Jaccard distance + λ · original distance (equations 10 and 12).
+
+    Σ min over the columns that a query and a gallery entry share is added up from lists of the gallery's entries by
+    column. The rows add up to 1, so Σ max = 2 − Σ min.
+    """
+    split = weights.start[len(query)]
+    entry = np.argsort(weights.column[split:], kind="stable") + split
+    column, value = weights.column[entry], weights.value[entry]
+    row = np.repeat(np.arange(len(gallery)), np.diff(weights.start[len(query) :]))[entry - split]
+    start = _starts(column, len(query) + len(gallery))
+    length = np.diff(start)
+    mixed = np.empty((len(query), len(gallery)), query.dtype)
+    for rows in _blocks(len(query), len(gallery) * query.itemsize):
+        mixed[rows] = lambda_value * _squared(query[rows], gallery) / largest[rows, None]
+    for probe in range(len(query)):
+        own = slice(weights.start[probe], weights.start[probe + 1])
+        columns = weights.column[own]
+        found = _ranges(start[columns], length[columns])
+        least = np.minimum(value[found], np.repeat(weights.value[own], length[columns]))
+        shared = np.bincount(row[found], least, len(gallery))
+        mixed[probe] += (1 - lambda_value) * (1 - shared / (2 - shared))
+    return mixed

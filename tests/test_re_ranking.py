@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sdk import re_ranking
 from sdk.distances import cosine_distance, re_rank
 from training.evaluation import evaluate_distances
 
@@ -43,14 +44,19 @@ def reference(query: np.ndarray, gallery: np.ndarray, k1: int, k2: int, lambda_v
     return result
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("k1", "k2", "lambda_value"), [(20, 6, 0.3), (5, 1, 0.0), (7, 3, 0.8), (100, 2, 0.3)])
-def test_it_equals_the_papers_equations(k1, k2, lambda_value):
+def test_it_equals_the_papers_equations(k1, k2, lambda_value, dtype, monkeypatch):
     rng = np.random.default_rng(0)
-    features = unit(rng, rng.normal(size=(12, 16)), 5, 0.6)
+    features = unit(rng, rng.normal(size=(12, 16)), 5, 0.6).astype(np.float64)
+    features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(dtype)
     query, gallery = features[::5], np.delete(features, np.s_[::5], axis=0)
     found = re_rank(query, gallery, k1, k2, lambda_value)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, reference(query, gallery, k1, k2, lambda_value), atol=2e-5)
+    assert found.dtype == dtype
+    expected = reference(query, gallery, k1, k2, lambda_value)
+    np.testing.assert_allclose(found, expected, atol=2e-5 if dtype == np.float32 else 1e-9)
+    monkeypatch.setattr(re_ranking, "BLOCK_BYTES", 700)  # a few rows at a time
+    np.testing.assert_allclose(re_rank(query, gallery, k1, k2, lambda_value), found, atol=1e-6)
 
 
 def test_it_brings_up_what_the_neighbours_agree_on():
@@ -64,6 +70,18 @@ def test_it_brings_up_what_the_neighbours_agree_on():
         before.append(evaluate_distances(cosine_distance(query, gallery), *ids).mean_ap)
         after.append(evaluate_distances(re_rank(query, gallery, k1=8, k2=3), *ids).mean_ap)
     assert np.mean(after) > np.mean(before) + 0.03
+
+
+def test_a_gallery_smaller_than_the_neighbourhoods_is_no_error():
+    features = np.eye(3, dtype=np.float32)
+    assert np.isfinite(re_rank(features[:1], features[1:])).all()
+
+
+def test_features_that_are_not_finite_are_refused():
+    features = np.eye(3)
+    features[1, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        re_rank(features, features)
 
 
 def test_neighbourhoods_of_nobody_are_refused():
