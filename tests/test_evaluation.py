@@ -37,11 +37,14 @@ def reference(query, gallery, qi, gi, qc, gc, cross_camera):
 
 
 @pytest.mark.parametrize("cross_camera", [False, True])
-@pytest.mark.parametrize("block", [3, 256])
-def test_figures_equal_the_slow_reference(cross_camera, block, monkeypatch):
-    monkeypatch.setattr(ranking_module, "BLOCK", block)
-    rng = np.random.default_rng(block)
+@pytest.mark.parametrize("block_bytes", [1000, 2**20])
+@pytest.mark.parametrize("ties", [False, True])
+def test_figures_equal_the_slow_reference(cross_camera, block_bytes, ties, monkeypatch):
+    monkeypatch.setattr(ranking_module, "BLOCK_BYTES", block_bytes)
+    rng = np.random.default_rng(block_bytes)
     query, gallery = unit(rng, (20, 8)), unit(rng, (40, 8))
+    if ties:  # exact ones: of vectors along the axes
+        query, gallery = np.eye(8)[rng.integers(0, 8, 20)], np.eye(8)[rng.integers(0, 8, 40)]
     ids, cameras = (rng.integers(0, 6, n) for n in (20, 40)), (rng.integers(0, 3, n) for n in (20, 40))
     (qi, gi), (qc, gc) = ids, cameras
     qi[0] = 99  # a query without a match is not counted
@@ -55,6 +58,13 @@ def test_figures_equal_the_slow_reference(cross_camera, block, monkeypatch):
     of_distances = evaluate_distances(distance, qi, gi, qc, gc, cross_camera=cross_camera)
     assert of_distances.to_dict() == result.to_dict()
     np.testing.assert_array_equal(distance, cosine_distance(query, gallery), "what is given is not changed")
+
+
+def test_features_that_are_not_finite_are_named():
+    features = np.eye(3)
+    features[2, 2] = np.nan
+    with pytest.raises(DataError, match="query 0 are NaN"):
+        evaluate_ranking(features, features, [0, 1, 1], [0, 1, 1], ["a", "a", "b"], ["b", "b", "a"])
 
 
 def test_rank_k_beyond_the_gallery_is_its_last_value():
