@@ -137,3 +137,13 @@ def test_settings_that_triplets_cannot_use_are_refused():
         TrainConfig(images_per_identity=1)
     with pytest.raises(ValueError, match="epochs"):
         TrainConfig(epochs=0)
+
+
+def test_the_same_people_can_be_drawn_in_worse_boxes():
+    people = SimulatedPeople.of(Population(4, cameras=2, site_cameras=2, seed=3, size=(64, 32), misalignment=0.0))
+    training, held_out = people.hold_out(2, seed=0)
+    worse = held_out.misaligned(1.0)
+    assert worse.identities == held_out.identities != training.identities
+    np.testing.assert_array_equal(worse.cameras, held_out.cameras)
+    differences = [np.abs(worse.read(i).astype(int) - held_out.read(i)).mean() for i in range(len(worse))]
+    assert np.mean(differences) > 10

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from sdk.errors import DataError
 from sdk.terminal import notes, results
 from training.commands.options import (
+    SIMULATION,
     Cameras,
     Data,
     Identities,
@@ -36,6 +38,10 @@ def ablate(
     site_cameras: SiteCameras = 64,
     people_seed: PeopleSeed = 1711,
     misalignment: Misalignment = 0.25,
+    test_misalignment: Annotated[
+        float | None,
+        typer.Option(help="Of the people held out. Default: as --misalignment.", rich_help_panel=SIMULATION),
+    ] = None,
 ) -> None:
     """The paper's table: baseline, + aligned, + mutual; + local distance and + re-ranking at test.
 
@@ -45,6 +51,7 @@ def ablate(
     from training.ablation import ablate as run
     from training.ablation_report import draw, markdown
     from training.config import RunConfig, TrainConfig
+    from training.data import PeopleDataset, SimulatedPeople
     from training.recipe import read_recipe, settle
     from training.start import FINE_TUNING, choose_start, describe_start
 
@@ -64,9 +71,18 @@ def ablate(
         "partner in mutual learning": partner,
         "settings": asdict(config),
     }
+    if test_misalignment is not None:
+        if not isinstance(people, SimulatedPeople):
+            raise DataError("--test-misalignment is for --data simulated; crops on disk are as they are")
+        facts["misalignment of the people held out"] = test_misalignment
+
+    def split(seed: int) -> tuple[PeopleDataset, PeopleDataset]:
+        training, held_out = people.hold_out(hold_out, seed)
+        return training, held_out if test_misalignment is None else held_out.misaligned(test_misalignment)
+
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     rows = run(
-        lambda seed: people.hold_out(hold_out, seed),
+        split,
         facts,
         config,
         seeds,

@@ -1,6 +1,6 @@
 """Drawn people as a dataset, drawn when they are read: no files, and another view of everybody in every epoch."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -42,6 +42,10 @@ class SimulatedPeople(PeopleDataset):
         settings = ", ".join(f"{name} {value}" for name, value in asdict(population).items())
         samples = tuple(DrawnSample(*crop) for crop in population)
         return cls(samples, f"drawn people ({settings})", population=population)
+
+    def misaligned(self, misalignment: float) -> "SimulatedPeople":
+        """The same people before the same cameras, in boxes that are off by another `misalignment`."""
+        return replace(self, population=replace(self.population, misalignment=misalignment))
 
     def read(self, index: int, epoch: int = 0) -> np.ndarray:
         """Draw the crop, uint8 BGR `[H, W, 3]`. Every epoch goes on to views that none before has shown."""
