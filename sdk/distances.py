@@ -32,6 +32,29 @@ def shortest_path(element: np.ndarray) -> np.ndarray:
     return cost[..., -1]
 
 
+def path_cells(element: np.ndarray) -> np.ndarray:
+    """The cells of the path that `shortest_path` prices: `[R, C]` → int64 `[R + C − 1, 2]`, (0, 0) first.
+
+    Where two paths cost the same, the one that comes to a cell from above is taken. Raises `ValueError` for anything
+    but one matrix with at least one cell.
+    """
+    element = np.asarray(element)
+    if element.ndim != 2 or not element.size:
+        raise ValueError(f"path_cells takes one matrix [R, C], not an array of shape {element.shape}")
+    cost = np.full((element.shape[0] + 1, element.shape[1] + 1), np.inf)  # a rim of infinity: no path leaves the matrix
+    cost[0, 1] = 0
+    for i, j in np.ndindex(element.shape):
+        cost[i + 1, j + 1] = element[i, j] + min(cost[i, j + 1], cost[i + 1, j])
+    i, j = element.shape[0] - 1, element.shape[1] - 1
+    cells = [(i, j)]
+    while (i, j) != (0, 0):
+        above, left = cost[i, j + 1], cost[i + 1, j]
+        # Row 0 is left by its rim alone: cost[0, 1] = 0 is the entrance, not a cell above.
+        i, j = (i - 1, j) if i > 0 and above <= left else (i, j - 1)
+        cells.append((i, j))
+    return np.array(cells[::-1], np.int64)
+
+
 def local_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     """Aligned local distance of all pairs: stripes `[Q, S, d]`, `[G, S, d]` → float32 `[Q, G]`, at most 2S − 1."""
     return np.stack([shortest_path(element_distance(stripes[None], gallery)) for stripes in query])
