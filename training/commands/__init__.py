@@ -1,15 +1,20 @@
-"""The subcommands of this room, a module each: `reid train`, `reid evaluate`.
+"""The subcommands of this room, a module each: `reid train`, `reid evaluate`, `reid align`.
 
 torch is imported when a command runs, not when `reid --help` lists it.
 """
 
 import typer
 
+from training.commands.align import align
 from training.commands.evaluate import evaluate
 from training.commands.train import train
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (train, evaluate):
+    for command in (
+        train,
+        evaluate,
+        align,
+    ):
         app.command()(command)
