@@ -1,4 +1,4 @@
-"""The subcommands of this room, a module each: `reid train`, `reid evaluate`, `reid align`.
+"""The subcommands of this room, a module each: `reid train`, `reid evaluate`, `reid align`, `reid human`.
 
 torch is imported when a command runs, not when `reid --help` lists it.
 """
@@ -7,6 +7,7 @@ import typer
 
 from training.commands.align import align
 from training.commands.evaluate import evaluate
+from training.commands.human import human
 from training.commands.train import train
 
 
@@ -16,5 +17,6 @@ def register(app: typer.Typer) -> None:
         train,
         evaluate,
         align,
+        human,
     ):
         app.command()(command)
