@@ -69,23 +69,15 @@ def human(
             notes.print(f"the questions are at {address} ; Ctrl-C ends, and keeps the answers")
             if browser:
                 webbrowser.open(address)
-            interrupted = not wait_for(questionnaire.finished)
-            if questionnaire.finished.is_set():
+            try:
+                questionnaire.finished.wait()
                 show_result(answers, questionnaire.comparison, output)
-                if not interrupted:
-                    notes.print("the page shows it too; Ctrl-C ends")
-                    wait_for(Event())
-            else:
+                notes.print("the page shows it too; Ctrl-C ends")
+                Event().wait()
+            except KeyboardInterrupt:
                 kept = f"{len(answers.choices)} of {len(questions)} answers"
-                notes.print(f"\n{kept} kept in {output}; the same command goes on")
-
-
-def wait_for(event: Event) -> bool:
-    """Whether the event came before Ctrl-C did."""
-    try:
-        return event.wait()
-    except KeyboardInterrupt:
-        return False
+                then = "shows the result" if questionnaire.finished.is_set() else "goes on"
+                notes.print(f"\n{kept} kept in {output}; the same command {then}")
 
 
 def show_result(answers, comparison, output: Path) -> None:
