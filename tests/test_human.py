@@ -65,7 +65,7 @@ def test_ten_identities_from_other_cameras_one_of_them_right(people, embedding, 
 
 def test_hard_candidates_are_the_nearest_of_the_nearest_identities(people, embedding):
     labels, cameras = people.labels, people.cameras
-    for question in build_questions(embedding, labels, cameras, 10, 1):
+    for question in build_questions(embedding, labels, cameras, 10, 1, "hard"):
         distance = 1 - embedding @ embedding[question.query]
         nearest = {
             label: min(i for i in distance[(labels == label) & (cameras != cameras[question.query])])

@@ -22,8 +22,8 @@ def human(
     ] = None,
     queries: Annotated[int, typer.Option(help="How many questions.")] = 50,
     candidates: Annotated[
-        str, typer.Option(help="The nine others: hard, the nearest by the model's distance, or random.")
-    ] = "hard",
+        str, typer.Option(help="The nine others: random, or hard, the nearest by the model's distance.")
+    ] = "random",
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Only the people that the model's training held out.")
     ] = False,

@@ -11,7 +11,9 @@ CANDIDATES = 10
 """As many as there are keys for: 1 to 9 and 0."""
 
 HARD, RANDOM = "hard", "random"
-"""How the nine others are chosen: the nearest to the query by the model's distance, or drawn."""
+"""How the nine others are chosen: the nearest to the query by the model's distance, or drawn.
+
+Only drawn ones favour nobody: the nearest are those that the model itself confuses with the query."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Question:
 
 
 def build_questions(
-    embedding: np.ndarray, labels: np.ndarray, cameras: np.ndarray, count: int, seed: int, kind: str = HARD
+    embedding: np.ndarray, labels: np.ndarray, cameras: np.ndarray, count: int, seed: int, kind: str = RANDOM
 ) -> list[Question]:
     """Draw `count` questions by `seed`.
 
