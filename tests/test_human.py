@@ -136,6 +136,11 @@ def test_the_interval_of_the_difference_covers_the_truth_and_agrees_with_a_boots
     assert paired_difference_interval(220, 80, 40, 400) == pytest.approx(bootstrap, abs=0.01)
 
 
+def test_the_interval_of_the_difference_as_published():
+    """Airway hyper-responsiveness of 21 children: Fagerland et al., Statistics in Medicine 33 (2014) 2850–2875."""
+    assert paired_difference_interval(1, 1, 7, 21) == pytest.approx((-0.507, -0.026), abs=5e-4)
+
+
 def test_two_who_never_differ_are_not_known_to_be_equal():
     low, high = paired_difference_interval(50, 0, 0, 50)
     assert low == pytest.approx(-high)
