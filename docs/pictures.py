@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/images: what the simulation makes, and what the demo finds in it.
+"""Draws the pictures of docs/images: what the simulation makes, what the demo finds in it, how two crops are aligned.
 
 python docs/pictures.py
 """
@@ -14,6 +14,9 @@ from sdk.demo import run_demo
 from sdk.simulation.population import Population
 from sdk.simulation.site import Site
 from sdk.simulation.site.picture import draw_plan
+from training.alignment import align_crops, draw_alignment
+from training.checkpoint import load_checkpoint
+from training.start import SHIPPED
 
 IMAGES = Path(__file__).parent / "images"
 SEED = 0
@@ -71,6 +74,15 @@ def demo_frames(second: float) -> np.ndarray:
     return cv2.resize(np.hstack(frames), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
 
 
+def alignment() -> np.ndarray:
+    """One person in two cameras, in the second with a box as bad as they come; as `reid align` draws it."""
+    first = Population(200, cameras=8, seed=3, misalignment=0.0).draw(115, 0, 0)
+    second = Population(200, cameras=8, seed=3, misalignment=1.0).draw(115, 3, 0)
+    checkpoint = load_checkpoint(SHIPPED)
+    measured = align_crops(checkpoint.build_model(), first, second)
+    return draw_alignment(measured, first, second, ("one camera", "another"), checkpoint.config.model.input_size)
+
+
 def main() -> None:
     site = Site(seed=SEED)
     for name, picture in {
@@ -78,6 +90,7 @@ def main() -> None:
         "misalignment.jpg": misalignment(),
         "site.jpg": site_frames(site, 30.0),
         "demo.jpg": demo_frames(22.0),
+        "align.jpg": alignment(),
         "plan.png": draw_plan(site.plan, site.camera_names, site.walks),
     }.items():
         quality = [cv2.IMWRITE_JPEG_QUALITY, 85] if name.endswith(".jpg") else []

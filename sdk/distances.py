@@ -13,6 +13,7 @@ __all__ = [
     "element_distance",
     "local_distance",
     "local_distance_gathered",
+    "path_cells",
     "re_rank",
     "shortest_path",
 ]
@@ -44,6 +45,29 @@ def element_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
 def shortest_path(element: np.ndarray) -> np.ndarray:
     """Cheapest monotone path from (1, 1) to (S, S), moving right or down: `[..., S, S]` → `[...]`. Equation 2."""
     return _shortest_path(np.moveaxis(element, (-2, -1), (0, 1)))
+
+
+def path_cells(element: np.ndarray) -> np.ndarray:
+    """The cells of the path that `shortest_path` prices: `[R, C]` → int64 `[R + C − 1, 2]`, (0, 0) first.
+
+    Where two paths cost the same, the one that comes to a cell from above is taken. Raises `ValueError` for anything
+    but one matrix with at least one cell.
+    """
+    element = np.asarray(element)
+    if element.ndim != 2 or not element.size:
+        raise ValueError(f"path_cells takes one matrix [R, C], not an array of shape {element.shape}")
+    cost = np.full((element.shape[0] + 1, element.shape[1] + 1), np.inf)  # a rim of infinity: no path leaves the matrix
+    cost[0, 1] = 0
+    for i, j in np.ndindex(element.shape):
+        cost[i + 1, j + 1] = element[i, j] + min(cost[i, j + 1], cost[i + 1, j])
+    i, j = element.shape[0] - 1, element.shape[1] - 1
+    cells = [(i, j)]
+    while (i, j) != (0, 0):
+        above, left = cost[i, j + 1], cost[i + 1, j]
+        # Row 0 is left by its rim alone: cost[0, 1] = 0 is the entrance, not a cell above.
+        i, j = (i - 1, j) if i > 0 and above <= left else (i, j - 1)
+        cells.append((i, j))
+    return np.array(cells[::-1], np.int64)
 
 
 def local_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:

@@ -43,6 +43,34 @@ def test_local_distance_is_the_cheapest_monotone_path(stripes):
     np.testing.assert_allclose(pairs.numpy().reshape(3, 4), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (4, 1), (3, 3), (4, 6), (8, 8)])
+def test_the_path_costs_what_shortest_path_says_and_is_monotone(shape):
+    element = np.random.default_rng(shape).uniform(size=shape)
+    cells = distances.path_cells(element)
+    assert cells.tolist()[0] == [0, 0]
+    assert cells.tolist()[-1] == [shape[0] - 1, shape[1] - 1]
+    assert {tuple(step) for step in np.diff(cells, axis=0).tolist()} <= {(0, 1), (1, 0)}
+    assert element[tuple(cells.T)].sum() == pytest.approx(distances.shortest_path(element))
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_the_path_is_the_cheapest_of_all(size):
+    for seed in range(20):
+        element = np.random.default_rng(seed).uniform(size=(size, size))
+        cells = distances.path_cells(element)
+        assert element[tuple(cells.T)].sum() == pytest.approx(cheapest_path(element))
+
+
+def test_a_tie_is_taken_from_above():
+    assert distances.path_cells(np.ones((3, 3))).tolist() == [[0, 0], [0, 1], [0, 2], [1, 2], [2, 2]]
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 3, 3), (3,)])
+def test_a_path_needs_one_matrix(shape):
+    with pytest.raises(ValueError, match="one matrix"):
+        distances.path_cells(np.zeros(shape))
+
+
 def test_a_shifted_body_is_nearer_than_another_person():
     """What the local branch is for: a box that is one stripe too low still matches, stripe by stripe it would not."""
     rng = np.random.default_rng(0)

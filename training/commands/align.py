@@ -1,0 +1,50 @@
+"""`reid align`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sdk.errors import DataError
+from sdk.terminal import notes, results
+from training.commands.options import require_torch
+
+
+def align(
+    first: Annotated[Path, typer.Argument(help="Image of one person, A.")],
+    second: Annotated[Path, typer.Argument(help="Another, B.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write, .png or .jpg.")],
+    model: Annotated[
+        Path | None, typer.Option(help="A checkpoint (.pt). [default: the weights that training starts from]")
+    ] = None,
+) -> None:
+    """Draw how two crops are aligned: the shortest path between their stripes, and their distances."""
+    require_torch()
+    import cv2
+
+    from sdk.folder import IMAGE_SUFFIXES, read_image
+    from training.alignment import align_crops, draw_alignment
+    from training.checkpoint import load_checkpoint
+    from training.start import SHIPPED
+
+    if output.suffix.lower() not in IMAGE_SUFFIXES:
+        raise DataError(f"{output}: the picture is a .png or .jpg file; choose such a name")
+    if model is not None and model.suffix == ".onnx":
+        raise DataError(f"{model}: a converted model has no local branch; pass the checkpoint it was made from (.pt)")
+    checkpoint = load_checkpoint(model or SHIPPED)
+    if checkpoint.config.train.local_weight == 0:
+        raise DataError(f"{model}: its local branch was not trained (--local-weight 0); pass another checkpoint")
+    crops = read_image(first), read_image(second)
+    alignment = align_crops(checkpoint.build_model(), *crops)
+    picture = draw_alignment(alignment, *crops, (first.name, second.name), checkpoint.config.model.input_size)
+    _, content = cv2.imencode(output.suffix.lower(), picture)
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise DataError(f"{output}: cannot be written ({error.strerror})") from error
+    table = Table("local distance", "a step", "unaligned, a stripe", "cosine distance")
+    figures = (alignment.local, alignment.local_step, alignment.straight_step, alignment.cosine)
+    table.add_row(*(f"{figure:.3f}" for figure in figures))
+    results.print(table)
+    notes.print(f"wrote {output}")

@@ -1,0 +1,49 @@
+"""A model file, checkpoint or converted, as what the commands need of it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from sdk.errors import DataError
+from training.commands.options import require_torch
+
+
+class OpenedModel(NamedTuple):
+    """What a command asks of a model."""
+
+    embed: object
+    """`training.evaluation.dataset.Embedder`."""
+    input_size: tuple[int, int]
+    """Height and width, px."""
+    evaluation: dict | None
+    """On the people that its training held out; None if there were none."""
+
+
+def open_model(path: Path | None) -> OpenedModel:
+    """A checkpoint (.pt) or a converted model; None: the one that ships."""
+    if path is not None and path.suffix == ".pt":
+        require_torch()
+        from training.checkpoint import load_checkpoint
+        from training.embedder import TorchEmbedder
+
+        checkpoint = load_checkpoint(path)
+        return OpenedModel(
+            TorchEmbedder(checkpoint.build_model()), checkpoint.config.model.input_size, checkpoint.evaluation
+        )
+    from sdk.engines import load_engine
+    from sdk.reidentifier import ReIdentifier
+
+    engine = load_engine(path)
+    reid = ReIdentifier(engine, threshold=0)  # only its features are wanted here
+    return OpenedModel(
+        lambda crops: reid.embed(crops).embedding, engine.metadata.input_size, engine.metadata.evaluation
+    )
+
+
+def held_out_people(people, model: OpenedModel, name: str):
+    """Of the dataset `people` those that the model's training held out. Raises `DataError` if there are none."""
+    if not model.evaluation:
+        raise DataError(f"{name}: its training held nobody out; leave away --held-out")
+    people = people.subset(model.evaluation["identities"])
+    if not len(people):
+        raise DataError(f"{name}: none of the people that its training held out is here")
+    return people
