@@ -1,6 +1,6 @@
 # make demo   set up .venv and track people over a drawn site of three cameras with the model that ships
 # make test   set up .venv with everything the tests need, and run them
-# make model  re-make the shipped model, and the weights that training starts from, from nothing (under an hour)
+# make model  re-make the shipped model, and the weights that training starts from, from nothing (about an hour)
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,10 +22,8 @@ lint: $(VENV)/.test
 
 # People who do not exist, in the crops of cameras that do not exist; see docs/default-model.md.
 model: $(VENV)/.test
-	$(BIN)/reid simulate people -o out/model/people --identities 1500 --cameras 16 --site-cameras 64 --views 1 --seed 1
-	$(BIN)/reid train --data out/model/people -o out/model/run --hold-out 50 --from-scratch \
-	  --epochs 10 --batch-identities 16 --learning-rate 0.001 --workers 1
-	$(BIN)/reid convert out/model/run/model.pt -o sdk/models/default.onnx --crops out/model/people
+	$(BIN)/reid train --recipe edge --data simulated -o out/model/run --hold-out 50 --from-scratch --workers 1 --resume
+	$(BIN)/reid convert out/model/run/model.pt -o sdk/models/default.onnx
 	$(BIN)/python -m training.start out/model/run/model.pt training/models/drawn.pt
 
 clean:

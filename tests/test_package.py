@@ -76,7 +76,7 @@ def reid(*arguments) -> subprocess.CompletedProcess:
 def test_every_room_brings_its_subcommands():
     result = reid("--help")
     assert result.returncode == 0, result.stderr
-    for command in ("train", "evaluate", "convert", "match", "track", "simulate", "demo"):
+    for command in ("train", "evaluate", "ablate", "align", "human", "convert", "match", "track", "simulate", "demo"):
         assert command in result.stdout
 
 
