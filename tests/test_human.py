@@ -407,7 +407,9 @@ class Command:
     """`reid human` in a process of its own, with a page."""
 
     def __init__(self, folder, *arguments):
-        code = "from sdk.cli import run_app; import typer; from training.commands import register\n"
+        # Of a parent in the background SIGINT is inherited as ignored; a terminal's is not.
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        code += "from sdk.cli import run_app; import typer; from training.commands import register\n"
         code += "app = typer.Typer(); app.callback()(lambda: None); register(app); run_app(app)"
         arguments = ("human", "--output", folder, "--no-browser", *arguments)
         self.process = subprocess.Popen(
