@@ -1,6 +1,7 @@
 """A camera's own look: colours, sharpness, noise and compression, and the surroundings it stands over."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -114,6 +115,7 @@ def _to_bytes(image: np.ndarray) -> np.ndarray:
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
+@lru_cache(maxsize=64)
 def _colour_matrix(look: CameraLook) -> np.ndarray:
     """White balance, crosstalk, saturation, contrast and haze in one affine map, float32 `[3, 4]`."""
     bg, br, gb, gr, rb, rg = look.crosstalk
@@ -126,6 +128,7 @@ def _colour_matrix(look: CameraLook) -> np.ndarray:
     return np.hstack([matrix, offset[:, None]]).astype(np.float32)
 
 
+@lru_cache(maxsize=64)
 def _tone_curve(look: CameraLook) -> np.ndarray:
     """From light, of which white is 255 / HEADROOM, to recorded values: highlights are compressed, then gamma."""
     light = np.arange(256) / 255 * HEADROOM
