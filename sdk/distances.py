@@ -1,6 +1,17 @@
-"""Distances between features in NumPy: global (cosine) and aligned local, the paper's equations 1 and 2."""
+"""Distances between features in NumPy: global (cosine) and aligned local, the paper's equations 1 and 2; re-ranked."""
 
 import numpy as np
+
+from sdk.re_ranking import re_rank
+
+__all__ = [
+    "cosine_distance",
+    "element_distance",
+    "local_distance",
+    "local_distance_gathered",
+    "re_rank",
+    "shortest_path",
+]
 
 
 def cosine_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
