@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sdk.preprocess import to_batch
+from sdk.reidentifier import Features
 from training.model import AlignedReID
 
 
@@ -15,7 +16,12 @@ class TorchEmbedder:
     def __init__(self, model: AlignedReID):
         self.model = model.eval()
 
-    @torch.inference_mode()
     def __call__(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        return self.features(crops).embedding
+
+    @torch.inference_mode()
+    def features(self, crops: Sequence[np.ndarray]) -> Features:
+        """The embedding and, for re-scoring by the local distance, the stripes, float32 `[N, S, d]`."""
         batch = torch.from_numpy(to_batch(crops, self.model.config.input_size))
-        return self.model(batch.to(self.model.mean.device)).embedding.float().cpu().numpy()
+        outputs = self.model(batch.to(self.model.mean.device))
+        return Features(outputs.embedding.float().cpu().numpy(), outputs.stripes.float().cpu().numpy())

@@ -9,11 +9,12 @@ from sdk.errors import DataError
 from sdk.terminal import notes
 from training.commands.options import (
     Cameras,
-    Data,
     Identities,
     Misalignment,
     PeopleSeed,
     SiteCameras,
+    Split,
+    TrainingData,
     open_people,
     print_evaluation,
     require_torch,
@@ -24,7 +25,7 @@ HELD_OUT_SHARE = 0.2
 
 
 def train(
-    data: Data,
+    data: TrainingData,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: last.pt, model.pt.")],
     hold_out: Annotated[
         int | None, typer.Option(help="Identities kept from training, to evaluate on. [default: a fifth]")
@@ -56,8 +57,9 @@ def train(
     site_cameras: SiteCameras = 64,
     people_seed: PeopleSeed = 1711,
     misalignment: Misalignment = 0.25,
+    split: Split = None,
 ) -> None:
-    """Train AlignedReID on a folder of people; evaluate it on people held out."""
+    """Train AlignedReID on people; evaluate it on people held out."""
     torch = require_torch()
     from training.config import ModelConfig, RunConfig, TrainConfig
     from training.start import FINE_TUNING, choose_start, describe_start
@@ -65,7 +67,7 @@ def train(
     from training.trainer import train as run
 
     size = (height, height // 2)
-    people = open_people(data, identities, cameras, site_cameras, people_seed, size, misalignment)
+    people = open_people(data, identities, cameras, site_cameras, people_seed, size, misalignment, split)
     if hold_out is None:
         hold_out = max(2, round(HELD_OUT_SHARE * len(people.identities)))
     training, held_out = people.hold_out(hold_out, seed)
