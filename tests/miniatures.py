@@ -74,7 +74,7 @@ def write_market1501(root, drawn=True):
 
 
 def write_mars(root):
-    """Query 0002 in camera 1, a tracklet at 0° and 40°, so 20° in the mean; its match is at 21°, a distractor at 30°."""
+    """Query 0002 in camera 1 is a tracklet at 0° and 40°, so at 20°; its match is at 21°, a distractor at 30°."""
     parts = {
         "train": [("0001", 1, (5, 6)), ("0001", 2, (7,)), ("0003", 1, (50, 51, 52))],
         "test": [

@@ -96,15 +96,18 @@ def test_mars_ranks_tracklets_and_keeps_the_queries_in_the_gallery(folder):
     assert result.mean_inp == pytest.approx((1 + 1 / 4) / 2)
 
 
+REST = [[5, 5, 2, 3], [6, 6, 4, 1], [7, 7, 4, 2]]
+
+
 @pytest.mark.parametrize("folder", ["mars"], indirect=True)
 @pytest.mark.parametrize(
     ("name", "table", "message"),
     [
-        ("tracks_test_info", [[1, 1, -1, 1], [2, 2, 0, 2], [3, 5, 2, 1], [5, 5, 2, 3], [6, 6, 4, 1], [7, 7, 4, 2]], "0002C3"),
+        ("tracks_test_info", [[1, 1, -1, 1], [2, 2, 0, 2], [3, 5, 2, 1], *REST], "0002C3"),
         ("tracks_train_info", [[1, 2, 1, 1], [3, 3, 1, 2], [4, 60, 3, 1]], "train_name.txt: has 6 names"),
         ("query_IDX", [[2, 5]], "nobody's"),
     ],
-)  # fmt: skip
+)
 def test_mars_lists_that_contradict_each_other_are_refused(folder, name, table, message):
     variable = name.replace("tracks", "track")
     savemat(folder / "info" / f"{name}.mat", {variable: np.array(table, np.int32)})
@@ -157,7 +160,7 @@ def test_cuhk03_classic_draws_one_image_of_each_person(folder):
     every = classic(folder, split="all", draws=3)
     assert every.train.identities == ("1_002", "2_003"), "who is in no test set"
     assert len(every.test.rounds) == 6
-    with pytest.raises(DataError, match="split '2'.*0 to 1"):
+    with pytest.raises(DataError, match=r"split '2'.*0 to 1"):
         classic(folder, split="2")
 
 

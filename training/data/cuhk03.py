@@ -6,7 +6,7 @@ cells are empty. Images are read out of it when they are wanted, so nothing is w
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -156,15 +156,13 @@ def load_cuhk03_classic(
     train = CellPeople(tuple(s for s in there if s.identity not in tested), source, path=path, boxes=boxes)
     crops = CellPeople(tuple(s for s in there if s.identity in tested), source, path=path, boxes=boxes)
     rounds = tuple(
-        _single_shot(crops, sets[number], np.random.default_rng([seed, number, draw]))
-        for number in chosen
-        for draw in range(draws)
+        single_shot for number in chosen for single_shot in _single_shots(crops, sets[number], draws, [seed, number])
     )
     return Benchmark("cuhk03", train, RetrievalTest(crops, Entries.of_crops(crops), rounds))
 
 
-def _single_shot(crops: CellPeople, identities: set[str], rng: np.random.Generator) -> Round:
-    """All images of the first camera, and one of each person in the second."""
+def _single_shots(crops: CellPeople, identities: set[str], draws: int, seed: list[int]) -> Iterator[Round]:
+    """All images of the first camera, and one of each person in the second, drawn anew each time."""
     query, choices = [], {}
     for row, sample in enumerate(crops.samples):
         if sample.identity not in identities:
@@ -173,7 +171,9 @@ def _single_shot(crops: CellPeople, identities: set[str], rng: np.random.Generat
             query.append(row)
         else:
             choices.setdefault(sample.identity, []).append(row)
-    return np.array(query, np.int64), np.array([rng.choice(rows) for rows in choices.values()], np.int64)
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        yield np.array(query, np.int64), np.array([rng.choice(rows) for rows in choices.values()], np.int64)
 
 
 def _open(path: Path):

@@ -12,8 +12,8 @@ Measure = Callable[[Features, Features], np.ndarray]
 
 CANDIDATES = 100
 """How many of each query's nearest are re-scored; an aligned distance takes far longer than a cosine."""
-BLOCK = 16
-"""Queries re-scored at once: bounds the memory to BLOCK × candidates × S² distances of stripes and the stripes."""
+PAIRS = 2000
+"""Pairs aligned at once: bounds the memory to so many crops' stripes."""
 
 
 def cosine(query: Features, gallery: Features) -> np.ndarray:
@@ -39,8 +39,9 @@ def rescored(
     count = len(gallery) if candidates is None else min(candidates, len(gallery))
     result = cosine(query, gallery).astype(np.float32)
     longest = 2 * query.stripes.shape[1] - 1
-    for start in range(0, len(query), BLOCK):
-        rows = slice(start, start + BLOCK)
+    block = max(1, PAIRS // count)
+    for start in range(0, len(query), block):
+        rows = slice(start, start + block)
         nearest = np.argpartition(result[rows], count - 1, axis=1)[:, :count]
         local = distances.local_distance_gathered(query.stripes[rows], gallery.stripes, nearest)
         penalty = np.ones_like(result[rows])
