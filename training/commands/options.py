@@ -35,7 +35,16 @@ def open_people(data: list[str], identities, cameras, site_cameras, seed, size, 
     from `identities` to `misalignment` are for simulated people, `split` is for CUHK03's first protocol.
     """
     from sdk.simulation.population import Population
-    from training.data import SIMULATED, PeopleDataset, SimulatedPeople, open_benchmark, parse_layout, takes, union
+    from training.data import (
+        LAYOUTS,
+        SIMULATED,
+        PeopleDataset,
+        SimulatedPeople,
+        open_benchmark,
+        parse_layout,
+        takes,
+        union,
+    )
 
     layouts = [parse_layout(text) for text in data]
     if split is not None and not any(layout and takes(layout[0], "split") for layout in layouts):
@@ -49,6 +58,8 @@ def open_people(data: list[str], identities, cameras, site_cameras, seed, size, 
             population = Population(identities, cameras, site_cameras, 1, seed, size, misalignment)
             parts.append((SIMULATED, SimulatedPeople.of(population)))
         else:
+            if ":" in text and not Path(text).exists():
+                raise DataError(f"{text}: no such folder, nor a layout; there are {', '.join(LAYOUTS)}, as mars:PATH")
             parts.append((Path(text).resolve().name, PeopleDataset.from_folder(text)))
     alone = len(parts) == 1 and layouts[0] is None
     return parts[0][1] if alone else union(parts)
