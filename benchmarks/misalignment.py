@@ -24,12 +24,13 @@ import typer
 from rich.table import Table
 
 from sdk.distances import cosine_distance, local_distance
-from sdk.preprocess import to_batch
 from sdk.simulation.population import Population
 from sdk.terminal import notes, results, track
 from training.config import ModelConfig, RunConfig, TrainConfig
 from training.data import PeopleDataset, SimulatedPeople
+from training.embedder import TorchEmbedder
 from training.evaluation import evaluate_distances
+from training.evaluation.retrieval import pool_features
 from training.model import AlignedReID
 from training.trainer import train
 
@@ -43,16 +44,6 @@ WEIGHT = 1.0
 """Of the local distance, which is divided by 2S − 1, beside the cosine distance. Not tuned."""
 
 
-@torch.inference_mode()
-def features(model: AlignedReID, people: PeopleDataset) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings `[N, D]` and stripes `[N, S, d]` of all crops."""
-    outputs = []
-    for start in range(0, len(people), 64):
-        crops = [people.read(i) for i in range(start, min(start + 64, len(people)))]
-        outputs.append(model(torch.from_numpy(to_batch(crops, model.config.input_size))))
-    return tuple(torch.cat([getattr(o, name) for o in outputs]).numpy() for name in ("embedding", "stripes"))
-
-
 def rank(distance: np.ndarray, people: PeopleDataset) -> dict[str, float]:
     labels, cameras = people.labels, people.cameras
     result = evaluate_distances(distance, labels, labels, cameras, cameras, cross_camera=True)
@@ -61,7 +52,9 @@ def rank(distance: np.ndarray, people: PeopleDataset) -> dict[str, float]:
 
 def test(model: AlignedReID, people: PeopleDataset, with_local: bool) -> dict[str, dict[str, float]]:
     """Figures by the way of ranking."""
-    embedding, stripes = features(model, people)
+    each = np.arange(len(people))[:, None]
+    features = pool_features(TorchEmbedder(model).features, people, each, with_stripes=True)
+    embedding, stripes = features.embedding, features.stripes
     cosine = cosine_distance(embedding, embedding)
     if not with_local:
         return {WITHOUT: rank(cosine, people)}

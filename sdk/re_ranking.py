@@ -4,6 +4,7 @@ A neighbourhood holds a few dozen of all entries. So the distances are computed 
 are kept, and everything after that is lists: memory grows with (Q + G)·k, not with (Q + G)².
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,13 @@ def re_rank(query: np.ndarray, gallery: np.ndarray, k1: int = 20, k2: int = 6, l
     divided by each row's largest, as in the authors' code. Raises `ValueError` for k1 or k2 below 1, and for features
     that are not finite or whose dimensions differ.
     """
+    return re_rank_rows(query, gallery, k1, k2, lambda_value)(slice(None))
+
+
+def re_rank_rows(
+    query: np.ndarray, gallery: np.ndarray, k1: int = 20, k2: int = 6, lambda_value: float = 0.3
+) -> Callable[[slice], np.ndarray]:
+    """The same for a gallery whose `[Q, G]` is too large to hold: a function from a slice of queries to their rows."""
     query, gallery = np.atleast_2d(query), np.atleast_2d(gallery)
     if k1 < 1 or k2 < 1:
         raise ValueError(f"k1 is {k1} and k2 is {k2}; both must be at least 1")
@@ -45,7 +53,7 @@ def re_rank(query: np.ndarray, gallery: np.ndarray, k1: int = 20, k2: int = 6, l
     weights = _neighbourhoods(features, largest, nearest, k1)
     if k2 > 1:
         weights = _averaged(weights, nearest[:, :k2])
-    return _mixed(query.astype(features.dtype), gallery.astype(features.dtype), largest, weights, lambda_value)
+    return _mixed(features[: len(query)], features[len(query) :], largest, weights, lambda_value)
 
 
 def _blocks(number: int, bytes_each: int):
@@ -143,7 +151,7 @@ def _ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 
 def _mixed(query: np.ndarray, gallery: np.ndarray, largest: np.ndarray, weights: Rows, lambda_value: float):
-    """(1 − λ) · Jaccard distance + λ · original distance (equations 10 and 12).
+    """Rows of (1 − λ) · Jaccard distance + λ · original distance (equations 10 and 12).
 
     Σ min over the columns that a query and a gallery entry share is added up from lists of the gallery's entries by
     column. The rows add up to 1, so Σ max = 2 − Σ min.
@@ -154,14 +162,19 @@ def _mixed(query: np.ndarray, gallery: np.ndarray, largest: np.ndarray, weights:
     row = np.repeat(np.arange(len(gallery)), np.diff(weights.start[len(query) :]))[entry - split]
     start = _starts(column, len(query) + len(gallery))
     length = np.diff(start)
-    mixed = np.empty((len(query), len(gallery)), query.dtype)
-    for rows in _blocks(len(query), len(gallery) * query.itemsize):
-        mixed[rows] = lambda_value * _squared(query[rows], gallery) / largest[rows, None]
-    for probe in range(len(query)):
-        own = slice(weights.start[probe], weights.start[probe + 1])
-        columns = weights.column[own]
-        found = _ranges(start[columns], length[columns])
-        least = np.minimum(value[found], np.repeat(weights.value[own], length[columns]))
-        shared = np.bincount(row[found], least, len(gallery))
-        mixed[probe] += (1 - lambda_value) * (1 - shared / (2 - shared))
-    return mixed
+
+    def rows_of(rows: slice) -> np.ndarray:
+        probes, theirs, farthest = np.arange(len(query))[rows], query[rows], largest[: len(query)][rows]
+        mixed = np.empty((len(probes), len(gallery)), query.dtype)
+        for part in _blocks(len(probes), len(gallery) * query.itemsize):
+            mixed[part] = lambda_value * _squared(theirs[part], gallery) / farthest[part, None]
+        for place, probe in enumerate(probes):
+            own = slice(weights.start[probe], weights.start[probe + 1])
+            columns = weights.column[own]
+            found = _ranges(start[columns], length[columns])
+            least = np.minimum(value[found], np.repeat(weights.value[own], length[columns]))
+            shared = np.bincount(row[found], least, len(gallery))
+            mixed[place] += (1 - lambda_value) * (1 - shared / (2 - shared))
+        return mixed
+
+    return rows_of

@@ -11,16 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from sdk.distances import cosine_distance, local_distance, re_rank
 from sdk.errors import DataError
-from sdk.terminal import notes, track
+from sdk.terminal import notes
 from training.checkpoint import Checkpoint
 from training.config import RunConfig
 from training.data import PeopleDataset
 from training.embedder import TorchEmbedder
-from training.evaluation import evaluate_distances
+from training.evaluation import cosine, cross_camera_test, evaluate_retrieval, re_ranked, rescored
 from training.trainer import train
 
 GLOBAL, LOCAL, RE_RANKED = "global", "+ local distance", "+ re-ranking"
@@ -91,29 +88,14 @@ def rank(checkpoint: Checkpoint, people: PeopleDataset, aligned: bool, device: s
     The local distance goes into the ranking as cosine + local / (2S − 1), both of which are of order 1, and only where
     the local branch was trained.
     """
-    embedding, stripes = TorchEmbedder(checkpoint.build_model().to(device)).features(people)
-    cosine = cosine_distance(embedding, embedding)
-    distances = {GLOBAL: cosine}
-    if aligned:
-        rows = track(range(len(stripes)), "aligning")
-        local = np.concatenate([local_distance(stripes[i : i + 1], stripes) for i in rows])
-        distances[LOCAL] = cosine + local / (2 * stripes.shape[1] - 1)
-    distances[RE_RANKED] = _re_ranked(embedding, people.cameras)
-    labels, cameras = people.labels, people.cameras
-    figures = {}
-    for name, distance in distances.items():
-        result = evaluate_distances(distance, labels, labels, cameras, cameras, cross_camera=True).to_dict()
-        figures[name] = {figure: result[figure] for figure in (*FIGURES, "queries")}
-    return figures
-
-
-def _re_ranked(embedding: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """k-reciprocal distances of every camera's crops to those of the other cameras; within a camera, infinite."""
-    distance = np.full((len(embedding), len(embedding)), np.inf, np.float32)
-    for camera in np.unique(cameras):
-        query, gallery = np.flatnonzero(cameras == camera), np.flatnonzero(cameras != camera)
-        distance[np.ix_(query, gallery)] = re_rank(embedding[query], embedding[gallery])
-    return distance
+    extract = TorchEmbedder(checkpoint.build_model().to(device)).features
+    measures = {GLOBAL: cosine, LOCAL: rescored(candidates=None), RE_RANKED: re_ranked}
+    if not aligned:
+        del measures[LOCAL]
+    results = evaluate_retrieval(extract, cross_camera_test(people), measures, with_stripes=aligned)
+    return {
+        name: {figure: result.to_dict()[figure] for figure in (*FIGURES, "queries")} for name, result in results.items()
+    }
 
 
 def _rows_of(path: Path, facts: dict) -> list[dict]:

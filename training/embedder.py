@@ -6,11 +6,8 @@ import numpy as np
 import torch
 
 from sdk.preprocess import to_batch
-from sdk.terminal import track
-from training.data import PeopleDataset
-from training.model import AlignedReID, Outputs
-
-BATCH = 64
+from sdk.reidentifier import Features
+from training.model import AlignedReID
 
 
 class TorchEmbedder:
@@ -20,18 +17,11 @@ class TorchEmbedder:
         self.model = model.eval()
 
     def __call__(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        return self._outputs(crops).embedding.cpu().numpy()
-
-    def features(self, people: PeopleDataset) -> tuple[np.ndarray, np.ndarray]:
-        """Of all crops of a dataset: embedding float32 `[N, D]`, stripes float32 `[N, S, d]`, at unit length."""
-        parts = []
-        for start in track(range(0, len(people), BATCH), "embedding"):
-            outputs = self._outputs([people.read(i) for i in range(start, min(start + BATCH, len(people)))])
-            parts.append((outputs.embedding.cpu().numpy(), outputs.stripes.cpu().numpy()))
-        embedding, stripes = zip(*parts, strict=True)
-        return np.concatenate(embedding), np.concatenate(stripes)
+        return self.features(crops).embedding
 
     @torch.inference_mode()
-    def _outputs(self, crops: Sequence[np.ndarray]) -> Outputs:
+    def features(self, crops: Sequence[np.ndarray]) -> Features:
+        """The embedding and, for re-scoring by the local distance, the stripes, all float32 at unit length."""
         batch = torch.from_numpy(to_batch(crops, self.model.config.input_size))
-        return self.model(batch.to(self.model.mean.device))
+        outputs = self.model(batch.to(self.model.mean.device))
+        return Features(outputs.embedding.float().cpu().numpy(), outputs.stripes.float().cpu().numpy())

@@ -130,7 +130,9 @@ class Canvas:
         matrix = np.array([[nx, ux, x - left], [ny, uy, y - top]])
         patch = cv2.warpAffine(limb.image, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
         if shade != 1:
-            patch = cv2.transform(patch, np.float32([[shade, 0, 0, 0], [0, shade, 0, 0], [0, 0, shade, 0], [0, 0, 0, 1]]))
+            patch = cv2.transform(
+                patch, np.float32([[shade, 0, 0, 0], [0, shade, 0, 0], [0, 0, shade, 0], [0, 0, 0, 1]])
+            )
         self._blend(patch, left, top)
 
     def ellipse(self, centre, radii, colour, angle: float = 0.0) -> None:

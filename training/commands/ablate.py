@@ -60,7 +60,7 @@ def ablate(
     start = choose_start(shape, init, from_scratch)
     defaults = RunConfig(train=TrainConfig() if start is None else FINE_TUNING)
     config = settle(defaults, settings, {"train": {"epochs": epochs}})
-    people = open_people(data, identities, cameras, site_cameras, people_seed, shape.input_size, misalignment)
+    people = open_people([data], identities, cameras, site_cameras, people_seed, shape.input_size, misalignment)
     origin = {"start": describe_start(start, init), "data": people.source}
     config = replace(config, train=replace(config.train, **origin))
     facts = {

@@ -1,11 +1,14 @@
 """`reid evaluate`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sdk.errors import DataError
+from sdk.terminal import notes
+from training.commands.models import held_out_people, open_model
 from training.commands.options import (
     Cameras,
     Data,
@@ -13,10 +16,14 @@ from training.commands.options import (
     Misalignment,
     PeopleSeed,
     SiteCameras,
+    Split,
     open_people,
     print_evaluation,
-    require_torch,
+    print_rankings,
 )
+
+PROTOCOL = "With --data LAYOUT:PATH"
+COSINE, RESCORED, RE_RANKED, BOTH = "global", "+ local distance", "+ re-ranking", "+ both"
 
 
 def evaluate(
@@ -25,36 +32,80 @@ def evaluate(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Only the people that a checkpoint's training held out.")
     ] = False,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Also with the aligned local distance of each query's 100 nearest added.")
+    ] = False,
+    rerank: Annotated[bool, typer.Option("--rerank", help="Also re-ranked by k-reciprocal neighbours.")] = False,
+    multi_query: Annotated[
+        bool,
+        typer.Option(
+            "--multi-query",
+            help="market1501: a query is the mean of all images of its person in its camera.",
+            rich_help_panel=PROTOCOL,
+        ),
+    ] = False,
+    gallery_size: Annotated[
+        int | None,
+        typer.Option(
+            help="cuhk-sysu: images that each query is searched for in. Default: 100.", rich_help_panel=PROTOCOL
+        ),
+    ] = None,
+    split: Split = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for the figures.")] = None,
     identities: Identities = 1500,
     cameras: Cameras = 16,
     site_cameras: SiteCameras = 64,
     people_seed: PeopleSeed = 1711,
     misalignment: Misalignment = 0.25,
 ) -> None:
-    """Rank-1, -5, -10 and mAP: every crop a query once, against all crops of the other cameras."""
-    from training.evaluation import evaluate_dataset
+    """Rank-1, -5, -10, mAP and mINP: by a research dataset's own protocol, else across cameras.
 
-    if model.suffix == ".pt":
-        require_torch()
-        from training.checkpoint import load_checkpoint
-        from training.embedder import TorchEmbedder
+    Across cameras every crop is a query once, against all crops of the other cameras.
+    """
+    from training.data import open_benchmark, parse_layout
+    from training.evaluation import cross_camera_test, evaluate_dataset, evaluate_retrieval
 
-        checkpoint = load_checkpoint(model)
-        embed, evaluation = TorchEmbedder(checkpoint.build_model()), checkpoint.evaluation
-        size = checkpoint.config.model.input_size
+    layout = None if held_out else parse_layout(data)
+    if layout is None and (multi_query or gallery_size is not None):
+        raise DataError("--multi-query and --gallery-size are for the test of a research dataset; leave them away")
+    opened = open_model(model)
+    if layout:
+        test = open_benchmark(*layout, gallery_size=gallery_size, split=split).test
     else:
-        from sdk.engines import load_engine
-        from sdk.reidentifier import ReIdentifier
+        size = opened.input_size
+        people = open_people([data], identities, cameras, site_cameras, people_seed, size, misalignment, split)
+        if held_out:
+            people = held_out_people(people, opened, str(model), data)
+        if not (rescore or rerank):
+            figures = evaluate_dataset(opened.embed, people).to_dict()
+            print_evaluation(figures)
+            _write(output, {COSINE: figures})
+            return
+        test = cross_camera_test(people)
+    rankings = evaluate_retrieval(
+        opened.extract, test, _measures(rescore, rerank), multi_query=multi_query, with_stripes=rescore
+    )
+    figures = {name: ranking.to_dict() for name, ranking in rankings.items()}
+    print_rankings(figures)
+    _write(output, figures)
 
-        engine = load_engine(model)
-        reid = ReIdentifier(engine, threshold=0)  # only its features are wanted here
-        embed, evaluation = (lambda crops: reid.embed(crops).embedding), engine.metadata.evaluation
-        size = engine.metadata.input_size
-    people = open_people(data, identities, cameras, site_cameras, people_seed, size, misalignment)
-    if held_out:
-        if not evaluation:
-            raise DataError(f"{model}: its training held nobody out; leave away --held-out")
-        people = people.subset(evaluation["identities"])
-        if not len(people):
-            raise DataError(f"{data}: none of the people that the training of {model} held out is here")
-    print_evaluation(evaluate_dataset(embed, people).to_dict())
+
+def _measures(rescore: bool, rerank: bool) -> dict:
+    from training.evaluation import cosine, re_ranked, rescored
+
+    measures = {COSINE: cosine}
+    if rescore:
+        measures[RESCORED] = rescored()
+    if rerank:
+        measures[RE_RANKED] = re_ranked
+    if rescore and rerank:
+        measures[BOTH] = rescored(re_ranked)
+    return measures
+
+
+def _write(path: Path | None, figures: dict) -> None:
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    notes.print(f"wrote {path}")

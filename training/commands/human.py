@@ -44,7 +44,7 @@ def human(
 
     opened = open_model(model)
     model = model or DEFAULT_MODEL
-    people = open_people(data, identities, cameras, site_cameras, people_seed, opened.input_size, misalignment)
+    people = open_people([data], identities, cameras, site_cameras, people_seed, opened.input_size, misalignment)
     settings = {
         "data": people.source,
         "held_out": held_out,
@@ -54,7 +54,7 @@ def human(
         "seed": seed,
     }
     if held_out:
-        people = held_out_people(people, opened, str(model))
+        people = held_out_people(people, opened, str(model), data)
     questions = read_questions(output, settings, people)
     if questions is None:
         embedding = embed_dataset(opened.embed, people)

@@ -10,12 +10,16 @@ from training.commands.options import require_torch
 class OpenedModel(NamedTuple):
     """What a command asks of a model."""
 
-    embed: object
-    """`training.evaluation.dataset.Embedder`."""
+    extract: object
+    """`training.evaluation.retrieval.FeatureExtractor`: crops to features, with stripes where the model gives them."""
     input_size: tuple[int, int]
     """Height and width, px."""
     evaluation: dict | None
     """On the people that its training held out; None if there were none."""
+
+    def embed(self, crops):
+        """`training.evaluation.dataset.Embedder`: the embedding alone."""
+        return self.extract(crops).embedding
 
 
 def open_model(path: Path | None) -> OpenedModel:
@@ -27,23 +31,29 @@ def open_model(path: Path | None) -> OpenedModel:
 
         checkpoint = load_checkpoint(path)
         return OpenedModel(
-            TorchEmbedder(checkpoint.build_model()), checkpoint.config.model.input_size, checkpoint.evaluation
+            TorchEmbedder(checkpoint.build_model()).features, checkpoint.config.model.input_size, checkpoint.evaluation
         )
     from sdk.engines import load_engine
     from sdk.reidentifier import ReIdentifier
 
     engine = load_engine(path)
     reid = ReIdentifier(engine, threshold=0)  # only its features are wanted here
-    return OpenedModel(
-        lambda crops: reid.embed(crops).embedding, engine.metadata.input_size, engine.metadata.evaluation
-    )
+    return OpenedModel(reid.embed, engine.metadata.input_size, engine.metadata.evaluation)
 
 
-def held_out_people(people, model: OpenedModel, name: str):
-    """Of the dataset `people` those that the model's training held out. Raises `DataError` if there are none."""
+def held_out_people(people, model: OpenedModel, name: str, data: str):
+    """Of the dataset `people`, which `--data` calls `data`, those that the training of the model `name` held out.
+
+    Raises `DataError` if there are none.
+    """
     if not model.evaluation:
         raise DataError(f"{name}: its training held nobody out; leave away --held-out")
-    people = people.subset(model.evaluation["identities"])
+    wanted = set(model.evaluation["identities"])
+    if not wanted & set(people.identities):
+        from training.data import union
+
+        people = union([(Path(data).resolve().name, people)])  # as they are called where the training was on a union
+    people = people.subset(wanted)
     if not len(people):
-        raise DataError(f"{name}: none of the people that its training held out is here")
+        raise DataError(f"{data}: none of the people that the training of {name} held out is here")
     return people

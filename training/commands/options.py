@@ -6,14 +6,19 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sdk.errors import missing_package
+from sdk.errors import DataError, missing_package
 from sdk.terminal import results
 
 SIMULATION = "With --data simulated"
+FIGURES = ("rank1", "rank5", "rank10", "mAP", "mINP")
 
-Data = Annotated[
-    Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg, or: simulated (drawn people).")
-]
+DATA = (
+    "Folder <root>/<identity>/<camera>_<anything>.png|jpg; or simulated (drawn people); or LAYOUT:PATH of a research "
+    "dataset: market1501, cuhk03, mars, cuhk-sysu, … (docs/datasets.md)."
+)
+Data = Annotated[str, typer.Option(help=DATA)]
+TrainingData = Annotated[list[str], typer.Option(help=f"{DATA} May be given several times: a union.")]
+Split = Annotated[str | None, typer.Option(help="Of cuhk03-classic: which test set, 0 to 19, or all. Default: 0.")]
 Identities = Annotated[int, typer.Option(help="How many people.", rich_help_panel=SIMULATION)]
 Cameras = Annotated[int, typer.Option(help="How many cameras see each.", rich_help_panel=SIMULATION)]
 SiteCameras = Annotated[
@@ -24,14 +29,41 @@ PeopleSeed = Annotated[int, typer.Option(help="Draws the people.", rich_help_pan
 Misalignment = Annotated[float, typer.Option(help="Of the boxes, 0 none to 1 severe.", rich_help_panel=SIMULATION)]
 
 
-def open_people(data: Path, identities, cameras, site_cameras, seed, size, misalignment):
-    """The dataset that `--data` names; the other arguments are for simulated people."""
-    from sdk.simulation.population import Population
-    from training.data import SIMULATED, PeopleDataset, SimulatedPeople
+def open_people(data: list[str], identities, cameras, site_cameras, seed, size, misalignment, split=None):
+    """The people that `--data` names; of a research dataset those to train on.
 
-    if str(data) != SIMULATED:
-        return PeopleDataset.from_folder(data)
-    return SimulatedPeople.of(Population(identities, cameras, site_cameras, 1, seed, size, misalignment))
+    Several datasets make a union, and so does a research dataset alone: its identities bear its name. The arguments
+    from `identities` to `misalignment` are for simulated people, `split` is for CUHK03's first protocol.
+    """
+    from sdk.simulation.population import Population
+    from training.data import (
+        LAYOUTS,
+        SIMULATED,
+        PeopleDataset,
+        SimulatedPeople,
+        open_benchmark,
+        parse_layout,
+        takes,
+        union,
+    )
+
+    layouts = [parse_layout(text) for text in data]
+    if split is not None and not any(layout and takes(layout[0], "split") for layout in layouts):
+        raise DataError("--split is for cuhk03-classic alone; leave it away")
+    parts = []
+    for text, layout in zip(data, layouts, strict=True):
+        if layout:
+            benchmark = open_benchmark(*layout, split=split if takes(layout[0], "split") else None)
+            parts.append((benchmark.name, benchmark.train))
+        elif text == SIMULATED:
+            population = Population(identities, cameras, site_cameras, 1, seed, size, misalignment)
+            parts.append((SIMULATED, SimulatedPeople.of(population)))
+        else:
+            if ":" in text and not Path(text).exists():
+                raise DataError(f"{text}: no such folder, nor a layout; there are {', '.join(LAYOUTS)}, as mars:PATH")
+            parts.append((Path(text).resolve().name, PeopleDataset.from_folder(text)))
+    alone = len(parts) == 1 and layouts[0] is None
+    return parts[0][1] if alone else union(parts)
 
 
 def require_torch():
@@ -43,13 +75,20 @@ def require_torch():
 
 
 def print_evaluation(evaluation: dict) -> None:
-    figures = ("rank1", "rank5", "rank10", "mAP", "mINP")
-    table = Table(*figures, "queries", "threshold", "true matches")
+    """A table of one `training.evaluation.Evaluation`."""
+    table = Table(*FIGURES, "queries", "threshold", "true matches")
     threshold = evaluation["threshold"]
-    table.add_row(
-        *(f"{evaluation[name]:.3f}" for name in figures),
-        str(evaluation["queries"]),
-        f"{threshold['value']:.3f}",
-        f"{threshold['true_match_rate']:.3f}",
-    )
+    table.add_row(*_cells(evaluation), f"{threshold['value']:.3f}", f"{threshold['true_match_rate']:.3f}")
     results.print(table)
+
+
+def print_rankings(rankings: dict[str, dict]) -> None:
+    """A table of several `training.evaluation.RankingResult`, by their names."""
+    table = Table("ranked by", *FIGURES, "queries")
+    for name, ranking in rankings.items():
+        table.add_row(name, *_cells(ranking))
+    results.print(table)
+
+
+def _cells(ranking: dict) -> list[str]:
+    return [*(f"{ranking[name]:.3f}" for name in FIGURES), str(ranking["queries"])]

@@ -9,11 +9,12 @@ from sdk.errors import DataError
 from sdk.terminal import notes
 from training.commands.options import (
     Cameras,
-    Data,
     Identities,
     Misalignment,
     PeopleSeed,
     SiteCameras,
+    Split,
+    TrainingData,
     open_people,
     print_evaluation,
     require_torch,
@@ -26,7 +27,7 @@ NETWORK, SETTINGS, RUNNING = "Network", "Settings", "Running"
 
 
 def train(
-    data: Data,
+    data: TrainingData,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: last.pt, model.pt.")],
     hold_out: Annotated[
         int | None, typer.Option(help="Identities kept from training, to evaluate on. Default: a fifth.")
@@ -129,6 +130,7 @@ def train(
     site_cameras: SiteCameras = 64,
     people_seed: PeopleSeed = 1711,
     misalignment: Misalignment = 0.25,
+    split: Split = None,
 ) -> None:
     """Train AlignedReID on people's crops; evaluate it on people held out.
 
@@ -167,7 +169,8 @@ def train(
     shape = settle(RunConfig(), settings, {"model": chosen["model"]}).model
     start = choose_start(shape, init, from_scratch or weights is not None)
     config = settle(RunConfig(train=TrainConfig() if start is None else FINE_TUNING), settings, chosen)
-    people = open_people(data, identities, cameras, site_cameras, people_seed, config.model.input_size, misalignment)
+    size = config.model.input_size
+    people = open_people(data, identities, cameras, site_cameras, people_seed, size, misalignment, split)
     origin = {"start": describe_start(start, init, weights), "data": people.source}
     config = settle(config, {}, {"train": origin})
     if hold_out is None:

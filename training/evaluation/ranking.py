@@ -11,6 +11,10 @@ from sdk.errors import DataError
 BLOCK_BYTES = 64 * 2**20
 """Of the distances of the queries that are ranked at once: bounds the memory, whatever the size of the gallery."""
 
+DistanceRows = Callable[[slice], np.ndarray]
+"""Some queries' distances to the whole gallery, float `[rows, G]`: a block at a time, never held as a whole."""
+Pair = tuple[np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class RankingResult:
@@ -58,8 +62,14 @@ def evaluate_ranking(
     order. Raises `DataError` if no query has a match, or for distances that are NaN.
     """
     query, gallery = np.asarray(query), np.asarray(gallery)
-    ids, cameras = (query_ids, gallery_ids), (query_cameras, gallery_cameras)
-    return _figures(lambda rows: cosine_distance(query[rows], gallery), ids, cameras, cross_camera, max_rank)
+    tally = RankingTally(max_rank)
+    tally.add(
+        lambda rows: cosine_distance(query[rows], gallery),
+        (query_ids, gallery_ids),
+        (query_cameras, gallery_cameras),
+        cross_camera,
+    )
+    return tally.result()
 
 
 def evaluate_distances(
@@ -73,42 +83,78 @@ def evaluate_distances(
     max_rank: int = 50,
 ) -> RankingResult:
     """The same for distances of any kind, float `[Q, G]`: re-scored by the local branch, re-ranked, …"""
-    distance = np.asarray(distance)
+    tally = RankingTally(max_rank)
     ids, cameras = (query_ids, gallery_ids), (query_cameras, gallery_cameras)
-    return _figures(lambda rows: distance[rows], ids, cameras, cross_camera, max_rank)
+    tally.add(np.asarray(distance).__getitem__, ids, cameras, cross_camera)
+    return tally.result()
 
 
-def _figures(
-    distance_of: Callable[[slice], np.ndarray], ids: tuple, cameras: tuple, cross_camera: bool, max_rank: int
-) -> RankingResult:
-    """distance_of: some rows of the distances, `[rows, G]`."""
-    query_ids, gallery_ids = _numbered(*ids)
-    query_cameras, gallery_cameras = _numbered(*cameras)
-    size = len(gallery_ids)
-    step = max(1, BLOCK_BYTES // (8 * max(1, size)))
-    first_ranks, average_precisions, inverse_penalties = [], [], []
-    for start in range(0, len(query_ids), step):
-        rows = slice(start, start + step)
-        for row, distance in enumerate(distance_of(rows), start=start):
-            if np.isnan(distance).any():
-                raise DataError(f"distances of query {row} are NaN; are its features, or the gallery's, finite?")
-            same = gallery_ids == query_ids[row]
-            left_out = gallery_cameras == query_cameras[row]
-            if not cross_camera:
-                left_out &= same
-            ranks = _ranks(distance, same & ~left_out, ~left_out)
-            if len(ranks):
-                first_ranks.append(ranks[0])
-                average_precisions.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
-                inverse_penalties.append(len(ranks) / ranks[-1])
-    if not first_ranks:
-        raise DataError(
-            "no query has a match in the gallery: every identity is needed in at least two cameras "
-            "(the camera is the part of a file's name before the first '_')"
-        )
-    found = np.bincount(first_ranks, minlength=size + 1)[1 : min(max_rank, size) + 1]
-    cmc = np.cumsum(found) / len(first_ranks)
-    return RankingResult(cmc, float(np.mean(average_precisions)), float(np.mean(inverse_penalties)), len(first_ranks))
+class RankingTally:
+    """Adds up the figures of several rankings: a protocol may have one gallery a query, or draw galleries anew."""
+
+    def __init__(self, max_rank: int = 50, trapezoid: bool = False):
+        """max_rank: how far the CMC goes; trapezoid: which average precision, see `average_precision`."""
+        self._max_rank, self._trapezoid = max_rank, trapezoid
+        self._largest_gallery = 0
+        self._first_ranks: list[int] = []
+        self._average_precisions: list[float] = []
+        self._inverse_penalties: list[float] = []
+
+    def add(self, distance_of: DistanceRows, ids: Pair, cameras: Pair, cross_camera: bool = False) -> None:
+        """Rank a gallery for some queries, of which those without a match are not counted.
+
+        ids, cameras: of the queries `[Q]` and of the gallery `[G]`; who is left out is said in `evaluate_ranking`.
+        Raises `DataError` for distances that are NaN.
+        """
+        query_ids, gallery_ids = _numbered(*ids)
+        query_cameras, gallery_cameras = _numbered(*cameras)
+        size = len(gallery_ids)
+        self._largest_gallery = max(self._largest_gallery, size)
+        step = max(1, BLOCK_BYTES // (8 * max(1, size)))
+        for start in range(0, len(query_ids), step):
+            rows = slice(start, min(start + step, len(query_ids)))
+            for row, distance in enumerate(distance_of(rows), start=start):
+                if np.isnan(distance).any():
+                    raise DataError(f"distances of query {row} are NaN; are its features, or the gallery's, finite?")
+                same = gallery_ids == query_ids[row]
+                left_out = gallery_cameras == query_cameras[row]
+                if not cross_camera:
+                    left_out &= same
+                self._count(_ranks(distance, same & ~left_out, ~left_out))
+
+    def result(self) -> RankingResult:
+        """The means over all queries so far. Raises `DataError` if none of them has a match."""
+        counted = len(self._first_ranks)
+        if not counted:
+            raise DataError(
+                "no query has a match in the gallery: every identity is needed in at least two cameras "
+                "(the camera is the part of a file's name before the first '_')"
+            )
+        found = np.bincount(self._first_ranks, minlength=self._largest_gallery + 1)
+        cmc = np.cumsum(found[1 : min(self._max_rank, self._largest_gallery) + 1]) / counted
+        mean_ap, mean_inp = np.mean(self._average_precisions), np.mean(self._inverse_penalties)
+        return RankingResult(cmc, float(mean_ap), float(mean_inp), counted)
+
+    def _count(self, ranks: np.ndarray) -> None:
+        if len(ranks):
+            self._first_ranks.append(int(ranks[0]))
+            self._average_precisions.append(average_precision(ranks, self._trapezoid))
+            self._inverse_penalties.append(len(ranks) / ranks[-1])
+
+
+def average_precision(ranks: np.ndarray, trapezoid: bool = False) -> float:
+    """Average precision of one ranked list; ranks: those of all its matches, from 1, ascending, int `[M]`, M ≥ 1.
+
+    The mean over the matches of the precision there. With `trapezoid`, of the mean of that precision and the one at
+    the rank before (1 ahead of the first): the area under the curve as the evaluation code of Market-1501 (Zheng et
+    al., ICCV 2015), MARS and the new protocol of CUHK03 has it.
+    """
+    found = np.arange(1, len(ranks) + 1)
+    precision = found / ranks
+    if trapezoid:
+        before = np.where(ranks == 1, 1.0, (found - 1) / np.maximum(ranks - 1, 1))
+        precision = (precision + before) / 2
+    return float(precision.mean())
 
 
 def _ranks(distance: np.ndarray, match: np.ndarray, kept: np.ndarray) -> np.ndarray:

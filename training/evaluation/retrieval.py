@@ -1,0 +1,103 @@
+"""The protocols of research datasets: who is searched for among whom is in the data, `RetrievalTest`."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from sdk.errors import DataError
+from sdk.reidentifier import Features
+from sdk.terminal import track
+from training.data.benchmark import Entries, RetrievalTest
+from training.data.folder import PeopleDataset
+from training.evaluation.dataset import BATCH
+from training.evaluation.measures import Measure, require_stripes
+from training.evaluation.ranking import RankingResult, RankingTally
+
+FeatureExtractor = Callable[[Sequence[np.ndarray]], Features]
+"""Crops, uint8 BGR `[H, W, 3]` each → their features, with or without stripes."""
+
+
+def evaluate_retrieval(
+    extract: FeatureExtractor,
+    test: RetrievalTest,
+    measures: Mapping[str, Measure],
+    *,
+    multi_query: bool = False,
+    with_stripes: bool = False,
+) -> dict[str, RankingResult]:
+    """The test's figures by the name of the measure: means over all queries of all rounds.
+
+    multi_query: a query is the mean of all images of its person in its camera. with_stripes: for measures that align
+    them. Raises `DataError` if the test has no such images, if there are no stripes, or if an image cannot be read,
+    naming it.
+    """
+    rounds = test.multi_query if multi_query else test.rounds
+    if not rounds:
+        raise DataError(
+            "the dataset has no further images of its queries here; multi-query is for Market-1501 with gt_bbox"
+        )
+    used = np.unique(np.concatenate([np.concatenate(pair) for pair in rounds]))
+    groups = [test.entries.groups[row] for row in used]
+    features = pool_features(extract, test.crops, groups, with_stripes)
+    # Rows of the entries → rows of the features; numbers compare quicker than names.
+    place = np.full(len(test.entries.groups), -1)
+    place[used] = np.arange(len(used))
+    _, identities = np.unique(test.entries.identities, return_inverse=True)
+    _, cameras = np.unique(test.entries.cameras, return_inverse=True)
+    tallies = {name: RankingTally(trapezoid=test.trapezoid) for name in measures}
+    for name, measure in measures.items():
+        for query, gallery in track(rounds, f"ranking, {name}", total=len(rounds)):
+            tallies[name].add(
+                measure(_rows(features, place[query]), _rows(features, place[gallery])),
+                (identities[query], identities[gallery]),
+                (cameras[query], cameras[gallery]),
+            )
+    return {name: tally.result() for name, tally in tallies.items()}
+
+
+def cross_camera_test(people: PeopleDataset) -> RetrievalTest:
+    """The test of people without a protocol: every crop is a query once, against all crops of the other cameras.
+
+    A round for each camera, so that what looks at a gallery as a whole, such as re-ranking, sees no other crops.
+    """
+    cameras = people.cameras
+    rounds = tuple((np.flatnonzero(cameras == c), np.flatnonzero(cameras != c)) for c in np.unique(cameras))
+    return RetrievalTest(people, Entries.of_crops(people), rounds)
+
+
+def pool_features(
+    extract: FeatureExtractor, crops: PeopleDataset, groups: Sequence[np.ndarray], with_stripes: bool = False
+) -> Features:
+    """The mean features of groups of crops, at unit length: one row a group; each crop is read once.
+
+    with_stripes: the stripes too, averaged and brought to unit length one by one; `DataError` if there are none.
+    """
+    crop = np.concatenate(groups)
+    group = np.repeat(np.arange(len(groups)), [len(members) for members in groups])
+    order = np.argsort(crop, kind="stable")
+    crop, group = crop[order], group[order]
+    wanted = np.unique(crop)
+    embedding = stripes = None
+    starts = range(0, len(wanted), BATCH)
+    for start in track(starts, "embedding", total=len(starts)):
+        batch = wanted[start : start + BATCH]
+        features = extract([crops.read(int(i)) for i in batch])
+        if with_stripes:
+            require_stripes(features)
+        if embedding is None:
+            embedding = np.zeros((len(groups), *features.embedding.shape[1:]), np.float32)
+            stripes = np.zeros((len(groups), *features.stripes.shape[1:]), np.float32) if with_stripes else None
+        pairs = slice(*np.searchsorted(crop, [batch[0], batch[-1] + 1]))
+        row = np.searchsorted(batch, crop[pairs])
+        np.add.at(embedding, group[pairs], features.embedding[row])
+        if with_stripes:
+            np.add.at(stripes, group[pairs], features.stripes[row])
+    return Features(_unit(embedding), None if stripes is None else _unit(stripes))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def _rows(features: Features, rows: np.ndarray) -> Features:
+    return Features(features.embedding[rows], None if features.stripes is None else features.stripes[rows])
