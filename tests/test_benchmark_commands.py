@@ -3,16 +3,20 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from sdk.engines import DEFAULT_MODEL
 from sdk.errors import DataError
+from sdk.measures import cosine
+from sdk.reidentifier import Features
 from tests.test_benchmarks import SMALL
 from training import commands
 from training.checkpoint import load_checkpoint
 from training.data import LAYOUTS
+from training.embedder import cosine_on
 
 SMALL_RUN = ("--width", 8, "--height", 64, "--epochs", 1, "--batch-identities", 2, "--batch-images", 2)
 
@@ -93,6 +97,16 @@ def test_options_that_mean_nothing_here_are_refused(reid, data, drawn_people, sm
     where = data[layout] if layout else drawn_people
     with pytest.raises(DataError, match=message):
         reid("evaluate", small_run / "model.pt", "--data", where, *options)
+
+
+def test_a_device_ranks_as_numpy_does(reid, data, small_run):
+    features = Features(np.eye(4, dtype=np.float32)[[0, 1, 2, 0, 3]])
+    rows = cosine_on("cpu")(features, features)(slice(1, 4))
+    np.testing.assert_array_equal(rows.numpy(), cosine(features, features)(slice(1, 4)))
+    with pytest.raises(DataError, match="--device nowhere: no such device"):
+        reid("evaluate", small_run / "model.pt", "--data", data["mars"], "--device", "nowhere")
+    with pytest.raises(DataError, match="no GPU here"):
+        reid("train", "--data", data["mars"], "--device", "cuda:9", "-o", small_run / "other")
 
 
 def test_a_folder_can_be_rescored_and_re_ranked(reid, drawn_people, small_run, tmp_path):

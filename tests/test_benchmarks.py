@@ -8,6 +8,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from sdk.errors import DataError
+from sdk.measures import cosine
 from sdk.simulation.population import Population
 from tests import miniatures
 from tests.miniatures import by_colour, crop, write_crop
@@ -18,7 +19,7 @@ from training.data.cuhk_sysu import load_cuhk_sysu
 from training.data.loader import training_loader
 from training.data.market1501 import load_market1501
 from training.data.mars import load_mars
-from training.evaluation import cosine, evaluate_retrieval
+from training.evaluation import evaluate_retrieval
 
 market1501 = partial(load_market1501, published=miniatures.MARKET)
 mars = partial(load_mars, published=miniatures.MARS)

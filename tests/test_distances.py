@@ -30,7 +30,7 @@ def brute_force(query: np.ndarray, gallery: np.ndarray) -> float:
     return cheapest_path((np.exp(x) - 1) / (np.exp(x) + 1))
 
 
-@pytest.mark.parametrize("stripes", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("stripes", range(1, 9))
 def test_local_distance_is_the_cheapest_monotone_path(stripes):
     rng = np.random.default_rng(stripes)
     query, gallery = rng.normal(size=(3, stripes, 16)), rng.normal(size=(4, stripes, 16))
@@ -41,6 +41,23 @@ def test_local_distance_is_the_cheapest_monotone_path(stripes):
         torch.from_numpy(np.repeat(query, 4, axis=0)), torch.from_numpy(np.tile(gallery, (3, 1, 1)))
     )
     np.testing.assert_allclose(pairs.numpy().reshape(3, 4), expected, atol=1e-5)
+    double = [torch.from_numpy(x).double() for x in (query, gallery)]
+    for at_once in (1, 2, 5, 100):
+        matrix = torch_distances.local_distance_matrix(*double, pairs=at_once)
+        np.testing.assert_allclose(matrix.numpy(), expected, atol=1e-9)
+
+
+def test_gathered_candidates_in_torch_are_those_of_numpy():
+    rng = np.random.default_rng(0)
+    query, gallery = (rng.normal(size=(count, 4, 6)).astype(np.float32) for count in (3, 7))
+    candidates = np.array([[0, 6, 3], [2, -1, 2], [5, 5, -1]], np.int32)
+    tensors = [torch.from_numpy(x) for x in (query, gallery, candidates)]
+    expected = distances.local_distance_gathered(query, gallery, candidates)
+    found = torch_distances.local_distance_gathered(*tensors).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.isinf(found[candidates < 0]).all()
+    with pytest.raises(IndexError, match="gallery has 7"):
+        torch_distances.local_distance_gathered(tensors[0], tensors[1], torch.tensor([[7]] * 3))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4), (4, 1), (3, 3), (4, 6), (8, 8)])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from sdk.distances import cosine_distance
 from sdk.errors import DataError
@@ -58,6 +59,9 @@ def test_figures_equal_the_slow_reference(cross_camera, block_bytes, ties, monke
     of_distances = evaluate_distances(distance, qi, gi, qc, gc, cross_camera=cross_camera)
     assert of_distances.to_dict() == result.to_dict()
     np.testing.assert_array_equal(distance, cosine_distance(query, gallery), "what is given is not changed")
+    tensors = torch.from_numpy(query), torch.from_numpy(gallery)
+    of_tensors = evaluate_ranking(*tensors, qi, gi, qc, gc, cross_camera=cross_camera)
+    assert of_tensors.to_dict() == pytest.approx(result.to_dict(), abs=1e-12)
 
 
 def test_features_that_are_not_finite_are_named():

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
+from sdk import measures as measures_module
 from sdk.distances import local_distance
 from sdk.errors import DataError
+from sdk.measures import cosine, re_ranked, rescored
 from sdk.reidentifier import Features
 from tests.miniatures import by_colour, crop
 from training.data import PeopleDataset
 from training.data.benchmark import Entries, RetrievalTest
-from training.evaluation import average_precision, cosine, cross_camera_test, evaluate_retrieval, re_ranked, rescored
+from training.evaluation import average_precision, cross_camera_test, evaluate_retrieval
 from training.evaluation import dataset as dataset_module
-from training.evaluation import measures as measures_module
 from training.evaluation import retrieval as retrieval_module
 from training.evaluation.dataset import evaluate_dataset
 from training.evaluation.ranking import RankingTally

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sdk.errors import DataError
+from sdk.measures import cosine, re_ranked, rescored
 from sdk.terminal import notes
 from training.checkpoint import Checkpoint
 from training.config import RunConfig
 from training.data import PeopleDataset
 from training.embedder import TorchEmbedder
-from training.evaluation import cosine, cross_camera_test, evaluate_retrieval, re_ranked, rescored
+from training.evaluation import cross_camera_test, evaluate_retrieval
 from training.trainer import train
 
 GLOBAL, LOCAL, RE_RANKED = "global", "+ local distance", "+ re-ranking"

@@ -58,3 +58,38 @@ def local_distance(a: Tensor, b: Tensor) -> Tensor:
     """
     with torch.autocast(a.device.type, enabled=False):
         return shortest_path(element_distance(at_least_float32(a), at_least_float32(b)))
+
+
+@torch.inference_mode()
+def local_distance_matrix(query: Tensor, gallery: Tensor, pairs: int = 2**18) -> Tensor:
+    """Aligned local distance of all pairs: stripes `[Q, S, d]`, `[G, S, d]` → `[Q, G]`; `pairs` at once.
+
+    `sdk.distances.local_distance` for tensors: on a GPU, or in float64.
+    """
+    distance = at_least_float32(query).new_empty(len(query), len(gallery))
+    columns = max(1, min(len(gallery), pairs))
+    rows = max(1, pairs // columns)
+    size = query.shape[1]
+    with torch.autocast(query.device.type, enabled=False):
+        for i in range(0, len(query), rows):
+            for j in range(0, len(gallery), columns):
+                a, b = (at_least_float32(x).flatten(0, 1) for x in (query[i : i + rows], gallery[j : j + columns]))
+                element = torch.tanh(euclidean_distance(a, b) / 2).unflatten(0, (-1, size)).unflatten(2, (-1, size))
+                part = element.permute(0, 2, 1, 3)  # [q, g, S, S]
+                distance[i : i + rows, j : j + columns] = shortest_path(part.flatten(0, 1)).view(part.shape[:2])
+    return distance
+
+
+@torch.inference_mode()
+def local_distance_gathered(query: Tensor, gallery: Tensor, candidates: Tensor) -> Tensor:
+    """Aligned local distance of each query to its own candidates, as `sdk.distances.local_distance_gathered`.
+
+    query `[B, S, d]`, gallery `[G, S, d]`, candidates int `[B, K]` of gallery rows → `[B, K]`; −1 stands for "none" and
+    gives +inf. Raises `IndexError` for one outside the gallery.
+    """
+    if candidates.numel() and (candidates.max() >= len(gallery) or candidates.min() < -1):
+        low, high = int(candidates.min()), int(candidates.max())
+        raise IndexError(f"candidates reach from {low} to {high}; the gallery has {len(gallery)}")
+    chosen = gallery[candidates.clamp_min(0).flatten().long()]
+    distance = local_distance(query.repeat_interleave(candidates.shape[1], 0), chosen).view(candidates.shape)
+    return distance.masked_fill(candidates < 0, float("inf"))

@@ -1,10 +1,12 @@
-"""Crops to features with the PyTorch network: what evaluation and the converters' check compare against."""
+"""Crops to features with the PyTorch network, and their distances on its device."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from sdk.distances import cosine_distance
+from sdk.measures import DistanceRows, Measure
 from sdk.preprocess import to_batch
 from sdk.reidentifier import Features
 from training.model import AlignedReID
@@ -25,3 +27,13 @@ class TorchEmbedder:
         batch = torch.from_numpy(to_batch(crops, self.model.config.input_size))
         outputs = self.model(batch.to(self.model.mean.device))
         return Features(outputs.embedding.float().cpu().numpy(), outputs.stripes.float().cpu().numpy())
+
+
+def cosine_on(device: str) -> Measure:
+    """`sdk.measures.cosine` computed on a device: a GPU ranks where the distances are."""
+
+    def measure(query: Features, gallery: Features) -> DistanceRows:
+        theirs, others = (torch.from_numpy(features.embedding).to(device) for features in (query, gallery))
+        return lambda rows: cosine_distance(theirs[rows], others)
+
+    return measure

@@ -16,6 +16,7 @@ from training.commands.options import (
     Misalignment,
     PeopleSeed,
     SiteCameras,
+    choose_device,
     open_people,
     require_torch,
 )
@@ -47,7 +48,7 @@ def ablate(
 
     Every seed draws other people to hold out. An interrupted ablation goes on where it stopped.
     """
-    torch = require_torch()
+    require_torch()
     from training.ablation import ablate as run
     from training.ablation_report import draw, markdown
     from training.config import RunConfig, TrainConfig
@@ -80,7 +81,7 @@ def ablate(
         training, held_out = people.hold_out(hold_out, seed)
         return training, held_out if test_misalignment is None else held_out.misaligned(test_misalignment)
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(device)
     rows = run(
         split,
         facts,

@@ -17,6 +17,7 @@ from training.commands.options import (
     PeopleSeed,
     SiteCameras,
     Split,
+    choose_device,
     open_people,
     print_evaluation,
     print_rankings,
@@ -51,6 +52,9 @@ def evaluate(
         ),
     ] = None,
     split: Split = None,
+    device: Annotated[
+        str | None, typer.Option(help="For a checkpoint: cpu, cuda, cuda:1, … Default: cuda if there is one.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for the figures.")] = None,
     identities: Identities = 1500,
     cameras: Cameras = 16,
@@ -68,7 +72,8 @@ def evaluate(
     layout = None if held_out else parse_layout(data)
     if layout is None and (multi_query or gallery_size is not None):
         raise DataError("--multi-query and --gallery-size are for the test of a research dataset; leave them away")
-    opened = open_model(model)
+    device = choose_device(device) if model.suffix == ".pt" else "cpu"
+    opened = open_model(model, device)
     if layout:
         test = open_benchmark(*layout, gallery_size=gallery_size, split=split).test
     else:
@@ -83,17 +88,21 @@ def evaluate(
             return
         test = cross_camera_test(people)
     rankings = evaluate_retrieval(
-        opened.extract, test, _measures(rescore, rerank), multi_query=multi_query, with_stripes=rescore
+        opened.extract, test, _measures(rescore, rerank, device), multi_query=multi_query, with_stripes=rescore
     )
     figures = {name: ranking.to_dict() for name, ranking in rankings.items()}
     print_rankings(figures)
     _write(output, figures)
 
 
-def _measures(rescore: bool, rerank: bool) -> dict:
-    from training.evaluation import cosine, re_ranked, rescored
+def _measures(rescore: bool, rerank: bool, device: str) -> dict:
+    from sdk.measures import cosine, re_ranked, rescored
 
     measures = {COSINE: cosine}
+    if device != "cpu":
+        from training.embedder import cosine_on
+
+        measures[COSINE] = cosine_on(device)
     if rescore:
         measures[RESCORED] = rescored()
     if rerank:

@@ -22,8 +22,8 @@ class OpenedModel(NamedTuple):
         return self.extract(crops).embedding
 
 
-def open_model(path: Path | None) -> OpenedModel:
-    """A checkpoint (.pt) or a converted model; None: the one that ships."""
+def open_model(path: Path | None, device: str = "cpu") -> OpenedModel:
+    """A checkpoint (.pt), on `device`, or a converted model; None: the one that ships."""
     if path is not None and path.suffix == ".pt":
         require_torch()
         from training.checkpoint import load_checkpoint
@@ -31,7 +31,9 @@ def open_model(path: Path | None) -> OpenedModel:
 
         checkpoint = load_checkpoint(path)
         return OpenedModel(
-            TorchEmbedder(checkpoint.build_model()).features, checkpoint.config.model.input_size, checkpoint.evaluation
+            TorchEmbedder(checkpoint.build_model().to(device)).features,
+            checkpoint.config.model.input_size,
+            checkpoint.evaluation,
         )
     from sdk.engines import load_engine
     from sdk.reidentifier import ReIdentifier

@@ -74,6 +74,20 @@ def require_torch():
     return torch
 
 
+def choose_device(device: str | None) -> str:
+    """What `--device` says; without it a GPU if there is one. Raises `DataError` for one that PyTorch has not."""
+    torch = require_torch()
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise DataError(f"--device {device}: no such device; cpu, cuda, cuda:1, …") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise DataError(f"--device {device}: PyTorch finds no GPU here; leave --device away")
+    return device
+
+
 def print_evaluation(evaluation: dict) -> None:
     """A table of one `training.evaluation.Evaluation`."""
     table = Table(*FIGURES, "queries", "threshold", "true matches")

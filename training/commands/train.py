@@ -15,6 +15,7 @@ from training.commands.options import (
     SiteCameras,
     Split,
     TrainingData,
+    choose_device,
     open_people,
     print_evaluation,
     require_torch,
@@ -136,7 +137,7 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 4 --no-python reid train …
     """
-    torch = require_torch()
+    require_torch()
     from training.config import RunConfig, TrainConfig
     from training.parallel import join_processes, leave_processes
     from training.recipe import read_recipe, settle
@@ -176,7 +177,7 @@ def train(
     if hold_out is None:
         hold_out = max(2, round(HELD_OUT_SHARE * len(people.identities)))
     training, held_out = people.hold_out(hold_out, config.train.seed)
-    processes, device = join_processes(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    processes, device = join_processes(choose_device(device))
     notes.quiet = not processes.is_first
     notes.print(
         f"{len(training.identities)} identities, {len(training)} crops to train on; {len(held_out.identities)} held out"

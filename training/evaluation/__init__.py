@@ -1,7 +1,6 @@
 """Evaluation: ranking figures, the match threshold, both for a whole dataset, and research datasets' protocols."""
 
 from training.evaluation.dataset import Evaluation, embed_dataset, evaluate_dataset
-from training.evaluation.measures import cosine, re_ranked, rescored
 from training.evaluation.ranking import RankingResult, average_precision, evaluate_distances, evaluate_ranking
 from training.evaluation.retrieval import cross_camera_test, evaluate_retrieval
 from training.evaluation.threshold import Threshold, calibrate_threshold
@@ -12,13 +11,10 @@ __all__ = [
     "Threshold",
     "average_precision",
     "calibrate_threshold",
-    "cosine",
     "cross_camera_test",
     "embed_dataset",
     "evaluate_dataset",
     "evaluate_distances",
     "evaluate_ranking",
     "evaluate_retrieval",
-    "re_ranked",
-    "rescored",
 ]

@@ -1,18 +1,16 @@
 """Ranking figures of the field: CMC (rank-k), mAP and mINP."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from sdk.distances import cosine_distance
 from sdk.errors import DataError
+from sdk.measures import DistanceRows
 
 BLOCK_BYTES = 64 * 2**20
 """Of the distances of the queries that are ranked at once: bounds the memory, whatever the size of the gallery."""
 
-DistanceRows = Callable[[slice], np.ndarray]
-"""Some queries' distances to the whole gallery, float `[rows, G]`: a block at a time, never held as a whole."""
 Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -56,12 +54,12 @@ def evaluate_ranking(
 ) -> RankingResult:
     """Rank the gallery for every query by cosine distance.
 
-    query float `[Q, D]`, gallery float `[G, D]`; ids and cameras `[Q]` and `[G]` of any comparable dtype.
+    query float `[Q, D]`, gallery float `[G, D]`, arrays, or tensors of PyTorch on any device, where the work is then
+    done; ids and cameras `[Q]` and `[G]`, arrays of any comparable dtype.
     As on Market-1501, gallery entries of the query's identity *and* camera are left out;
     with `cross_camera`, all entries of the query's camera are. Entries at equal distance keep the gallery's
     order. Raises `DataError` if no query has a match, or for distances that are NaN.
     """
-    query, gallery = np.asarray(query), np.asarray(gallery)
     tally = RankingTally(max_rank)
     tally.add(
         lambda rows: cosine_distance(query[rows], gallery),
@@ -82,10 +80,10 @@ def evaluate_distances(
     cross_camera: bool = False,
     max_rank: int = 50,
 ) -> RankingResult:
-    """The same for distances of any kind, float `[Q, G]`: re-scored by the local branch, re-ranked, …"""
+    """The same for distances of any kind, array or tensor, float `[Q, G]`: re-scored, re-ranked, …"""
     tally = RankingTally(max_rank)
     ids, cameras = (query_ids, gallery_ids), (query_cameras, gallery_cameras)
-    tally.add(np.asarray(distance).__getitem__, ids, cameras, cross_camera)
+    tally.add(distance.__getitem__, ids, cameras, cross_camera)
     return tally.result()
 
 
@@ -112,12 +110,14 @@ class RankingTally:
         self._largest_gallery = max(self._largest_gallery, size)
         step = max(1, BLOCK_BYTES // (8 * max(1, size)))
         for start in range(0, len(query_ids), step):
-            rows = slice(start, min(start + step, len(query_ids)))
-            for row, distance in enumerate(distance_of(rows), start=start):
-                if np.isnan(distance).any():
+            block = distance_of(slice(start, min(start + step, len(query_ids))))
+            if start == 0:
+                gallery_ids, gallery_cameras = _beside(block, gallery_ids), _beside(block, gallery_cameras)
+            for row, distance in enumerate(block, start=start):
+                if (distance != distance).any():  # the one number that is not itself
                     raise DataError(f"distances of query {row} are NaN; are its features, or the gallery's, finite?")
-                same = gallery_ids == query_ids[row]
-                left_out = gallery_cameras == query_cameras[row]
+                same = gallery_ids == int(query_ids[row])
+                left_out = gallery_cameras == int(query_cameras[row])
                 if not cross_camera:
                     left_out &= same
                 self._count(_ranks(distance, same & ~left_out, ~left_out))
@@ -157,16 +157,36 @@ def average_precision(ranks: np.ndarray, trapezoid: bool = False) -> float:
     return float(precision.mean())
 
 
-def _ranks(distance: np.ndarray, match: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def _ranks(distance, match, kept) -> np.ndarray:
     """The ranks of the matches among the entries that are kept, from 1, ascending: `[G]` × 3 → int64 `[matches]`.
 
     Only what is as near as the farthest match needs sorting, which is little of a large gallery.
     """
     if not match.any():
         return np.empty(0, np.int64)
-    near = np.flatnonzero((distance <= distance[match].max()) & kept)
-    order = near[np.argsort(distance[near], kind="stable")]
-    return np.flatnonzero(match[order]) + 1
+    near = _indices((distance <= distance[match].max()) & kept)
+    order = near[_stable_order(distance[near])]
+    return np.asarray(_indices(match[order]).tolist()) + 1
+
+
+# The same for arrays of NumPy and for tensors of PyTorch, which is not needed for the former.
+
+
+def _beside(distance, numbers: np.ndarray):
+    """`numbers` as an array of the kind of `distance`, on its device."""
+    if isinstance(distance, np.ndarray):
+        return numbers
+    import torch
+
+    return torch.as_tensor(numbers, device=distance.device)
+
+
+def _indices(mask):
+    return np.flatnonzero(mask) if isinstance(mask, np.ndarray) else mask.nonzero(as_tuple=True)[0]
+
+
+def _stable_order(values):
+    return np.argsort(values, kind="stable") if isinstance(values, np.ndarray) else values.argsort(stable=True)
 
 
 def _numbered(query: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from sdk.errors import DataError
+from sdk.measures import Measure, require_stripes
 from sdk.reidentifier import Features
 from sdk.terminal import track
 from training.data.benchmark import Entries, RetrievalTest
 from training.data.folder import PeopleDataset
 from training.evaluation.dataset import BATCH
-from training.evaluation.measures import Measure, require_stripes
 from training.evaluation.ranking import RankingResult, RankingTally
 
 FeatureExtractor = Callable[[Sequence[np.ndarray]], Features]

@@ -1,4 +1,8 @@
-"""The distances that a test may rank by. Each maps the features of queries and of a gallery to rows of distances."""
+"""What a search may rank by: the cosine distance, re-ranked, re-scored by the local branch.
+
+A measure maps the features of queries and of a gallery to rows of distances, which are computed when they are asked
+for: those of all queries to a large gallery would not fit into memory.
+"""
 
 from collections.abc import Callable
 
@@ -8,8 +12,9 @@ from sdk import distances
 from sdk.errors import DataError
 from sdk.re_ranking import re_rank_rows
 from sdk.reidentifier import Features
-from training.evaluation.ranking import DistanceRows
 
+DistanceRows = Callable[[slice], np.ndarray]
+"""Some queries' distances to the whole gallery, float `[rows, G]`."""
 Measure = Callable[[Features, Features], DistanceRows]
 
 CANDIDATES = 100
