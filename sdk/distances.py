@@ -71,7 +71,10 @@ def path_cells(element: np.ndarray) -> np.ndarray:
 
 
 def local_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """Aligned local distance of all pairs: stripes `[Q, S, d]`, `[G, S, d]` → float32 `[Q, G]`, at most 2S − 1."""
+    """Aligned local distance of all pairs: stripes `[Q, S, d]`, `[G, S, d]` → float32 `[Q, G]`, at most 2S − 1.
+
+    On all cores. A NaN in a stripe makes the distances of its crop NaN. Raises `ValueError` for other shapes.
+    """
     query, gallery = np.asarray(query, np.float32), np.asarray(gallery, np.float32)
     distance = np.empty((len(query), len(gallery)), np.float32)
     # ‖a − b‖² / 4 as one product: (−a/2, ‖a‖²/4, 1) · (b, 1, ‖b‖²/4)

@@ -55,3 +55,15 @@ def read_image(path: str | Path) -> np.ndarray:
     if image is None:
         raise DataError(f"{path}: not a readable image; remove or replace the file")
     return image
+
+
+def write_image(path: str | Path, image: np.ndarray) -> None:
+    """Write uint8 BGR `[H, W, 3]` as .png or .jpg. Raises `DataError` for another ending, or naming the cause."""
+    path = Path(path)
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise DataError(f"{path}: the picture is a .png or .jpg file; choose such a name")
+    _, content = cv2.imencode(path.suffix.lower(), image)
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error

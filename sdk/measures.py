@@ -61,7 +61,7 @@ def require_stripes(features: Features) -> None:
     if features.stripes is None:
         raise DataError(
             "the model gives no stripes, so nothing can be re-scored by the local distance; "
-            "use the checkpoint (.pt) that it was converted from"
+            "convert its checkpoint with --rescore"
         )
 
 

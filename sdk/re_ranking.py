@@ -29,7 +29,8 @@ def re_rank(query: np.ndarray, gallery: np.ndarray, k1: int = 20, k2: int = 6, l
 
     A mix of the Jaccard distance of k-reciprocal neighbourhoods and of the original distance, which has the weight
     `lambda_value` (equation 12). k1 is the size of the neighbourhoods, k2 how many neighbours' are averaged (local
-    query expansion); where there are fewer entries, all of them. The original distance is the squared Euclidean one,
+    query expansion); where there are fewer entries, all of them. A vector of zeros counts as orthogonal to all others.
+    The original distance is the squared Euclidean one,
     divided by each row's largest, as in the authors' code. Raises `ValueError` for k1 or k2 below 1, and for features
     that are not finite or whose dimensions differ.
     """

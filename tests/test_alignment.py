@@ -7,12 +7,13 @@ import torch
 import typer
 from typer.testing import CliRunner
 
+from sdk.canvas import SHARPNESS, Canvas, text_width
 from sdk.distances import local_distance
 from sdk.errors import DataError
 from sdk.preprocess import to_batch
 from sdk.simulation.crops import draw_crop
 from training.alignment import Alignment, align_crops, draw_alignment
-from training.alignment.picture import BODY, FARTHEST, PATH, SHARPNESS, Canvas, colour_of, text_width
+from training.alignment.picture import BODY, FARTHEST, PATH, colour_of
 from training.checkpoint import load_checkpoint
 from training.commands import register
 from training.start import SHIPPED

@@ -141,3 +141,15 @@ def test_cosine_distance():
     a = np.array([[1.0, 0.0]])
     b = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
     np.testing.assert_allclose(distances.cosine_distance(a, b), [[0, 1, 2]])
+
+
+def test_nan_stays_with_its_crop_and_other_shapes_are_refused():
+    stripes = np.random.default_rng(0).normal(size=(5, 4, 6)).astype(np.float32)
+    broken = stripes.copy()
+    broken[2, 1, 0] = np.nan
+    distance = distances.local_distance(stripes, broken)
+    assert np.isnan(distance[:, 2]).all()
+    assert np.isfinite(np.delete(distance, 2, axis=1)).all()
+    assert distances.local_distance(stripes[:0], stripes).shape == (0, 5)
+    with pytest.raises(ValueError, match="shape"):
+        distances.local_distance(stripes, stripes[:, :, :3])

@@ -5,6 +5,7 @@ import pytest
 
 from sdk import re_ranking
 from sdk.distances import cosine_distance, re_rank
+from sdk.re_ranking import re_rank_rows
 from training.evaluation import evaluate_distances
 
 
@@ -87,3 +88,30 @@ def test_features_that_are_not_finite_are_refused():
 def test_neighbourhoods_of_nobody_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
         re_rank(np.eye(2), np.eye(2), k1=0)
+
+
+def test_zeros_copies_and_nobody():
+    rng = np.random.default_rng(0)
+    features = unit(rng, rng.normal(size=(6, 8)), 3, 0.3)
+    features[4] = 0  # orthogonal to everybody
+    found = re_rank(features[:5], features[5:], k1=4, k2=2)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, reference_of_orthogonal(features, 4, 5, 4, 2), atol=2e-5)
+    assert np.isfinite(re_rank(np.tile(features[:1], (3, 1)), np.tile(features[:1], (9, 1)))).all()
+    assert re_rank(features[:0], features).shape == (0, 18)
+    assert re_rank(features, features[:0]).shape == (18, 0)
+
+
+def reference_of_orthogonal(features, zero, queries, k1, k2):
+    """The zero vector in a dimension of its own."""
+    wide = np.concatenate([features, np.zeros((len(features), 1))], axis=1)
+    wide[zero, -1] = 1
+    return reference(wide[:queries], wide[queries:], k1, k2, 0.3)
+
+
+def test_rows_are_those_of_the_whole():
+    rng = np.random.default_rng(0)
+    features = unit(rng, rng.normal(size=(12, 16)), 5, 0.6)
+    rows, whole = re_rank_rows(features[:20], features[20:], 7, 3), re_rank(features[:20], features[20:], 7, 3)
+    for part in (slice(0, 3), slice(3, 20), slice(19, 40), slice(5, 5)):
+        np.testing.assert_allclose(rows(part), whole[part], atol=1e-6)

@@ -21,9 +21,7 @@ def align(
 ) -> None:
     """Draw how two crops are aligned: the shortest path between their stripes, and their distances."""
     require_torch()
-    import cv2
-
-    from sdk.folder import IMAGE_SUFFIXES, read_image
+    from sdk.folder import IMAGE_SUFFIXES, read_image, write_image
     from training.alignment import align_crops, draw_alignment
     from training.checkpoint import load_checkpoint
     from training.start import SHIPPED
@@ -38,11 +36,7 @@ def align(
     crops = read_image(first), read_image(second)
     alignment = align_crops(checkpoint.build_model(), *crops)
     picture = draw_alignment(alignment, *crops, (first.name, second.name), checkpoint.config.model.input_size)
-    _, content = cv2.imencode(output.suffix.lower(), picture)
-    try:
-        output.write_bytes(content)
-    except OSError as error:
-        raise DataError(f"{output}: cannot be written ({error.strerror})") from error
+    write_image(output, picture)
     table = Table("local distance", "a step", "unaligned, a stripe", "cosine distance")
     figures = (alignment.local, alignment.local_step, alignment.straight_step, alignment.cosine)
     table.add_row(*(f"{figure:.3f}" for figure in figures))

@@ -1,0 +1,16 @@
+"""The subcommands of this room: `reid match`, `search`, `simulate`, `track` and `demo`, a module each."""
+
+import typer
+
+from sdk.commands.demo import demo
+from sdk.commands.match import match
+from sdk.commands.search import search
+from sdk.commands.simulate import simulate
+from sdk.commands.track import track
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's subcommands to `reid`."""
+    for command in (match, search, track, demo):
+        app.command()(command)
+    app.add_typer(simulate, name="simulate")
