@@ -59,7 +59,7 @@ def re_rank_rows(
 
 def _blocks(number: int, bytes_each: int):
     """Slices of `number` rows, as long as `BLOCK_BYTES` allow."""
-    step = max(1, BLOCK_BYTES // bytes_each)
+    step = max(1, BLOCK_BYTES // max(1, bytes_each))
     return (slice(start, min(start + step, number)) for start in range(0, number, step))
 
 
@@ -71,7 +71,7 @@ def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _nearest(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The `count` nearest of everybody, nearest first, int64 `[N, count]`, and everybody's largest distance `[N]`.
 
-    One's own entry is among them. Entries at equal distance are in the order of their numbers.
+    One's own entry comes first. Which of several entries at the last place's distance is taken is not defined.
     """
     number = len(features)
     count = min(count, number)
@@ -80,6 +80,7 @@ def _nearest(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     for rows in _blocks(number, number * features.itemsize):
         distance = _squared(features[rows], features)
         largest[rows] = distance.max(axis=1)
+        distance[np.arange(len(distance)), np.arange(number)[rows]] = -1  # also among copies, and of a vector of zeros
         chosen = np.argpartition(distance, count - 1, axis=1)[:, :count]
         chosen.sort(axis=1)
         order = np.argsort(np.take_along_axis(distance, chosen, axis=1), axis=1, kind="stable")

@@ -94,10 +94,13 @@ def test_zeros_copies_and_nobody():
     rng = np.random.default_rng(0)
     features = unit(rng, rng.normal(size=(6, 8)), 3, 0.3)
     features[4] = 0  # orthogonal to everybody
-    found = re_rank(features[:5], features[5:], k1=4, k2=2)
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found, reference_of_orthogonal(features, 4, 5, 4, 2), atol=2e-5)
+    assert np.isfinite(re_rank(features[:5], features[5:], k1=4, k2=2)).all()
+    # Without expansion, which would take one of many that are equally far from the zeros.
+    found = re_rank(features[:5], features[5:], k1=4, k2=1)
+    np.testing.assert_allclose(found, reference_of_orthogonal(features, 4, 5, 4, 1), atol=2e-5)
     assert np.isfinite(re_rank(np.tile(features[:1], (3, 1)), np.tile(features[:1], (9, 1)))).all()
+    copies = np.repeat(features[:2], 50, axis=0)  # more than a neighbourhood holds
+    assert np.isfinite(re_rank(copies[::2], copies[1::2])).all()
     assert re_rank(features[:0], features).shape == (0, 18)
     assert re_rank(features, features[:0]).shape == (18, 0)
 

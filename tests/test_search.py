@@ -135,7 +135,7 @@ def run(*arguments):
 
 def test_the_command_writes_a_picture_and_the_ranks(drawn_people, tmp_path):
     output = tmp_path / "deep" / "search"
-    result = run("search", "--gallery", drawn_people, "--identity", "0003", "--rerank", "-o", output, "--top-k", 4)
+    result = run("search", "--gallery", drawn_people, "--identity", "00003", "--rerank", "-o", output, "--top-k", 4)
     assert result.exit_code == 0, result.output
     assert cv2.imread(str(output / "search.png")) is not None
     found = json.loads((output / "search.json").read_text(encoding="utf-8"))
@@ -144,10 +144,10 @@ def test_the_command_writes_a_picture_and_the_ranks(drawn_people, tmp_path):
     for query in found["results"]:
         assert [hit["rank"] for hit in query["hits"]] == [1, 2, 3, 4]
         assert all(hit["camera"] != query["camera"] for hit in query["hits"])
-        assert all(hit["correct"] == (hit["identity"] == "0003") for hit in query["hits"])
+        assert all(hit["correct"] == (hit["identity"] == "00003") for hit in query["hits"])
 
 
-@pytest.mark.parametrize("arguments", [(), ("x.png", "--identity", "0003")])
+@pytest.mark.parametrize("arguments", [(), ("x.png", "--identity", "00003")])
 def test_the_command_wants_images_or_an_identity(drawn_people, tmp_path, arguments):
     result = run("search", *arguments, "--gallery", drawn_people, "-o", tmp_path / "out")
     assert isinstance(result.exception, DataError)

@@ -145,6 +145,7 @@ def train(
     from training.trainer import FINAL
     from training.trainer import train as run
 
+    device = choose_device(device)  # before anything that takes long
     settings = read_recipe(recipe) if recipe else {}
     chosen = {
         "model": {
@@ -177,7 +178,7 @@ def train(
     if hold_out is None:
         hold_out = max(2, round(HELD_OUT_SHARE * len(people.identities)))
     training, held_out = people.hold_out(hold_out, config.train.seed)
-    processes, device = join_processes(choose_device(device))
+    processes, device = join_processes(device)
     notes.quiet = not processes.is_first
     notes.print(
         f"{len(training.identities)} identities, {len(training)} crops to train on; {len(held_out.identities)} held out"
