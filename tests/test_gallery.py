@@ -131,3 +131,15 @@ def test_threads_may_search_while_others_add():
     assert not failures
     assert len(gallery) == 400
     assert all(gallery.search(embedding[i], k=1)[0][0].identity == f"p{i}" for i in range(0, 400, 37))
+
+
+def test_two_names_of_one_person_are_merged(filled):
+    gallery, *_, people, _ = filled
+    count = people.count("p03")
+    assert gallery.merge("p03", into="p04") == count
+    assert "p03" not in gallery.identities()
+    assert len(gallery) == 200
+    assert gallery.forget("p04") == count + people.count("p04")
+    for identity, into, message in [("p05", "p05", "into itself"), ("p03", "p05", "'p03' is not"), ("p05", "x", "'x'")]:
+        with pytest.raises(GalleryError, match=message):
+            gallery.merge(identity, into)

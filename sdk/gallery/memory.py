@@ -98,6 +98,21 @@ class Gallery:
         with self._lock:
             return sorted(set(self._identity))
 
+    def merge(self, identity: str, into: str) -> int:
+        """Two names, one person: the exemplars of `identity` become those of `into`; how many there were.
+
+        Raises `GalleryError` if either is unknown, or both are the same.
+        """
+        with self._lock:
+            if identity == into:
+                raise GalleryError(f"identity '{identity}' cannot be merged into itself")
+            for name in (identity, into):
+                if name not in self._identity:
+                    raise GalleryError(f"identity '{name}' is not in the gallery")
+            count = self._identity.count(identity)
+            self._identity = [into if name == identity else name for name in self._identity]
+            return count
+
     def forget(self, identity: str) -> int:
         """Delete every exemplar of an identity; how many there were. Raises `GalleryError` if it is unknown."""
         with self._lock:
