@@ -1,8 +1,9 @@
-"""The subcommands of this room: `reid match`, `search`, `simulate`, `track` and `demo`, a module each."""
+"""The subcommands of this room: `reid match`, `search`, `gallery`, `simulate`, `track` and `demo`, a module each."""
 
 import typer
 
 from sdk.commands.demo import demo
+from sdk.commands.gallery import gallery
 from sdk.commands.match import match
 from sdk.commands.search import search
 from sdk.commands.simulate import simulate
@@ -13,4 +14,5 @@ def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
     for command in (match, search, track, demo):
         app.command()(command)
+    app.add_typer(gallery, name="gallery")
     app.add_typer(simulate, name="simulate")

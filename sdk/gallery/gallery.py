@@ -115,7 +115,7 @@ class Gallery:
         self._sync = None
         self.problems: tuple[str, ...] = ()
         """What could not be read of a damaged file that was opened read-only."""
-        self._shared = shared = where is not None and _is_shared(where)
+        self._shared = shared = where is not None and is_shared(where)
         self.where = "the gallery in memory" if where is None else str(where)
         self.read_only = read_only
         if cache is not None and not shared:
@@ -228,7 +228,7 @@ class Gallery:
         embedding: np.ndarray,
         k: int = 10,
         *,
-        camera: str | None | Sequence[str | None] = None,
+        camera: str | Sequence[str | None] | None = None,
         since: float | None = None,
         until: float | None = None,
         identities: Iterable[str] | None = None,
@@ -366,7 +366,7 @@ class Gallery:
             return self._prune(before)
 
     def close(self) -> None:
-        """Release what the gallery holds; in memory, its contents. A file needs no other goodbye than this or a crash."""
+        """Release what the gallery holds; in memory, its contents. What a file holds is on the disk already."""
         with self._lock:
             sync, self._sync = self._sync, None
         if sync is not None:
@@ -390,6 +390,36 @@ class Gallery:
         with self._lock:
             self._open_state()
             return verify(self, self._journal)
+
+    def export(self, path: str | Path) -> int:
+        """Write `<path>.npz` and `<path>.jsonl`, for another gallery's `load`; how many exemplars. Raises
+        `GalleryError` if they cannot be written."""
+        from sdk.gallery.portable import export_gallery
+
+        return export_gallery(self, path)
+
+    def load(self, path: str | Path) -> int:
+        """Add what `export` wrote; how many exemplars. Raises `GalleryError` for files that are damaged, or of another
+        model; nothing is added then."""
+        from sdk.gallery.portable import import_gallery
+
+        return import_gallery(self, path)
+
+    def crops(self, identity: str) -> list[tuple[np.ndarray, str | None, float | None]]:
+        """The stored crops of an identity: (uint8 BGR, camera, time) each; none where none are stored.
+
+        Raises `GalleryError` if the identity is unknown, or a crop is damaged.
+        """
+        with self._lock:
+            person, state = self._people[self._known(identity)], self._open_state()
+            rows, found = state.rows, []
+            for row in person.rows:
+                chunks = self._chunks.get(int(rows.slot[row]))
+                if chunks and self._journal:
+                    time = float(rows.time[row])
+                    image = _decoded(self._journal.crop(chunks), identity, self.where)
+                    found.append((image, state.cameras[rows.camera[row]], None if np.isnan(time) else time))
+            return found
 
     def sync(self, timeout: float = 30.0) -> None:
         """Exchange with the shared store now. Raises `GalleryError` if it does not answer; nothing is lost then."""
@@ -509,7 +539,7 @@ class Gallery:
             self.problems += (f"{lost} exemplars belong to identities that cannot be read",)
         return snapshot
 
-    def _insert(self, groups: list[Exemplars], audit: AuditLine | None = None) -> None:
+    def _insert(self, groups: list[Exemplars]) -> None:
         """Add exemplars of one or several identities, in one transaction."""
         state = self._state
         change = _Change(state.rows)
@@ -536,8 +566,6 @@ class Gallery:
                     change.people[number] = self._new_person(group.identity, change)
                 person = change.person(self._people, number)
                 self._insert_group(change, person, number, group, cameras[group.camera], layout)
-            if audit:
-                self._write_audit(audit)
         self._layout = layout
         self._apply(change)
 
@@ -803,6 +831,11 @@ class Gallery:
     def _transaction(self):
         return self._journal.transaction() if self._journal else _Nothing()
 
+    def _note(self, action: str, exemplars: int) -> None:
+        """An audit line about several identities."""
+        with self._transaction():
+            self._write_audit(AuditLine(clock.time(), action, None, None, exemplars))
+
     def _write_audit(self, line: AuditLine) -> None:
         if self._journal:
             self._journal.write_audit(line)
@@ -915,12 +948,21 @@ def _groups(values: np.ndarray) -> dict[int, list[int]]:
     return {int(values[part[0]]): part.tolist() for part in parts if values[part[0]] >= 0}
 
 
-def _is_shared(where: str | Path) -> bool:
+def is_shared(where: str | Path) -> bool:
     return str(where).startswith("milvus://") or str(where).endswith(".milvus.db")
 
 
 def _shape(stripes: tuple[int, int] | None) -> str:
     return "no stripes" if stripes is None else f"stripes of {stripes[0]}×{stripes[1]}"
+
+
+def _decoded(content: bytes, identity: str, where: str) -> np.ndarray:
+    import cv2
+
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if image is None:
+        raise GalleryError(f"{where}: a stored crop of '{identity}' is damaged; forget and enrol the person again")
+    return image
 
 
 def _encoded(crop: np.ndarray) -> bytes:

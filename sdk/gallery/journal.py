@@ -226,7 +226,10 @@ class Journal:
         content = b""
         for _, slot in sorted(chunks):
             (record,) = self._connection.execute("SELECT record FROM chunk WHERE slot = ?", (slot,)).fetchone()
-            body = self._seal.open(f"chunk/{slot}".encode(), record)
+            try:
+                body = self._seal.open(f"chunk/{slot}".encode(), record)
+            except Damaged:
+                return b""
             content += body[_CHUNK_HEAD : _CHUNK_HEAD + int.from_bytes(body[12:14], "little")]
         return content
 

@@ -13,7 +13,7 @@ AGGREGATES = ("best", "mean3", "centroid")
 """How an identity's distance comes from its exemplars': the nearest; the mean of the nearest three; that of their
 mean at unit length."""
 CONSIDERED = 64
-"""At least so many identities, the nearest by their nearest exemplar, are compared by another aggregate or re-scored."""
+"""At least so many identities, the nearest by their nearest exemplar, are re-scored or compared by another aggregate."""
 RESCORED = 100
 """Exemplars of a query that are aligned, at most; the nearest."""
 SIMILARITIES = 32 * 2**20
@@ -118,14 +118,12 @@ def _best(places, person, similarity, wanted) -> Nearest:
     """Of one query. Takes ever more of the nearest exemplars until they are of enough identities."""
     take = max(2 * wanted, 64)
     while True:
-        if take < len(similarity):
-            top = np.argpartition(-similarity, take - 1)[:take]
-        else:
-            top = np.arange(len(similarity))
+        all_of_them = take >= len(similarity)
+        top = np.arange(len(similarity)) if all_of_them else np.argpartition(-similarity, take - 1)[:take]
         top = top[similarity[top] > -np.inf]
         top = top[np.lexsort((places[top], -similarity[top]))]
         firsts = first_places(person[top])
-        if len(firsts) >= wanted or len(top) < take:
+        if len(firsts) >= wanted or all_of_them or len(top) < take:
             return Nearest(places[top], similarity[top], firsts[:wanted])
         take *= 4
 

@@ -42,10 +42,8 @@ def _compare(gallery, journal: Journal) -> list[str]:
     differing = 0
     for slot, (person, _, _, _, _, _, _, embedding, _) in contents.exemplars:
         row = by_slot.pop(slot, None)
-        if row is None or gallery._state.names[rows.person[row]] != names.get(person):
-            differing += 1
-        elif not np.array_equal(rows.blocks[row // len(rows.blocks[0])][row % len(rows.blocks[0])], embedding):
-            differing += 1
+        same = row is not None and gallery._state.names[rows.person[row]] == names.get(person)
+        differing += not (same and np.array_equal(rows.gather(np.array(row)), embedding))
     if differing:
         problems.append(f"{differing} exemplars in the file differ from those in memory")
     if by_slot:
