@@ -18,9 +18,11 @@ __all__ = [
     "shortest_path",
 ]
 
-QUERIES, ENTRIES, PART = 8, 4096, 256
-"""How many queries × gallery entries are aligned at once: one product of matrices, which is then walked in parts that a
-core's cache holds."""
+QUERIES, ENTRIES = 128, 1024
+"""How many queries × gallery entries are multiplied at once, by NumPy's library for matrices and on its threads."""
+PART = 16
+"""Of those, how many queries' paths one of our threads walks: enough for its calls to be long beside what starting one
+costs, few enough for a core's cache."""
 
 
 def cosine_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
@@ -88,9 +90,8 @@ def local_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
             for queries in _steps(len(query), QUERIES):
                 product = np.tensordot(left[queries], factor, axes=1)  # [q, S, S, g]
                 result = distance[queries, entries]
-                parts = list(_steps(product.shape[-1], PART))
-                done = pool.map(_align, (product[..., p] for p in parts), (result[:, p] for p in parts))
-                list(done)  # raises what a part raised
+                parts = list(_steps(len(product), PART))
+                list(pool.map(_align, (product[p] for p in parts), (result[p] for p in parts)))  # raises what one did
     return distance
 
 
