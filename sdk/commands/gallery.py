@@ -183,7 +183,9 @@ def verify(file: File, as_json: Json = False) -> None:
     else:
         for problem in report.problems:
             notes.print(f"[red]{problem}[/]")
-        notes.print(f"{report.identities} identities, {report.exemplars} exemplars: {'whole' if report.ok else 'damaged'}")
+        notes.print(
+            f"{report.identities} identities, {report.exemplars} exemplars: {'whole' if report.ok else 'damaged'}"
+        )
     if not report.ok:
         raise typer.Exit(1)
 

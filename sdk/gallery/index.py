@@ -1,8 +1,8 @@
 """An approximate index over the exemplars, for galleries too large to be compared with one by one.
 
 Product quantisation, four bits for each two dimensions, scanned in registers (faiss `IndexPQFastScan`). What it names
-is compared exactly afterwards, so it decides only what is looked at. An index never changes: a longer one is made beside
-it and takes its place.
+is compared exactly afterwards, so it decides only what is looked at. An index never changes: a longer one is made
+beside it and takes its place.
 """
 
 import logging

@@ -117,13 +117,14 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict, list[dict]]:
             head, *lines = (json.loads(line) for line in file)
         schema = head["schema"]
         if schema > SCHEMA:
-            raise GalleryError(f"{lines_path}: schema {schema}; this release reads up to {SCHEMA}: upgrade aligned-reid")
+            raise GalleryError(
+                f"{lines_path}: schema {schema}; this release reads up to {SCHEMA}: upgrade aligned-reid"
+            )
         lengths = {len(arrays[name]) for name in ("embedding", "time", "added", "quality")} | {len(lines)}
         if len(lengths) != 1 or head["exemplars"] != len(lines):
             raise ValueError(f"{len(lines)} lines for {len(arrays['embedding'])} rows")
-        for line in lines:
-            line["identity"], line["camera"]  # noqa: B018 - both must be there
-        head["model"]  # noqa: B018
+        if not all({"identity", "camera"} <= line.keys() for line in lines) or "model" not in head:
+            raise ValueError("a line without identity and camera")
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         if isinstance(error, GalleryError):
             raise

@@ -13,7 +13,7 @@ AGGREGATES = ("best", "mean3", "centroid")
 """How an identity's distance comes from its exemplars': the nearest; the mean of the nearest three; that of their
 mean at unit length."""
 CONSIDERED = 64
-"""At least so many identities, the nearest by their nearest exemplar, are re-scored or compared by another aggregate."""
+"""At least so many identities, the nearest by their best exemplar, are re-scored or compared by another aggregate."""
 RESCORED = 100
 """Exemplars of a query that are aligned, at most; the nearest."""
 SIMILARITIES = 32 * 2**20
