@@ -47,7 +47,11 @@ class Exemplars:
     crops: Sequence[bytes] | None = None
     """Image files, to be stored."""
     uid: np.ndarray | None = None
-    """uint8 `[N, 16]`; None: new ones."""
+    """uint8 `[N, 16]`: they come from the shared store; None: new ones."""
+    person: IdentityRecord | None = None
+    """Of an identity that comes from there with them."""
+    sent: bool = False
+    """Whether the store has them as they are."""
 
 
 @dataclass
@@ -97,6 +101,7 @@ class Gallery:
         self._state = State(Snapshot(), [], [None])
         self._people: dict[int, _Person] = {}
         self._number: dict[str, int] = {}
+        self._by_uid: dict[bytes, int] = {}
         self._camera_slots: list[int] = [-1]
         self._chunks: dict[int, list[tuple[int, int]]] = {}
         self._gone: dict[bytes, tuple[int, IdentityRecord]] = {}
@@ -374,7 +379,7 @@ class Gallery:
         with self._lock:
             self._closed = True
             self._state = State(Snapshot(), [], [None])
-            self._people, self._number = {}, {}
+            self._people, self._number, self._by_uid = {}, {}, {}
             if self._journal is not None:
                 self._journal.close()
 
@@ -504,6 +509,7 @@ class Gallery:
             # Only where records are damaged: an identity goes with its last exemplar.
             names[number] = None
             del self._number[self._people.pop(number).record.name]
+        self._by_uid = {person.record.uid: number for number, person in self._people.items()}
         self._state = State(snapshot, names, cameras)
 
     def _read_rows(self, exemplars, local: dict[int, int], camera_of: dict[int, int]) -> Snapshot:
@@ -542,7 +548,7 @@ class Gallery:
     def _insert(self, groups: list[Exemplars]) -> None:
         """Add exemplars of one or several identities, in one transaction."""
         state = self._state
-        change = _Change(state.rows)
+        change = Change(state.rows)
         names, cameras = _Overlay(self._number), {c: i for i, c in enumerate(state.cameras)}
         layout = self._layout or self._layout_of(groups[0])
         with self._transaction():
@@ -563,13 +569,13 @@ class Gallery:
                     number = len(state.names) + len(change.names)
                     change.names.append(group.identity)
                     names[group.identity] = number
-                    change.people[number] = self._new_person(group.identity, change)
+                    change.people[number] = self._new_person(group, change)
                 person = change.person(self._people, number)
                 self._insert_group(change, person, number, group, cameras[group.camera], layout)
         self._layout = layout
         self._apply(change)
 
-    def _insert_group(self, change: "_Change", person: _Person, number: int, group: Exemplars, camera, layout) -> None:
+    def _insert_group(self, change: "Change", person: _Person, number: int, group: Exemplars, camera, layout) -> None:
         count = len(group.embedding)
         old = np.array(person.rows, np.int64)
         drop = np.empty(0, np.int64)
@@ -579,6 +585,8 @@ class Gallery:
             drop = surplus(np.concatenate([known, group.embedding]), quality, self.max_exemplars)
         self._drop_rows(change, person, old[drop[drop < len(old)]])
         kept = np.setdiff1d(np.arange(count), drop - len(old))
+        if group.uid is not None and len(kept) < count:
+            self._retract(change, [uid.tobytes() for uid in np.delete(group.uid, kept, axis=0)])
         if not len(kept):
             return
         stripes = None
@@ -597,23 +605,23 @@ class Gallery:
             np.full(len(kept), -1, np.int64),
             uid if group.uid is None else group.uid[kept],
         )
-        sent = group.uid is not None  # it came from the shared store
         if self._journal:
-            rows = replace(rows, slot=np.array(self._put(change, rows, person.record.number, layout, sent), np.int64))
+            slots = self._put(change, rows, person.record.number, layout, group.sent)
+            rows = replace(rows, slot=np.array(slots, np.int64))
             for slot, place in zip(rows.slot, kept, strict=True):
                 if group.crops is not None:
                     change.chunks[int(slot)] = self._journal.put_crop(int(slot), group.crops[place])
-        if self._sync and not sent:
+        if self._sync and not group.sent:
             change.unsent |= {u.tobytes() for u in rows.uid}
         person.rows += range(change.rows.size, change.rows.size + len(rows))
         change.rows = change.rows.append(rows)
 
-    def _put(self, change: "_Change", rows: Rows, number: int, layout: ExemplarLayout, sent: bool) -> list[int]:
+    def _put(self, change: "Change", rows: Rows, number: int, layout: ExemplarLayout, sent: bool) -> list[int]:
         return self._journal.put_exemplars(
             [self._body(change, rows, i, number, layout, sent) for i in range(len(rows))]
         )
 
-    def _body(self, change: "_Change", rows: Rows, i: int, number: int, layout: ExemplarLayout, sent: bool) -> bytes:
+    def _body(self, change: "Change", rows: Rows, i: int, number: int, layout: ExemplarLayout, sent: bool) -> bytes:
         slots = self._camera_slots + change.camera_slots if change.camera_slots else self._camera_slots
         return layout.pack(
             number,
@@ -627,13 +635,19 @@ class Gallery:
             None if rows.stripes is None else rows.stripes[i],
         )
 
-    def _new_person(self, name: str, change: "_Change") -> _Person:
+    def _new_person(self, group: Exemplars, change: "Change") -> _Person:
         number = self._next_number + change.new_people
         change.new_people += 1
-        record = IdentityRecord(number, uuid.uuid4().bytes, clock.time(), name, UNSENT if self._sync else 0)
+        if group.person is not None:
+            record = replace(group.person, number=number)
+        else:
+            flags = UNSENT if self._sync else 0
+            record = IdentityRecord(number, uuid.uuid4().bytes, clock.time(), group.identity, flags)
         return _Person(record, self._journal.put_identity(record) if self._journal else -1)
 
-    def _drop_rows(self, change: "_Change", person: _Person, rows: np.ndarray, wipe: bool = False) -> None:
+    def _drop_rows(
+        self, change: "Change", person: _Person, rows: np.ndarray, wipe: bool = False, retract: bool = True
+    ) -> None:
         """Erase some exemplars of an identity, on disk within the transaction."""
         if not len(rows):
             return
@@ -645,20 +659,23 @@ class Gallery:
             if chunks:
                 self._journal.erase("chunk", chunks)
             change.chunks |= dict.fromkeys(slots)
-        if self._sync:
-            unsent = self._unsent | change.unsent
-            removals = [uid for uid in uids if uid not in unsent]
-            change.removals |= set(removals)
-            if self._journal:
-                self._journal.put_removals(removals)
+        if self._sync and retract:
+            self._retract(change, uids)
         change.sent |= set(uids)
         gone = set(rows.tolist())
         person.rows = [row for row in person.rows if row not in gone]
         change.rows = change.rows.erase(rows, wipe)
 
+    def _retract(self, change: "Change", uids: list[bytes]) -> None:
+        """The shared store must delete these, as far as it has them. Also those that are marked as not sent: it may
+        have them under another identity, or an answer was lost."""
+        change.removals |= set(uids)
+        if self._journal:
+            self._journal.put_removals(uids)
+
     def _remove(self, numbers: list[int], action: str, tombstone: bool = True) -> None:
         """Delete whole identities, in one transaction, leaving nothing."""
-        change = _Change(self._state.rows)
+        change = Change(self._state.rows)
         with self._transaction():
             for number in numbers:
                 person = change.person(self._people, number)
@@ -669,10 +686,14 @@ class Gallery:
         self._apply(change)
         self._scrub()
 
-    def _remove_record(self, change: "_Change", number: int, person: _Person, tombstone: bool) -> None:
+    def _remove_record(
+        self, change: "Change", number: int, person: _Person, tombstone: bool = True, into: bytes = b""
+    ) -> None:
+        """The identity is gone; with a tombstone the other sites are told."""
         change.removed.add(number)
         if self._sync and tombstone:
-            record = IdentityRecord(person.record.number, person.record.uid, clock.time(), "", GONE | UNSENT)
+            old = person.record
+            record = IdentityRecord(old.number, old.uid, clock.time(), "", GONE | UNSENT, into)
             if self._journal:
                 self._journal.replace_identity(person.slot, record)
             change.gone[record.uid] = (person.slot, record)
@@ -684,13 +705,13 @@ class Gallery:
         old = np.flatnonzero(rows.alive & (rows.added < before))
         if not len(old):
             return 0
-        change = _Change(rows)
+        change = Change(rows)
         with self._transaction():
             for number, places in _groups(rows.person[old]).items():
                 person = change.person(self._people, number)
                 self._drop_rows(change, person, old[places], wipe=True)
                 if not person.rows:
-                    self._remove_record(change, number, person, tombstone=False)
+                    self._remove_record(change, number, person, into=person.record.uid)
                 self._write_audit(AuditLine(clock.time(), "prune", person.record.number, None, len(places)))
         self._apply(change)
         self._scrub()
@@ -702,8 +723,8 @@ class Gallery:
             self._expired = now
             self._prune(now - self.retention)
 
-    def _merge(self, source: int, target: int, audit: bool = True) -> None:
-        change = _Change(self._state.rows)
+    def _merge(self, source: int, target: int) -> None:
+        change = Change(self._state.rows)
         gone, kept = change.person(self._people, source), change.person(self._people, target)
         moved = np.array(gone.rows, np.int64)
         with self._transaction():
@@ -720,10 +741,9 @@ class Gallery:
             drop = surplus(change.rows.gather(all_rows), change.rows.quality[all_rows], self.max_exemplars)
             self._drop_rows(change, kept, all_rows[drop])
             gone.rows = []
-            self._remove_record(change, source, gone, tombstone=False)
-            if audit:
-                line = AuditLine(clock.time(), "merge", gone.record.number, kept.record.number, len(moved))
-                self._write_audit(line)
+            self._remove_record(change, source, gone, into=kept.record.uid)
+            line = AuditLine(clock.time(), "merge", gone.record.number, kept.record.number, len(moved))
+            self._write_audit(line)
         self._apply(change)
         self._scrub()
 
@@ -742,7 +762,7 @@ class Gallery:
         self._publish(replace(self._state, names=names))
         self._scrub()  # the old name is forgotten too
 
-    def _apply(self, change: "_Change") -> None:
+    def _apply(self, change: "Change") -> None:
         """Publish what is on disk now."""
         state = self._state
         names = state.names
@@ -750,7 +770,8 @@ class Gallery:
             names = list(names)
             for number in change.removed:
                 names[number] = None
-                self._number.pop(self._people.pop(number).record.name)
+                record = self._people.pop(number).record
+                del self._number[record.name], self._by_uid[record.uid]
                 change.people.pop(number, None)
         names.extend(change.names)
         for offset, name in enumerate(change.names):
@@ -759,6 +780,7 @@ class Gallery:
         self._camera_slots += change.camera_slots
         self._next_number += change.new_people
         self._people |= change.people
+        self._by_uid |= {person.record.uid: number for number, person in change.people.items()}
         self._gone |= change.gone
         self._unsent = (self._unsent | change.unsent) - change.sent if change.unsent or change.sent else self._unsent
         self._removals |= change.removals
@@ -894,7 +916,7 @@ class Gallery:
         return rows
 
 
-class _Change:
+class Change:
     """What a transaction does, to be published when it is on disk; dropped when it fails."""
 
     def __init__(self, rows: Snapshot):

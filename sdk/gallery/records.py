@@ -77,6 +77,8 @@ class IdentityRecord:
     """When its name was last changed; the newest wins where sites differ."""
     name: str
     flags: int = 0
+    into: bytes = b""
+    """Of one that is gone: whom it was merged into; its own uid if its exemplars were pruned; empty if forgotten."""
 
 
 GONE = 1
@@ -84,19 +86,19 @@ GONE = 1
 UNSENT = 2
 """Flag of what the shared store has not heard of yet."""
 
-_IDENTITY = struct.Struct(f"<q16sdBH{NAME_BYTES}s")
+_IDENTITY = struct.Struct(f"<q16sdB16sH{NAME_BYTES}s")
 _NAME = struct.Struct(f"<H{NAME_BYTES}s")
 _EXEMPLAR = struct.Struct("<q i d d f 16s B 3x")
 
 
 def pack_identity(identity: IdentityRecord) -> bytes:
     name = identity.name.encode()
-    return _IDENTITY.pack(identity.number, identity.uid, identity.clock, identity.flags, len(name), name)
+    return _IDENTITY.pack(identity.number, identity.uid, identity.clock, identity.flags, identity.into, len(name), name)
 
 
 def unpack_identity(body: bytes) -> IdentityRecord:
-    number, uid, clock, flags, length, name = _IDENTITY.unpack(body)
-    return IdentityRecord(number, uid, clock, name[:length].decode(), flags)
+    number, uid, clock, flags, into, length, name = _IDENTITY.unpack(body)
+    return IdentityRecord(number, uid, clock, name[:length].decode(), flags, into if any(into) else b"")
 
 
 def pack_name(name: str | None) -> bytes:
