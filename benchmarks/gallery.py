@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,10 +27,9 @@ import typer
 from rich.table import Table
 
 from sdk.gallery import Gallery
-from sdk.gallery import gallery as gallery_module
-from sdk.gallery.gallery import Exemplars
 from sdk.gallery.index import Index
 from sdk.gallery.journal import Journal
+from sdk.gallery.ledger import Exemplars
 from sdk.terminal import notes, results
 
 DIM, EACH, BATCH, TOP = 512, 8, 16, 10
@@ -117,7 +117,7 @@ def search(size: int) -> dict:
     else:  # what an index would have brought
         index = Index.build(gallery._state.rows)
         Index.worth = lambda *_: True
-        gallery._state = gallery_module.replace(gallery._state, index=index)
+        gallery._state = replace(gallery._state, index=index)
         milliseconds |= {"exact": milliseconds["gallery"]}
         milliseconds |= {"indexed": in_turn(indexed=lambda: gallery.search(batch, TOP))["indexed"]}
     Index.worth = worth

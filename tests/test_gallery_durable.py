@@ -13,7 +13,7 @@ import pytest
 
 from sdk.errors import GalleryError
 from sdk.gallery import Gallery
-from sdk.gallery import gallery as gallery_module
+from sdk.gallery import ledger as ledger_module
 from tests.galleries import features_of, kill_while_writing, traces, unit
 
 ROOT = Path(__file__).parents[1]
@@ -103,7 +103,7 @@ def test_what_is_forgotten_is_in_no_file(path, passphrase):
 
 def test_old_exemplars_are_pruned_and_retention_does_it_alone(path, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(gallery_module.clock, "time", lambda: now[0])
+    monkeypatch.setattr(ledger_module.clock, "time", lambda: now[0])
     with Gallery(path, retention=600) as gallery:
         gallery.add(features_of("old-end"), identity="old-end")
         now[0] = 1100.0

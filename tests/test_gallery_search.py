@@ -13,8 +13,8 @@ from sdk.distances import local_distance
 from sdk.engines import Metadata
 from sdk.errors import EngineError, GalleryError
 from sdk.gallery import Gallery
-from sdk.gallery import gallery as gallery_module
 from sdk.gallery import index as index_module
+from sdk.gallery import ledger as ledger_module
 from sdk.gallery import rows as rows_module
 from sdk.gallery.selection import surplus
 from tests.galleries import unit
@@ -253,7 +253,7 @@ def test_an_identity_has_a_bounded_number_of_exemplars(rng):
 
 def test_erased_rows_do_not_take_room_for_ever(rng, monkeypatch):
     monkeypatch.setattr(rows_module, "BLOCK", 64)
-    monkeypatch.setattr(gallery_module, "BLOCK", 64)
+    monkeypatch.setattr(ledger_module, "BLOCK", 64)
     gallery = Gallery(max_exemplars=4)
     rows = unit(rng, 1000, 16)
     for i in range(1000):
@@ -280,7 +280,7 @@ def test_new_names_are_free(rng):
 def small_index(monkeypatch):
     """The index pays from 2 000 exemplars on."""
     pytest.importorskip("faiss")
-    for module in (index_module, gallery_module):
+    for module in (index_module, ledger_module):
         monkeypatch.setattr(module, "INDEX_FROM", 2000)
     monkeypatch.setattr(index_module, "TAIL", 200)
 
@@ -348,7 +348,7 @@ def test_codes_of_the_forgotten_leave_the_index(rng, small_index):
 
 def test_without_faiss_the_search_stays_exact_and_says_so(rng, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    monkeypatch.setattr(gallery_module, "INDEX_FROM", 100)
+    monkeypatch.setattr(ledger_module, "INDEX_FROM", 100)
     gallery = Gallery()
     rows = unit(rng, 150, 16)
     with caplog.at_level(logging.WARNING):

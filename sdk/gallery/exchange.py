@@ -9,18 +9,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from sdk.gallery.gallery import Change, Exemplars, Gallery
+from sdk.gallery.ledger import Change, Exemplars, Ledger
 from sdk.gallery.milvus import RemoteExemplar, RemotePerson
 from sdk.gallery.records import GONE, UNSENT, IdentityRecord
 
 
-def has_unsent(gallery: Gallery, number: int) -> bool:
+def has_unsent(gallery: Ledger, number: int) -> bool:
     """Whether somebody has exemplars that the store has not heard of."""
     uids = gallery._state.rows.uid[np.array(gallery._people[number].rows, np.int64)]
     return any(uid.tobytes() in gallery._unsent for uid in uids)
 
 
-def add_remote(gallery: Gallery, name: str, exemplars: list[RemoteExemplar], person: RemotePerson | None, sent: bool):
+def add_remote(gallery: Ledger, name: str, exemplars: list[RemoteExemplar], person: RemotePerson | None, sent: bool):
     """Exemplars from the store, of somebody who is here, or of a new `person`. sent: whether it has them so already."""
     by_camera: dict[str | None, list[RemoteExemplar]] = {}
     for exemplar in exemplars:
@@ -29,8 +29,8 @@ def add_remote(gallery: Gallery, name: str, exemplars: list[RemoteExemplar], per
     groups = []
     for camera, group in by_camera.items():
         stripes = None
-        if gallery.stripes_shape:
-            none = np.zeros(gallery.stripes_shape, np.float16)
+        if gallery._layout.stripes:
+            none = np.zeros(gallery._layout.stripes, np.float16)
             stripes = np.stack([none if e.stripes is None else e.stripes for e in group])
         groups.append(
             Exemplars(
@@ -49,7 +49,7 @@ def add_remote(gallery: Gallery, name: str, exemplars: list[RemoteExemplar], per
     gallery._insert(groups)
 
 
-def reidentify(gallery: Gallery, number: int, uid: bytes, changed: float, bury: bool = True) -> None:
+def reidentify(gallery: Ledger, number: int, uid: bytes, changed: float, bury: bool = True) -> None:
     """Somebody gets another uid, and all his or her exemplars must be sent anew; with `bury` the old uid is gone."""
     person = gallery._people[number]
     old = person.record
@@ -67,20 +67,20 @@ def reidentify(gallery: Gallery, number: int, uid: bytes, changed: float, bury: 
     gallery._gone |= buried
 
 
-def bury(gallery: Gallery, uid: bytes, into: bytes) -> None:
+def bury(gallery: Ledger, uid: bytes, into: bytes) -> None:
     """Tell the store that one whom only others know has been merged into one of here."""
     with gallery._transaction():
         buried = _put_gone(gallery, uid, into)
     gallery._gone |= buried
 
 
-def _put_gone(gallery: Gallery, uid: bytes, into: bytes) -> dict[bytes, tuple[int, IdentityRecord]]:
+def _put_gone(gallery: Ledger, uid: bytes, into: bytes) -> dict[bytes, tuple[int, IdentityRecord]]:
     record = IdentityRecord(gallery._next_number, uid, clock.time(), "", GONE | UNSENT, into)
     gallery._next_number += 1
     return {uid: (gallery._journal.put_identity(record) if gallery._journal else -1, record)}
 
 
-def move(gallery: Gallery, row: int, number: int) -> None:
+def move(gallery: Ledger, row: int, number: int) -> None:
     """The store says that an exemplar is somebody else's: a merger, or the end of one, that happened elsewhere."""
     rows = gallery._state.rows
     source = int(rows.person[row])
@@ -98,7 +98,7 @@ def move(gallery: Gallery, row: int, number: int) -> None:
     gallery._apply(change)
 
 
-def drop(gallery: Gallery, uids: Iterable[bytes]) -> None:
+def drop(gallery: Ledger, uids: Iterable[bytes]) -> None:
     """Exemplars that another site has deleted."""
     uids = set(uids)
     if not uids:
@@ -121,13 +121,13 @@ def drop(gallery: Gallery, uids: Iterable[bytes]) -> None:
     gallery._scrub()
 
 
-def drop_sent(gallery: Gallery, number: int) -> None:
+def drop_sent(gallery: Ledger, number: int) -> None:
     """Somebody's exemplars that the store has had."""
     rows = gallery._state.rows.uid[np.array(gallery._people[number].rows, np.int64)]
     drop(gallery, {uid.tobytes() for uid in rows} - gallery._unsent)
 
 
-def outgoing(gallery: Gallery, uids: Iterable[bytes]) -> list[RemoteExemplar]:
+def outgoing(gallery: Ledger, uids: Iterable[bytes]) -> list[RemoteExemplar]:
     """Exemplars as the store is told of them; those that are gone meanwhile are left out."""
     wanted, state = set(uids), gallery._state
     rows = state.rows
@@ -150,7 +150,7 @@ def outgoing(gallery: Gallery, uids: Iterable[bytes]) -> list[RemoteExemplar]:
     ]
 
 
-def mark_sent(gallery: Gallery, asked: Iterable[bytes], sent: list[RemoteExemplar]) -> None:
+def mark_sent(gallery: Ledger, asked: Iterable[bytes], sent: list[RemoteExemplar]) -> None:
     """The store has these now. One that has changed hands meanwhile is sent again."""
     rows = gallery._state.rows
     people = {e.uid: e.person for e in sent}
@@ -166,7 +166,7 @@ def mark_sent(gallery: Gallery, asked: Iterable[bytes], sent: list[RemoteExempla
     gallery._unsent -= finished
 
 
-def mark_people_sent(gallery: Gallery, gone, records: list[IdentityRecord], removals: set[bytes]) -> None:
+def mark_people_sent(gallery: Ledger, gone, records: list[IdentityRecord], removals: set[bytes]) -> None:
     """The store knows of these now."""
     with gallery._transaction():
         if gallery._journal:
@@ -185,7 +185,7 @@ def mark_people_sent(gallery: Gallery, gone, records: list[IdentityRecord], remo
     gallery._removals -= removals
 
 
-def _rewrite(gallery: Gallery, which: np.ndarray, sent: bool) -> None:
+def _rewrite(gallery: Ledger, which: np.ndarray, sent: bool) -> None:
     change = Change(gallery._state.rows)
     rows = change.rows.rows(which)
     for i, slot in enumerate(rows.slot):

@@ -63,7 +63,7 @@ def import_gallery(gallery, path: str | Path) -> int:
     All of them or none. Raises `GalleryError` naming what
     is wrong with them, or if another model made them than the gallery's.
     """
-    from sdk.gallery.gallery import Exemplars
+    from sdk.gallery.ledger import Exemplars
     from sdk.gallery.records import checked_name
 
     arrays, head, lines = _read(path)

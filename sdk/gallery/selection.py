@@ -13,7 +13,8 @@ def surplus(embedding: np.ndarray, quality: np.ndarray, keep: int) -> np.ndarray
     number = len(embedding)
     if number <= keep:
         return np.empty(0, np.int64)
-    alike = embedding @ embedding.T
+    # Not a product of BLAS: it starts threads even for so few, and waits for them on a busy machine.
+    alike = np.einsum("id,jd->ij", embedding, embedding)
     np.fill_diagonal(alike, -np.inf)
     dropped = []
     for _ in range(number - keep):
