@@ -87,8 +87,8 @@ threading.Event().wait()
 """
 
 
-def kill_while_writing(folder: Path, number: int, seconds: float) -> dict[str, set[str]]:
-    """Write `folder`/site.db from four threads, and kill the process after `seconds` of it.
+def kill_while_writing(folder: Path, number: int, lines: int) -> dict[str, set[str]]:
+    """Write `folder`/site.db from four threads, and kill the process soon after it has said `lines` things.
 
     The names that the process said it was enrolling, had enrolled, was forgetting, had forgotten. Raises
     `AssertionError` if a thread failed.
@@ -100,11 +100,10 @@ def kill_while_writing(folder: Path, number: int, seconds: float) -> dict[str, s
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
-        while b"ready\n" not in log.read_bytes():
+        while log.read_bytes().count(b"\n") < lines:
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline
-            time.sleep(0.005)
-        time.sleep(seconds)
+            time.sleep(0.001)
     finally:
         process.kill()
         process.communicate()

@@ -131,7 +131,7 @@ def test_kills_lose_nothing_that_was_acknowledged_and_bring_nothing_back(path):
     kept, gone = set(), set()
     random = np.random.default_rng(0)
     for number in range(10):
-        said = kill_while_writing(path.parent, number, float(random.uniform(0.02, 0.3)))
+        said = kill_while_writing(path.parent, number, int(random.integers(5, 120)))
         for name in said["forgot"]:
             assert traces(path.parent, name, features_of(name)) == []
         kept |= said["enrolled"] - said["forgetting"]
@@ -148,7 +148,7 @@ def test_kills_lose_nothing_that_was_acknowledged_and_bring_nothing_back(path):
             for name in said["enrolling"] & known:
                 assert gallery.describe(name)[0].exemplars == 3, "an enrolment is whole or not there"
     assert len(kept) > 20
-    assert len(gone) > 5
+    assert len(gone) >= 3
 
 
 def test_one_process_writes_and_others_read(path):
