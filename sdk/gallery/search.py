@@ -131,20 +131,36 @@ def _best(places, person, similarity, wanted) -> Nearest:
 def _by_index(state: State, queries, wanted, mask, cameras) -> list[Nearest | None]:
     """None for a query of which the index did not find enough."""
     rows, index = state.rows, state.index
-    candidates = index.search(queries, max(index.candidates, 4 * wanted))
-    tail = np.arange(index.covered, rows.size)
-    gathered = np.matmul(rows.gather(np.maximum(candidates, 0)), queries[:, :, None])[:, :, 0]
-    gathered[candidates < 0] = -np.inf
-    if len(tail):
-        gathered = np.hstack([gathered, rows.similarity(queries, index.covered)])
+    # In the order of the rows: they are fetched block by block, and ties fall as in an exact search.
+    candidates = np.sort(index.search(queries, max(index.candidates, 4 * wanted)), axis=1)
+    similarity = rows.similarity_at(queries, np.maximum(candidates, 0))
+    similarity[candidates < 0] = -np.inf
+    if index.covered < rows.size:
+        tail = np.arange(index.covered, rows.size)
+        similarity = np.hstack([similarity, rows.similarity(queries, index.covered)])
         candidates = np.hstack([candidates, np.broadcast_to(tail, (len(queries), len(tail)))])
-    gathered[~mask[candidates]] = -np.inf
+    similarity[~mask[candidates]] = -np.inf
     if cameras is not None:
-        gathered[(cameras[:, None] >= -1) & (cameras[:, None] != rows.camera[candidates])] = -np.inf
+        similarity[(cameras[:, None] >= -1) & (cameras[:, None] != rows.camera[candidates])] = -np.inf
+    if similarity.shape[1] > index.candidates:
+        nearest = np.argpartition(-similarity, index.candidates - 1, axis=1)[:, : index.candidates]
+        nearest.sort(axis=1)
+        similarity, candidates = (np.take_along_axis(a, nearest, axis=1) for a in (similarity, candidates))
+    order = np.argsort(-similarity, axis=1, kind="stable")
+    similarity, candidates = (np.take_along_axis(a, order, axis=1) for a in (similarity, candidates))
+    people = rows.person[candidates].tolist()
+    usable = np.count_nonzero(similarity > -np.inf, axis=1).tolist()
     answers = []
-    for places, similarity in zip(candidates, gathered, strict=True):
-        nearest = _best(places, rows.person[places], similarity, wanted)
-        answers.append(nearest if len(nearest.firsts) >= wanted else None)
+    for q, number in enumerate(usable):
+        firsts: dict[int, int] = {}
+        for place in range(number):
+            if people[q][place] not in firsts:
+                firsts[people[q][place]] = place
+                if len(firsts) == wanted:
+                    break
+        places = np.fromiter(firsts.values(), np.int64, len(firsts))
+        enough = len(firsts) == wanted
+        answers.append(Nearest(candidates[q, :number], similarity[q, :number], places) if enough else None)
     return answers
 
 
@@ -167,20 +183,19 @@ def _answer(state: State, question: Question, query: int, nearest: Nearest, mask
     if question.stripes is not None:
         rank_by = rescored = distance + question.weight * _local(rows, question, query, nearest, person, align)
     order = np.argsort(rank_by, kind="stable")[: question.k]
-    answer = []
-    for i in order:
-        row = nearest.rows[firsts[i]]
-        time = rows.time[row]
-        answer.append(
-            Candidate(
-                state.names[person[i]],
-                float(distance[i]),
-                state.cameras[rows.camera[row]],
-                None if np.isnan(time) else float(time),
-                None if rescored[i] is None else float(rescored[i]),
-            )
+    which = nearest.rows[firsts[order]]
+    cameras, times = rows.camera[which].tolist(), rows.time[which].tolist()
+    columns = person[order].tolist(), distance[order].tolist(), cameras, times, [rescored[i] for i in order]
+    return [
+        Candidate(
+            state.names[number],
+            near,
+            state.cameras[camera],
+            None if time != time else time,  # NaN
+            None if score is None else float(score),
         )
-    return answer
+        for number, near, camera, time, score in zip(*columns, strict=True)
+    ]
 
 
 def _aggregated(state: State, question: Question, query: int, people: np.ndarray, mask) -> np.ndarray:
