@@ -6,7 +6,7 @@
     python benchmarks/gallery.py --only aggregates --people PEOPLE    # <root>/<identity>/<camera>_<anything>.png
 
 Features are drawn: people are clusters with no structure between them, the hardest case for an approximate index.
-faiss `IndexFlatIP`, NumPy and the gallery search the same exemplars in turn, in one run; the fastest round of each counts.
+faiss `IndexFlatIP`, NumPy and the gallery search the same exemplars in turn; the fastest round of each counts.
 """
 
 import json

@@ -6,6 +6,7 @@ snapshot. A reader takes the snapshot that is there and needs no lock; it never 
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -135,7 +136,7 @@ class Snapshot:
         buffer = np.empty((which.shape[1], queries.shape[1]), np.float32)  # one query's rows stay in the cache
         for query, rows, line in zip(queries, which, result, strict=True):
             places = np.searchsorted(rows, ends).tolist()
-            for block, (start, end) in enumerate(zip(places[:-1], places[1:], strict=True)):
+            for block, (start, end) in enumerate(pairwise(places)):
                 if start < end:
                     inside = rows[start:end] - block * BLOCK
                     np.take(self.blocks[block], inside, axis=0, out=buffer[start:end], mode="clip")
