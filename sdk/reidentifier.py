@@ -12,7 +12,7 @@ from sdk.gallery import Gallery, Match
 from sdk.preprocess import to_batch
 
 MAX_BATCH = 64
-"""More crops than this are embedded in several calls, which bounds the memory of activations."""
+"""More crops than this, or than the engine was built for, are embedded in several calls: it bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class ReIdentifier:
     def embed(self, crops: Sequence[np.ndarray]) -> Features:
         """The features of N crops. Raises `CropError` naming the first bad crop and all their indices."""
         batch = to_batch(crops, self.engine.metadata.input_size)
-        results = [self.engine.run(batch[i : i + MAX_BATCH]) for i in range(0, len(batch), MAX_BATCH)]
+        step = min(MAX_BATCH, self.engine.metadata.max_batch or MAX_BATCH)
+        results = [self.engine.run(batch[i : i + step]) for i in range(0, len(batch), step)]
         embedding, stripes = zip(*results, strict=True)
         return Features(np.concatenate(embedding), None if stripes[0] is None else np.concatenate(stripes))
 
