@@ -78,7 +78,7 @@ def to_half(proto: onnx.ModelProto) -> onnx.ModelProto:
         nodes.append(node)
     for output in graph.output:
         if output.name in half_outputs:
-            _rename_tensor(nodes, output.name, f"{output.name}_as_half")
+            rename_tensor(nodes, output.name, f"{output.name}_as_half")
             nodes.append(helper.make_node("Cast", [f"{output.name}_as_half"], [output.name], to=TensorProto.FLOAT))
     kept = [tensor for tensor in graph.initializer if tensor.name not in half_weights or tensor.name in used_as_float]
     kept += [_half_tensor(weights[name], as_half) for name, as_half in half_weights.items()]
@@ -165,11 +165,14 @@ def _half_nodes(graph: onnx.GraphProto, floats: set[str]) -> set[int]:
             before.update(node.input)
     half, half_outputs = set(), set()
     for index, node in enumerate(graph.node):
-        if not any(name in floats for name in node.output):
+        if not any(name in floats for name in (*node.output, *node.input)):
             continue
         between = any(name in after for name in node.input) and any(name in before for name in node.output)
+        quantises = node.op_type in ("QuantizeLinear", "DequantizeLinear") and any(
+            name in before for name in node.output
+        )
         follows = node.op_type in FOLLOWERS and any(name in half_outputs for name in node.input)
-        if node.op_type in WEIGHTED or (between and node.op_type not in IN_FLOAT) or follows:
+        if node.op_type in WEIGHTED or (between and node.op_type not in IN_FLOAT) or follows or quantises:
             half.add(index)
             half_outputs.update(node.output)
     return half
@@ -197,7 +200,8 @@ def _half_tensor(tensor: TensorProto, name: str) -> TensorProto:
     return numpy_helper.from_array(values.astype(np.float16), name)
 
 
-def _rename_tensor(nodes: list[onnx.NodeProto], old: str, new: str) -> None:
+def rename_tensor(nodes: Iterable[onnx.NodeProto], old: str, new: str) -> None:
+    """Wherever it is written or read."""
     for node in nodes:
         for names in (node.input, node.output):
             for place, name in enumerate(names):

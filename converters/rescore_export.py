@@ -6,15 +6,23 @@ means as a function of standard operators, so that it runs anywhere; a TensorRT 
 one kernel. The definition is that of `sdk.distances.local_distance_gathered` (arXiv 1711.08184, equations 1 and 2).
 """
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from sdk.engines.builder import BuildOptions, build_plan
 from sdk.engines.metadata import KEY, Metadata
+from sdk.engines.plan import network_name
+from sdk.engines.versions import Library
+from sdk.errors import EngineError
 
 DOMAIN, OPERATOR = "reid", "AlignedLocalDistance"
 OPSET = 18
 PLUGIN_VERSION = "1"
+MOST_ENTRIES, MOST_CANDIDATES = 100_000, 1000
+"""Of an engine: entries of the gallery, and candidates of a query."""
 
 QUERY, GALLERY, CANDIDATES, DISTANCE = "query_stripes", "gallery_stripes", "candidates", "distance"
 
@@ -61,6 +69,37 @@ def for_plugin(proto: onnx.ModelProto) -> onnx.ModelProto:
                 ]
             )
     return proto
+
+
+def build_rescoring(proto: onnx.ModelProto, library: Library, options: BuildOptions) -> bytes:
+    """The graph as an engine: with the fused kernel where the library takes plugins and has it, else from the body.
+
+    Raises `EngineError` where the library cannot build it.
+    """
+    metadata = Metadata.from_json({item.key: item.value for item in proto.metadata_props}[KEY], "rescore.onnx")
+    sides = (metadata.stripes, metadata.stripe_dim)
+    profile = {
+        QUERY: tuple((queries, *sides) for queries in (1, 8, options.max_batch)),
+        GALLERY: tuple((entries, *sides) for entries in (1, 4096, MOST_ENTRIES)),
+        CANDIDATES: ((1, 1), (8, 100), (options.max_batch, MOST_CANDIDATES)),
+    }
+
+    def name_for(target: str) -> str:
+        tools = {**metadata.tools, library.name: library.version}
+        return network_name(replace(metadata, target=target, max_batch=options.max_batch, tools=tools))
+
+    fused = library.takes_plugins and has_plugin(library)
+    content = (for_plugin(proto) if fused else proto).SerializeToString()
+    plan = build_plan(content, profile, library, options, name_for)
+    if fused and not plan.plugins:
+        raise EngineError(f"{library.title} knows the plugin {OPERATOR} but did not take it; please report its version")
+    return plan.content
+
+
+def has_plugin(library: Library) -> bool:
+    """Whether the plugin is registered, as it is where its library has been loaded into this process."""
+    registry = library.module.get_plugin_registry()
+    return registry is not None and registry.get_creator(OPERATOR, PLUGIN_VERSION, DOMAIN) is not None
 
 
 def _function(stripes: int) -> onnx.FunctionProto:

@@ -38,6 +38,9 @@ class BuildOptions:
     verbose: bool = False
 
 
+DEFAULTS = BuildOptions()
+
+
 @dataclass(frozen=True)
 class BuiltPlan:
     """A plan in memory, and what the parser made of the graph."""
@@ -50,17 +53,19 @@ class BuiltPlan:
     """Names of the plugin layers."""
 
 
-def build_engine(onnx_path: Path, output: Path, library: Library, options: BuildOptions = BuildOptions()) -> Metadata:
-    """Write the engine `output` for `onnx_path` and return the metadata that it carries.
+def build_engine(
+    onnx_path: Path, library: Library, options: BuildOptions = DEFAULTS, graph: bytes | None = None
+) -> tuple[bytes, Metadata]:
+    """The engine of the ONNX file `onnx_path`, and the metadata that it carries.
 
-    Raises `EngineError` naming what the library says against it; `output` is then what it was before.
+    graph: build this instead of what is in the file, whose metadata and hash the engine bears nevertheless.
+    Raises `EngineError` with what the library has against it, and where it lost the precision or the metadata.
     """
     metadata = read_onnx_metadata(onnx_path)
+    content = onnx_path.read_bytes()
     height, width = metadata.input_size
     common = min(options.common_batch, options.max_batch)
     profile = {INPUT: tuple((batch, height, width, 3) for batch in (1, common, options.max_batch))}
-    content = onnx_path.read_bytes()
-
     described = replace(
         metadata,
         max_batch=options.max_batch,
@@ -68,19 +73,21 @@ def build_engine(onnx_path: Path, output: Path, library: Library, options: Build
         onnx_sha256=hashlib.sha256(content).hexdigest(),
         tools={**metadata.tools, library.name: library.version},
     )
-    plan = build_plan(
-        content, profile, library, options, lambda target: network_name(replace(described, target=target))
-    )
+
+    def name_for(target: str) -> str:
+        return network_name(replace(described, target=target))
+
+    plan = build_plan(content if graph is None else graph, profile, library, options, name_for)
     described = replace(described, target=plan.target)
-    if metadata.precision != "fp32" and not plan.types["half"]:
+    expected = {"fp16": "half", "int8": "int8"}.get(metadata.precision)
+    if expected and not plan.types[expected]:
         raise EngineError(
-            f"{output}: {library.title} made no layer half-precision of a graph that is {metadata.precision}"
+            f"{library.title} has no layer of type {expected} in an engine that should be {metadata.precision}"
         )
     written = find_metadata(plan.content)
-    if written is None or Metadata.from_json(written, str(output)) != described:
-        raise EngineError(f"{output}: {library.title} did not keep the metadata; it cannot be used safely")
-    write_atomically(output, plan.content)
-    return described
+    if written is None or Metadata.from_json(written, onnx_path.name) != described:
+        raise EngineError(f"{library.title} did not keep the metadata in the engine, which cannot be used safely so")
+    return plan.content, described
 
 
 def build_plan(content: bytes, profile: Profile, library: Library, options: BuildOptions, name_for) -> BuiltPlan:
@@ -146,7 +153,7 @@ def make_logger(trt, verbose: bool):
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 self.last_error = str(message).splitlines()[0]
             if verbose:
-                notes.print(f"[{severity.name.lower()}] {message}", markup=False, highlight=False)
+                notes.print(f"[{severity.name.lower()}] {message}", markup=False, highlight=False, soft_wrap=True)
 
     return Logger()
 

@@ -18,11 +18,12 @@ def open_plan(path: Path, rebuild: bool = False):
     except MissingPackageError:
         raise
     except EngineError as error:
+        if isinstance(find_gpu(), str):  # a new engine would be of no use either
+            raise
         beside = path.with_suffix(".onnx")
         if not rebuild:
             hint = f", or load it with rebuild=True, which builds it from {beside.name}" if beside.is_file() else ""
             raise EngineError(f"{error}{hint}") from error
-        require_gpu(path)
         notes.print(f"{error}; building it again from {beside}", markup=False)
         metadata = rebuild_plan(path, beside)
     from sdk.engines.tensorrt import TensorRTEngine
@@ -59,7 +60,7 @@ def rebuild_plan(path: Path, onnx_path: Path) -> Metadata:
 
     Raises `EngineError` where that file is missing or is not the one that the engine was built from.
     """
-    from sdk.engines.builder import BuildOptions, build_engine
+    from sdk.engines.builder import BuildOptions, build_engine, write_atomically
 
     if not onnx_path.is_file():
         raise EngineError(f"{path}: cannot be built again, {onnx_path} is not here; copy it beside the engine")
@@ -74,7 +75,9 @@ def rebuild_plan(path: Path, onnx_path: Path) -> Metadata:
                 f"{path}: was built from another {onnx_path.name} than is beside it; convert that one yourself"
             )
         options = BuildOptions(max_batch=before.max_batch or options.max_batch)
-    return build_engine(onnx_path, path, _library_at_hand(path), options)
+    content, metadata = build_engine(onnx_path, _library_at_hand(path), options)
+    write_atomically(path, content)
+    return metadata
 
 
 def require_gpu(path: Path) -> Gpu:

@@ -52,7 +52,7 @@ def open_session(content: str | Path | bytes, optimised: bool = True) -> onnxrun
 
 
 def read_onnx_metadata(path: str | Path) -> Metadata:
-    """What the file says of itself. Raises `EngineError` if it cannot be loaded or was not written by `reid convert`."""
+    """What the file says of itself. Raises `EngineError` if it cannot be loaded or is not of `reid convert`."""
     return _metadata_of(open_session(path, optimised=False), path)
 
 

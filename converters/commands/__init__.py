@@ -1,0 +1,21 @@
+"""The subcommands of this room: `reid convert`, also `python -m converters.convert`, and `reid verify`."""
+
+import typer
+
+from converters.commands.convert import convert
+from converters.commands.verify import verify
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's subcommands to `reid`."""
+    app.command()(convert)
+    app.command()(verify)
+
+
+def main() -> None:
+    """`python -m converters.convert`."""
+    from sdk.cli import run_app
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(convert)
+    run_app(app)
