@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.foreign import Preprocessing
+from converters.foreign import Authors
 from converters.sources import Source, open_source, require, tools
 from converters.threshold import transfer_threshold
 from converters.verify import Agreement, Crops, Ranking, check, compare_features, compare_ranking, embed_all
@@ -39,9 +39,8 @@ class ConvertOptions:
     target: str | None = None
     """One of `TARGETS`; None: by the output's name and what is installed."""
     build: BuildOptions = field(default_factory=BuildOptions)
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    backbone: str | None = None
-    """Of a checkpoint of another project."""
+    authors: Authors = field(default_factory=Authors)
+    """What is known of another project's model."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def convert(source_path: Path, output: Path, crops: Crops, options: ConvertOptio
         raise DataError(f"{output}: the folder {output.parent} does not exist")
     if output.is_dir():
         raise DataError(f"{output}: is a folder; name a file")
-    source = open_source(source_path, options.rescore, options.preprocessing, options.backbone)
+    source = open_source(source_path, options.rescore, options.authors)
     try:
         with tempfile.TemporaryDirectory(prefix=".convert-", dir=output.parent) as folder:
             converted = _convert_into(Path(folder), output, source, crops, options, library)
@@ -236,7 +235,7 @@ def _write_rescoring(folder: Path, output: Path, metadata: Metadata, library: Li
     files = [rescore_path(output)]
     (folder / files[0].name).write_bytes(graph.SerializeToString())
     if library is not None:
-        files.append(files[0].with_suffix(output.suffix))
+        files.append(files[0].with_suffix(".engine"))
         (folder / files[1].name).write_bytes(build_rescoring(graph, library, build))
     return files
 

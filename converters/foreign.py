@@ -19,8 +19,8 @@ FLAGS = "--color, --mean, --std, --value-range"
 
 
 @dataclass(frozen=True)
-class Preprocessing:
-    """What a model's authors did to an image before it; None: not said, torchvision's convention."""
+class Authors:
+    """What the authors of a model did to an image before it; None: not said, torchvision's convention."""
 
     color: str | None = None
     """"rgb" or "bgr"."""
@@ -31,10 +31,14 @@ class Preprocessing:
     """What white was: 1 or 255."""
     input_size: tuple[int, int] | None = None
     """Height and width (px), where the file does not say it."""
+    backbone: str | None = None
+    """Of a checkpoint, which does not say it: "resnet50", …"""
+    last_stride: int | None = None
+    """Of a checkpoint: 1 or 2, the stride of the backbone's last stage."""
 
     @property
     def given(self) -> bool:
-        """Whether anything was said."""
+        """Whether anything was said, so that the model is another project's."""
         return any(getattr(self, field.name) is not None for field in fields(self))
 
     def describe(self) -> str:
@@ -69,9 +73,9 @@ class Foreign:
     """The model as it came, its preprocessing done outside: what the graph is compared with."""
 
 
-def read_foreign_onnx(path: Path, preprocessing: Preprocessing) -> Foreign:
+def read_foreign_onnx(path: Path, authors: Authors) -> Foreign:
     """An ONNX file with one float input. Raises `DataError` saying what does not fit."""
-    if not preprocessing.given:
+    if not authors.given:
         raise DataError(
             f"{path}: not written by `reid convert`, so its preprocessing is unknown; say what its authors did, with "
             f"{FLAGS}"
@@ -86,15 +90,15 @@ def read_foreign_onnx(path: Path, preprocessing: Preprocessing) -> Foreign:
     if not channels_last and shape[1] != 3:
         raise DataError(f"{path}: its input {shape} has no three channels")
     said = tuple(shape[1:3] if channels_last else shape[2:])
-    size = said if all(isinstance(side, int) for side in said) else preprocessing.input_size
+    size = said if all(isinstance(side, int) for side in said) else authors.input_size
     if size is None:
         raise DataError(f"{path}: does not say the size of its input; say it with --input-size 256x128")
-    if preprocessing.input_size not in (None, size):
+    if authors.input_size not in (None, size):
         raise DataError(f"{path}: its input is {said[0]}x{said[1]}; leave --input-size away")
     name, output = inputs[0].name, outputs[0].name
 
     def embed(crops):
-        images = preprocessing.apply(to_batch(crops, size))
+        images = authors.apply(to_batch(crops, size))
         images = images if channels_last else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         try:
             features = session.run([output], {name: images})[0]
@@ -105,11 +109,11 @@ def read_foreign_onnx(path: Path, preprocessing: Preprocessing) -> Foreign:
         return features.reshape(len(images), -1)
 
     dimension = embed([np.zeros((*size, 3), np.uint8)]).shape[1]
-    graph = wrap(path, preprocessing, name, output, size, channels_last)
+    graph = wrap(path, authors, name, output, size, channels_last)
     return Foreign(graph, path.stem, size, dimension, embed)
 
 
-def wrap(path: Path, preprocessing: Preprocessing, name: str, output: str, size, channels_last: bool):
+def wrap(path: Path, authors: Authors, name: str, output: str, size, channels_last: bool):
     """The file's graph with the preprocessing before it and the normalisation to unit length behind it."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -124,7 +128,7 @@ def wrap(path: Path, preprocessing: Preprocessing, name: str, output: str, size,
     for taken in (INPUT, EMBEDDING):
         rename_tensor(graph.node, taken, f"{taken}_of_the_model")
     name, output = (f"{item}_of_the_model" if item in (INPUT, EMBEDDING) else item for item in (name, output))
-    reverse, mean, std = preprocessing.constants()
+    reverse, mean, std = authors.constants()
     wide = (1, 1, 1, 3)
     constants = {
         "sdk_mean": mean.reshape(wide),
@@ -156,10 +160,3 @@ def wrap(path: Path, preprocessing: Preprocessing, name: str, output: str, size,
     graph.output.append(helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", None]))
     graph.initializer.extend(numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items())
     return onnx.shape_inference.infer_shapes(proto)
-
-
-def read_foreign_checkpoint(path: Path, preprocessing: Preprocessing, backbone: str | None) -> Foreign:
-    """A checkpoint of a ResNet with torchvision's names. Raises `DataError` saying what does not fit."""
-    from converters.foreign_checkpoint import read
-
-    return read(path, preprocessing, backbone)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from converters.foreign import Foreign, Preprocessing
+from converters.foreign import FLAGS, Authors, Foreign
 from converters.onnx_export import export_module
 from sdk.engines.onnx import EMBEDDING
 from sdk.errors import DataError
@@ -28,11 +28,11 @@ INPUT_SIZE = (256, 128)
 class ForeignNetwork(nn.Module):
     """uint8 BGR crops `[B, H, W, 3]` → embedding float32 `[B, D]` at unit length."""
 
-    def __init__(self, backbone: nn.Module, neck: bool, preprocessing: Preprocessing):
+    def __init__(self, backbone: nn.Module, neck: bool, authors: Authors):
         super().__init__()
         self.backbone = backbone
         self.neck = nn.BatchNorm1d(backbone.channels) if neck else nn.Identity()
-        self.reverse, mean, std = preprocessing.constants()
+        self.reverse, mean, std = authors.constants()
         self.register_buffer("mean", torch.from_numpy(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.from_numpy(std).view(1, 3, 1, 1), persistent=False)
 
@@ -46,23 +46,23 @@ class ForeignNetwork(nn.Module):
         return F.normalize(self.neck(self.backbone(images).mean((2, 3))), dim=1)
 
 
-def read(path: Path, preprocessing: Preprocessing, backbone: str | None) -> Foreign:
+def read_foreign_checkpoint(path: Path, authors: Authors) -> Foreign:
     """Raises `DataError` for a file that is none, or weights that find no place."""
-    if backbone is None or not preprocessing.given:
+    backbone = authors.backbone
+    if backbone is None or authors.last_stride is None:
         raise DataError(
-            f"{path}: of another project; say --backbone ({', '.join(BACKBONES)}) and its preprocessing: --color, --mean, "
-            "--std, --value-range, --input-size"
+            f"{path}: of another project, and weights do not tell what network they are of; say --backbone "
+            f"({', '.join(BACKBONES)}), --last-stride (1 or 2) and the preprocessing: {FLAGS}, --input-size"
         )
     weights = _read_weights(path)
-    last_stride = 1  # the habit of the field since the strong baseline; the weights do not tell
     try:
-        network = build_backbone(backbone, width=_width(weights, path), last_stride=last_stride)
+        network = build_backbone(backbone, width=_width(weights, path), last_stride=authors.last_stride)
     except ValueError as error:
         raise DataError(f"--backbone: {error}") from error
     neck = {
         key.removeprefix(prefix): value for prefix in NECKS for key, value in weights.items() if key.startswith(prefix)
     }
-    module = ForeignNetwork(network, bool(neck), preprocessing)
+    module = ForeignNetwork(network, bool(neck), authors)
     wanted = network.state_dict()
     left = [
         key
@@ -75,8 +75,8 @@ def read(path: Path, preprocessing: Preprocessing, backbone: str | None) -> Fore
         if keys:
             more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
             raise DataError(
-                f"{path}: is no plain {backbone}, it {problem} {', '.join(keys[:3])}{more}; export it to ONNX with its own "
-                "project and convert that file"
+                f"{path}: is no plain {backbone}, it {problem} {', '.join(keys[:3])}{more}; export it to ONNX with its "
+                "own project and convert that file"
             )
     network.load_state_dict({key: value for key, value in weights.items() if key in wanted}, strict=False)
     if neck:
@@ -87,11 +87,11 @@ def read(path: Path, preprocessing: Preprocessing, backbone: str | None) -> Fore
                 f"{path}: its BNNeck does not fit {backbone}: {str(error).splitlines()[-1].strip()}"
             ) from error
     module.eval()
-    size = preprocessing.input_size or INPUT_SIZE
+    size = authors.input_size or INPUT_SIZE
 
     @torch.inference_mode()
     def embed(crops):
-        images = preprocessing.apply(to_batch(crops, size)).transpose(0, 3, 1, 2)
+        images = authors.apply(to_batch(crops, size)).transpose(0, 3, 1, 2)
         return module.features(torch.from_numpy(images.copy())).numpy()
 
     return Foreign(export_module(module, size, [EMBEDDING]), backbone, size, network.channels, embed)
@@ -102,7 +102,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds here: zip, pickle, runtime
         raise DataError(
-            f"{path}: cannot be read without running what is in it ({type(error).__name__}); save its state_dict() alone"
+            f"{path}: cannot be read without running code that is in it ({type(error).__name__}); save its "
+            "state_dict() alone"
         ) from error
     for holder in HOLDERS:
         if isinstance(content, dict) and isinstance(content.get(holder), dict):

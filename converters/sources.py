@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.foreign import Preprocessing, read_foreign_checkpoint, read_foreign_onnx
+from converters.foreign import Authors, read_foreign_onnx
 from sdk.engines import load_engine
 from sdk.engines.metadata import KEY, Metadata
 from sdk.errors import DataError, missing_package
@@ -32,8 +32,8 @@ class Source:
     """The ONNX file where it is of ours: it can go into an engine as it is."""
 
 
-def open_source(path: Path, rescore: bool, preprocessing: Preprocessing, backbone: str | None = None) -> Source:
-    """The model in `path`. `preprocessing` and `backbone` are for models of other projects.
+def open_source(path: Path, rescore: bool, authors: Authors) -> Source:
+    """The model in `path`; `authors` is for those of other projects.
 
     Raises `DataError` for one that cannot be used, saying what is missing.
     """
@@ -41,18 +41,20 @@ def open_source(path: Path, rescore: bool, preprocessing: Preprocessing, backbon
         raise DataError(f"{path}: no such checkpoint or ONNX file; `reid train` writes a checkpoint")
     if path.suffix == ".onnx":
         if _is_ours(path):
-            if preprocessing.given:
+            if authors.given:
                 raise DataError(
                     f"{path}: its preprocessing is in its graph; leave the flags for other projects' models away"
                 )
             return _from_our_onnx(path, rescore)
         require("onnx", "onnxruntime")
-        found = read_foreign_onnx(path, preprocessing)
+        found = read_foreign_onnx(path, authors)
     else:
         require("torch", "onnx", "onnxscript")
-        if not preprocessing.given and backbone is None:
+        if not authors.given:
             return _from_checkpoint(path, rescore)
-        found = read_foreign_checkpoint(path, preprocessing, backbone)
+        from converters.foreign_checkpoint import read_foreign_checkpoint
+
+        found = read_foreign_checkpoint(path, authors)
     if rescore:
         raise DataError(f"{path}: it has no local branch, so there are no stripes; leave --rescore away")
     metadata = Metadata(
@@ -61,7 +63,7 @@ def open_source(path: Path, rescore: bool, preprocessing: Preprocessing, backbon
         embedding_dim=found.embedding_dim,
         precision="fp32",
         checkpoint_sha256=_sha256(path),
-        preprocessing=preprocessing.describe(),
+        preprocessing=authors.describe(),
         tools=tools(),
     )
     return Source(lambda: found.graph, metadata, found.embed, path.name)

@@ -1,6 +1,6 @@
 """The match threshold belongs to a precision: rounding moves the distances, so it is moved along.
 
-It was calibrated in FP32 on people who were held out of training (`training.evaluation.threshold`), and those are not
+It was calibrated in FP32 on people who were held out of training (`sdk.calibration`), and those are not
 at hand when a model is converted. What is: the same crops seen by both models. Around the threshold, the mean change
 of the pairs' distances says by how much it moves; no labels are needed for that, and the share of pairs that match
 stays what it was.

@@ -60,13 +60,16 @@ def convert(
     backbone: Annotated[
         str | None, typer.Option(help="Of a checkpoint: resnet18, resnet50, …", rich_help_panel=OTHERS)
     ] = None,
+    last_stride: Annotated[
+        int | None, typer.Option(help="Of a checkpoint: 1 or 2, of the last stage.", rich_help_panel=OTHERS)
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="All that the builder says.")] = False,
 ) -> None:
     """Convert a model to ONNX or to a TensorRT engine, and check it against the original, crop by crop, before it
     is written."""
     from converters.convert import ConvertOptions, choose_target
     from converters.convert import convert as run
-    from converters.foreign import Preprocessing
+    from converters.foreign import Authors
     from converters.verify import read_crops, write_worst
     from sdk.engines.loading import sha256_of
 
@@ -82,14 +85,15 @@ def convert(
         rescore=rescore,
         target=target,
         build=BuildOptions(max_batch, common_batch, workspace, hardware_compatible, version_compatible, verbose),
-        preprocessing=Preprocessing(
+        authors=Authors(
             _one_of("--color", color, ("rgb", "bgr")),
             _three("--mean", mean),
             _three("--std", std),
             _one_of("--value-range", value_range, (1, 255)),
             _size(input_size),
+            backbone,
+            _one_of("--last-stride", last_stride, (1, 2)),
         ),
-        backbone=backbone,
     )
     choose_target(output, target)  # before crops are read or drawn
     if not checkpoint.is_file():
