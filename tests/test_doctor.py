@@ -94,6 +94,7 @@ def test_an_engine_is_explained_without_a_gpu(small_onnx, tmp_path):
     assert "sm_80+" in told.stdout
     assert "TensorRT-RTX" in told.stdout
     if not isinstance(gpu.find_gpu(), Gpu):
+        assert "what was compared is its ONNX graph" in made.stderr
         assert "built but was not run" in made.stderr
         assert told.returncode == 0
         assert "needs an NVIDIA GPU" in told.stdout
@@ -149,3 +150,25 @@ def test_verify_fails_where_models_differ(small_run, small_onnx, drawn_people, t
     assert strict.returncode == 1
     assert "its features differ: crop" in strict.stderr
     assert "Traceback" not in strict.stderr
+
+
+def test_an_engine_is_built_where_neither_torch_nor_onnx_is_installed(small_onnx, drawn_people, tmp_path):
+    """As on a Jetson: the ONNX file was made elsewhere. `None` makes an import fail as where the package is absent."""
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX has no package for this platform")
+    code = (
+        "import sys\n"
+        "for absent in ('torch', 'onnx', 'onnxscript'): sys.modules[absent] = None\n"
+        "from sdk.cli import main; main()\n"
+    )
+    arguments = ["convert", small_onnx, "-o", "model.engine", "--target", "rtx", "--crops", drawn_people]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"model.engine", "model.onnx"}
+    missing = subprocess.run(
+        [sys.executable, "-c", code, "convert", str(small_onnx), "-o", "half.onnx", "--fp16"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert missing.returncode == 1
+    assert "pip install 'aligned-reid[convert]'" in missing.stderr

@@ -25,7 +25,9 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(path: str | Path | None = None, *, rebuild: bool = False, sha256: str | None = None) -> Engine:
+def load_engine(
+    path: str | Path | None = None, *, rebuild: bool = False, sha256: str | None = None, host_code: bool = False
+) -> Engine:
     """Open a model file; no path means the model that ships with the package.
 
     `.onnx` runs in ONNX Runtime, `.engine`, `.plan` and `.trt` in TensorRT or TensorRT-RTX, whichever wrote it.
@@ -35,7 +37,8 @@ def load_engine(path: str | Path | None = None, *, rebuild: bool = False, sha256
 
     What can be known of an engine without deserialising it is checked first: that it is whole, of the library and
     version that are here, and for this GPU. rebuild: where it is not, build it again from the ONNX file beside it, of
-    the same name, if that is the one that it was built from.
+    the same name, if that is the one that it was built from. host_code: let a version-compatible engine bring code
+    for the processor too, which another version of TensorRT needs to run it.
 
     Raises `EngineError` if the file is missing, of an unknown kind, not the one that `sha256` names, not written by
     `reid convert`, or does not fit this machine; `MissingPackageError` where the runtime is not installed.
@@ -53,7 +56,7 @@ def load_engine(path: str | Path | None = None, *, rebuild: bool = False, sha256
     if path.suffix in SUFFIXES:
         from sdk.engines.loading import open_plan
 
-        return open_plan(path, rebuild)
+        return open_plan(path, rebuild, host_code)
     raise _unknown_kind(path)
 
 

@@ -11,7 +11,7 @@ from sdk.errors import EngineError, MissingPackageError
 from sdk.terminal import notes
 
 
-def open_plan(path: Path, rebuild: bool = False):
+def open_plan(path: Path, rebuild: bool = False, host_code: bool = False):
     """The engine of a plan that fits this machine, as `sdk.engines.load_engine` promises it."""
     try:
         metadata = check_plan(path)
@@ -28,7 +28,7 @@ def open_plan(path: Path, rebuild: bool = False):
         metadata = rebuild_plan(path, beside)
     from sdk.engines.tensorrt import TensorRTEngine
 
-    return TensorRTEngine(path, metadata)
+    return TensorRTEngine(path, metadata, host_code=True) if host_code else TensorRTEngine(path, metadata)
 
 
 def check_plan(path: Path) -> Metadata:
