@@ -7,6 +7,7 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
+from converters.calibrated import write_calibrated
 from sdk import ReIdentifier
 from sdk.calibration import (
     CameraStatistics,
@@ -18,7 +19,6 @@ from sdk.calibration import (
 from sdk.calibration import pairs as pairs_module
 from sdk.calibration.picture import CHOSEN, draw_calibration
 from sdk.calibration.report import measure_calibration
-from sdk.calibration.write import write_calibrated
 from sdk.cli import build_app
 from sdk.errors import DataError
 from sdk.folder import read_folder, read_image

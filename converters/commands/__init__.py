@@ -1,15 +1,16 @@
-"""The subcommands of this room: `reid convert`, also `python -m converters.convert`, and `reid verify`."""
+"""The subcommands of this room: `reid convert` (also `python -m converters.convert`), `verify` and `calibrate`."""
 
 import typer
 
+from converters.calibrate import calibrate
 from converters.commands.convert import convert
 from converters.commands.verify import verify
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    app.command()(convert)
-    app.command()(verify)
+    for command in (convert, verify, calibrate):
+        app.command()(command)
 
 
 def main() -> None:

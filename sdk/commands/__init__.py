@@ -2,7 +2,6 @@
 
 import typer
 
-from sdk.commands.calibrate import calibrate
 from sdk.commands.demo import demo
 from sdk.commands.doctor import doctor
 from sdk.commands.match import match
@@ -13,6 +12,6 @@ from sdk.commands.track import track
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (match, search, calibrate, track, demo, doctor):
+    for command in (match, search, track, demo, doctor):
         app.command()(command)
     app.add_typer(simulate, name="simulate")

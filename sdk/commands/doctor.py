@@ -65,7 +65,7 @@ def _facts(metadata) -> list[tuple[str, str]]:
     if threshold is None:
         facts.append(("threshold", "none: not calibrated"))
     else:
-        measured = threshold.get("precision", "fp32")
+        measured = threshold.get("precision", metadata.precision)
         facts.append(("threshold", f"{threshold['value']:.4f} for crops, for {measured}"))
     report = metadata.precision_report
     if report and "cosine" in report:

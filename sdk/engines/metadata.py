@@ -29,8 +29,8 @@ class Metadata:
     stripe_dim: int = 0
     threshold: dict | None = None
     """Calibrated cosine distances, as `sdk.calibration` writes them: "value" for crops, "tracklet_value" for
-    tracklets, and at what error rates; "precision" is the one that they hold for, where it is not "fp32". None if
-    uncalibrated."""
+    tracklets, and at what error rates; "precision" is the one that they hold for, the file's own where it is not said.
+    None if uncalibrated."""
     cameras: dict | None = None
     """What each camera of a site adds to the features (`sdk.calibration.CameraStatistics`); None: not measured."""
     evaluation: dict | None = None
