@@ -83,7 +83,7 @@ using cudaError_t = int;
 inline int cudaGetLastError() { return cudaSuccess; }
 inline const char* cudaGetErrorString(int) { return "emulated"; }
 
-// The memory that the kernel may read. What it reads beyond is counted, and is 0.
+// The memory that the kernel may read, if any is declared. What it reads beyond is counted, and is 0.
 struct Range {
     uintptr_t begin, end;
 };
@@ -93,6 +93,9 @@ inline int reads_outside = 0;
 template <typename Value>
 Value __ldg(const Value* address) {
     const auto begin = reinterpret_cast<uintptr_t>(address);
+    if (readable.empty()) {
+        return *address;
+    }
     for (const Range& range : readable) {
         if (range.begin <= begin && begin + sizeof(Value) <= range.end && begin % sizeof(Value) == 0) {
             return *address;
