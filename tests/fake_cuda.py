@@ -77,6 +77,9 @@ class FakeDriver:
             def push(self):
                 driver.stack().append(self)
 
+            def detach(self):
+                driver.retained -= 1
+
             @staticmethod
             def pop():
                 if not driver.stack():

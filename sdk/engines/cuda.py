@@ -87,6 +87,9 @@ class Device:
             # Retained once, and this very object pushed wherever it is needed: pycuda compares contexts by identity.
             self._context = self._device.retain_primary_context()
         self.index = index
+        # At the end of the process, after everything that was made later: pycuda's own clean-up takes a primary context
+        # for one of its making, and complains.
+        weakref.finalize(self, self._context.detach)
 
     @contextmanager
     def active(self) -> Iterator[None]:
