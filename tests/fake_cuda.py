@@ -116,6 +116,10 @@ class FakeDriver:
     def get_driver_version(self) -> int:
         return 12060
 
+    def mem_get_info(self) -> tuple[int, int]:
+        self.require_context()
+        return self.limit - sum(held.size for held in self.living.values()), self.limit
+
     def stack(self) -> list:
         if not hasattr(self.stacks, "contexts"):
             self.stacks.contexts = []

@@ -17,7 +17,6 @@ from sdk.engines import DEFAULT_MODEL, cuda, native, tensorrt
 from sdk.errors import EngineError
 from tests.fake_cuda import FakeDriver, fake_tensorrt
 from tests.test_cuda import in_threads, install
-from tests.test_native import build
 from tests.test_tensorrt import align, rescoring_tensors
 
 
@@ -131,15 +130,6 @@ def test_a_file_that_is_no_graph_is_passed_over(bare, content, message):
     assert message in rescorer.reason
     with pytest.raises(EngineError, match=message):
         rescoring.choose(bare, "onnxruntime")
-
-
-@pytest.fixture(scope="module")
-def emulated(tmp_path_factory):
-    """kernel.cu for the processor, under the name that it is looked for."""
-    folder = tmp_path_factory.mktemp("emulated")
-    build(folder, "-DCMAKE_CUDA_COMPILER=", target="aligned_reid_emulated")
-    (folder / native.filename("aligned_reid_emulated")).rename(folder / native.filename(native.KERNEL))
-    return folder
 
 
 @pytest.fixture

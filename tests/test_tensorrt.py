@@ -48,11 +48,11 @@ def plan(tmp_path):
     return path
 
 
-def open_engine(monkeypatch, driver, plan, made=None, **options):
+def open_engine(monkeypatch, driver, plan, made=None, metadata=METADATA, **options):
     made = made or tensors()
     trt = fake_tensorrt(driver, made, lambda inputs: {k: v for k, v in embed(inputs).items() if k in made})
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
-    return tensorrt.TensorRTEngine(plan, METADATA, **options), trt
+    return tensorrt.TensorRTEngine(plan, metadata, **options), trt
 
 
 def crops(count: int, seed: int = 0) -> np.ndarray:

@@ -3,6 +3,7 @@
 import importlib
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,22 @@ class TensorRTEngine:
             for start in range(0, len(crops), self.max_batch):
                 self._run_part(crops, start, results)
         return results[EMBEDDING], results.get(STRIPES)
+
+    def bare(self, batch: int) -> Callable[[], None]:
+        """A run of `batch` crops, whatever lies in the staging memory, without anything of the SDK around it: copy,
+        inference, copy, wait. For benchmarks; no other thread may run the engine meanwhile."""
+        staged = self._staged[INPUT].array[:batch]
+        self.run(staged.copy())
+
+        def work() -> None:
+            with self._device.active():
+                self._stream.upload(self._memory[INPUT], staged)
+                self._enqueue(batch)
+                for name in self._outputs:
+                    self._stream.download(self._staged[name].array[:batch], self._memory[name])
+                self._stream.synchronize()
+
+        return work
 
     def close(self) -> None:
         """Give the GPU's memory back; waits for calls that are under way."""
