@@ -150,11 +150,12 @@ class Gallery(Ledger):
     def new_name(self, prefix: str = "person") -> str:
         """A name that nobody bears: `person-1`, `person-2`, …; in a shared gallery one that no other site gives."""
         with self._lock:
-            site = f"{self._sync.site}-" if self._sync else ""
-            number = 1
-            while f"{prefix}-{site}{number}" in self._number:
+            stem = f"{prefix}-{self._sync.site}-" if self._sync else f"{prefix}-"
+            number = self._last_names.get(stem, 1)
+            while f"{stem}{number}" in self._number:
                 number += 1
-            return f"{prefix}-{site}{number}"
+            self._last_names[stem] = number
+            return f"{stem}{number}"
 
     # Searching.
 
