@@ -106,7 +106,7 @@ def enrol(gallery, *names, camera=None, time=None):
 
 def settle(*galleries):
     """Exchange until nobody has anything new."""
-    for _ in range(3):
+    for _ in range(2):
         for gallery in galleries:
             gallery._sync._compared = 0.0  # a full comparison, also of what was deleted
             gallery.sync()
