@@ -251,7 +251,7 @@ def kills(rounds: int = 100) -> dict:
         site = Path(folder) / "site"
         site.mkdir()
         for number in range(rounds):
-            said = kill_while_writing(site, number, int(random.integers(5, 600)))
+            said = kill_while_writing(site, number, int(random.integers(5, 300)))
             traced += sum(bool(traces(site, name, features_of(name))) for name in said["forgot"])
             kept |= said["enrolled"] - said["forgetting"]
             gone |= said["forgot"]
