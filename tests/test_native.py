@@ -17,7 +17,8 @@ import pytest
 from sdk.distances import local_distance_gathered
 
 ROOT = Path(__file__).parents[1]
-HEADERS = os.environ.get("TENSORRT_INCLUDE_DIR", "")
+HEADERS = os.environ.get("TENSORRT_INCLUDE_DIR", "").split(os.pathsep)
+"""Folders with TensorRT's headers; the plugin is built with the first, and tested with all."""
 
 
 def cmake() -> Path:
@@ -211,8 +212,8 @@ def plugin(tmp_path_factory) -> Path:
     if shutil.which("nvcc") is None and "CUDACXX" not in os.environ:
         pytest.skip("there is no nvcc here")
     folder = tmp_path_factory.mktemp("plugin")
-    options = [f"-DTENSORRT_INCLUDE_DIR={HEADERS}", "-DCMAKE_CUDA_ARCHITECTURES=87-real"]
-    log = build(folder, *options)
+    others = f"-DTENSORRT_OTHER_INCLUDE_DIRS={';'.join(HEADERS[1:])}"
+    log = build(folder, f"-DTENSORRT_INCLUDE_DIR={HEADERS[0]}", others, "-DCMAKE_CUDA_ARCHITECTURES=87-real")
     assert "warning" not in (log.stdout + log.stderr).lower()
     library = folder / "libaligned_reid_plugin.so"
     if not library.exists():
@@ -241,3 +242,17 @@ def test_the_plugin_needs_no_tensorrt_library_to_load(plugin):
     assert "nvinfer" not in listed
     assert "libcuda" not in listed
     assert ctypes.CDLL(str(plugin)).getCreators
+
+
+def test_the_plugin_serves_other_versions_than_it_was_built_with(plugin):
+    """plugin_test.cpp calls it as TensorRT does while it builds an engine, through each version's interfaces."""
+    targets = [f"plugin_test_{number}" for number in range(len(HEADERS))]
+    command = [cmake(), "--build", plugin.parent, "--target", *targets]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert built.returncode == 0, built.stderr
+    assert "warning" not in built.stderr.lower()
+    for target in targets:
+        tested = subprocess.run([plugin.parent / target, plugin], capture_output=True, text=True, timeout=60)
+        assert (tested.returncode, tested.stdout) == (0, "0 failures\n"), tested.stdout + tested.stderr
+        assert "AlignedLocalDistance: takes 1 to 16 stripes" in tested.stderr
+        assert tested.stderr.endswith("AlignedLocalDistance: invalid argument\n")  # of enqueue, in CUDA's words
