@@ -33,7 +33,10 @@ def cmake() -> Path:
 
 def build(folder: Path, *options: str, target: str = "all") -> subprocess.CompletedProcess:
     configured = subprocess.run(
-        [cmake(), "-S", ROOT, "-B", folder, *options], capture_output=True, text=True, timeout=300
+        [cmake(), "--no-warn-unused-cli", "-S", ROOT, "-B", folder, *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert configured.returncode == 0, configured.stdout + configured.stderr
     built = subprocess.run(
@@ -207,19 +210,37 @@ def test_the_libraries_tests_pass_under_sanitizers(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def plugin(tmp_path_factory) -> Path:
-    """The plugin, compiled for one architecture, which is quick."""
+def with_cuda(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    """All that is built where nvcc is, for one architecture, which is quick: the folder, and what was said."""
     if shutil.which("nvcc") is None and "CUDACXX" not in os.environ:
         pytest.skip("there is no nvcc here")
-    folder = tmp_path_factory.mktemp("plugin")
+    folder = tmp_path_factory.mktemp("cuda")
     others = f"-DTENSORRT_OTHER_INCLUDE_DIRS={';'.join(HEADERS[1:])}"
     log = build(folder, f"-DTENSORRT_INCLUDE_DIR={HEADERS[0]}", others, "-DCMAKE_CUDA_ARCHITECTURES=87-real")
-    assert "warning" not in (log.stdout + log.stderr).lower()
+    return folder, log
+
+
+@pytest.fixture(scope="module")
+def plugin(with_cuda) -> Path:
+    folder, log = with_cuda
     library = folder / "libaligned_reid_plugin.so"
     if not library.exists():
         assert re.search("aligned_reid_plugin: left out, .*TENSORRT_INCLUDE_DIR", log.stdout)
         pytest.skip("TensorRT's headers are not found: set TENSORRT_INCLUDE_DIR to their folder")
     return library
+
+
+def test_the_kernel_compiles_without_warnings_and_spills(with_cuda):
+    """Of all architectures: benchmarks/kernel_resources.py."""
+    folder, log = with_cuda
+    said = log.stdout + log.stderr
+    assert "warning" not in said.lower()
+    assert len(re.findall(r"0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads", said)) == 8
+    assert len(re.findall("bytes stack frame", said)) == 8
+    library = ctypes.CDLL(str(folder / "libaligned_reid_kernel.so"))
+    assert library.aligned_reid_local_distance
+    library.aligned_reid_error.restype = ctypes.c_char_p
+    assert library.aligned_reid_error(1) == b"invalid argument"
 
 
 def test_the_plugin_is_found_by_a_registry_of_tensorrt(plugin):
