@@ -1,7 +1,7 @@
 """Everything of the SDK that a GPU is needed for, checked and timed: one command, on the machine that it is about.
 
     cmake -S . -B build && cmake --build build
-    pip install -e '.[convert,tensorrt]'        # or [convert,rtx]; a torch with CUDA for the comparison with it
+    pip install -e '.[convert,tensorrt]'        # or [convert,rtx,cuda]; a torch with CUDA for the comparison with it
     python benchmarks/gpu.py
 
 Writes benchmarks/results/gpu.json and a Markdown table beside it. Each part stands alone: one that cannot run here is
