@@ -274,3 +274,37 @@ def test_a_plugin_that_cannot_be_loaded(monkeypatch, driver, plan, tmp_path):
     (tmp_path / native.filename(native.PLUGIN)).write_bytes(b"")
     with pytest.raises(EngineError, match="tensorrt cannot load it; build it again"):
         tensorrt.load_plugin(sys.modules["tensorrt"])
+
+
+def test_what_is_called_is_what_tensorrt_has():
+    """The stand-in's names, in a real library; and a real log's words in the error of a plan that is damaged."""
+    trt = pytest.importorskip("tensorrt_rtx", exc_type=ImportError)
+    used = {
+        trt.Runtime: "deserialize_cuda_engine engine_host_code_allowed",
+        trt.ICudaEngine: "create_execution_context num_io_tensors get_tensor_name get_tensor_mode get_tensor_shape "
+        "get_tensor_dtype get_tensor_profile_shape",
+        trt.IExecutionContext: "set_tensor_address set_input_shape execute_async_v3",
+        type(trt.get_plugin_registry()): "get_creator load_library",
+    }
+    for kind, names in used.items():
+        assert [name for name in names.split() if not hasattr(kind, name)] == []
+    assert [trt.nptype(kind) for kind in (trt.uint8, trt.float16, trt.float32, trt.int32)] == [
+        np.uint8, np.float16, np.float32, np.int32,
+    ]  # fmt: skip
+    log = tensorrt._log(trt)
+    for severity in (trt.ILogger.Severity.INFO, trt.ILogger.Severity.ERROR):
+        trt.Builder(log)  # it takes the log as its own
+        log.log(severity, f" {severity.name} ")
+    assert "ERROR" in log.errors
+    assert "INFO" not in log.errors
+
+
+def test_a_real_librarys_refusal_is_one_error(monkeypatch, driver, tmp_path):
+    pytest.importorskip("tensorrt_rtx", exc_type=ImportError)
+    path = tmp_path / "model.engine"
+    path.write_bytes(plan_bytes(bytes(1000)).replace(b"ftrt", b"vtrt"))
+    with pytest.raises(
+        EngineError, match=r"model\.engine: cannot be loaded \(TensorRT says: .+\); build it again"
+    ) as error:
+        tensorrt.TensorRTEngine(path, METADATA)
+    assert "no reason given" not in str(error.value)
