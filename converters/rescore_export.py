@@ -15,7 +15,6 @@ from onnx import TensorProto, helper, numpy_helper
 from sdk.engines.builder import BuildOptions, build_plan
 from sdk.engines.metadata import KEY, Metadata
 from sdk.engines.plan import network_name
-from sdk.engines.tensorrt import load_plugin
 from sdk.engines.versions import Library
 from sdk.errors import EngineError
 
@@ -89,8 +88,6 @@ def build_rescoring(proto: onnx.ModelProto, library: Library, options: BuildOpti
         tools = {**metadata.tools, library.name: library.version}
         return network_name(replace(metadata, target=target, max_batch=options.max_batch, tools=tools))
 
-    if library.takes_plugins:
-        load_plugin(library.module)
     fused = library.takes_plugins and has_plugin(library)
     content = (for_plugin(proto) if fused else proto).SerializeToString()
     plan = build_plan(content, profile, library, options, name_for)
