@@ -129,7 +129,10 @@ def measure(source: Path, crops: Crops, calibration: Path, folder: Path, with_rt
 
 def main(
     data: Annotated[Path | None, typer.Option(help="Folder of crops, <identity>/<camera>_*: for rank-1 too.")] = None,
-    output: Annotated[Path, typer.Option(help="JSON to write.")] = Path("benchmarks/results/convert.json"),
+    only: Annotated[str | None, typer.Option(help="shipped or resnet50. Default: both.")] = None,
+    output: Annotated[
+        Path, typer.Option(help="JSON to write; of a model that is not measured the figures in it stay.")
+    ] = Path("benchmarks/results/convert.json"),
 ) -> None:
     crops = read_crops(data) if data else drawn_crops()
     try:
@@ -142,14 +145,15 @@ def main(
         folder = Path(name)
         calibration = folder / "calibration"
         _write(calibration, drawn_crops(128))
-        resnet50(folder / "resnet50.pt")
-        shipped = folder / "shipped.pt"
-        shipped.write_bytes(SHIPPED.read_bytes())
-        few = Crops(crops.images[:32], crops.names[:32])
-        models = {
-            "shipped": measure(shipped, crops, calibration, folder, rtx is not None),
-            "resnet50": measure(folder / "resnet50.pt", few, calibration, folder, rtx is not None),
-        }
+        models = json.loads(output.read_text())["models"] if only and output.is_file() else {}
+        if only in (None, "shipped"):
+            shipped = folder / "shipped.pt"
+            shipped.write_bytes(SHIPPED.read_bytes())
+            models["shipped"] = measure(shipped, crops, calibration, folder, rtx is not None)
+        if only in (None, "resnet50"):
+            resnet50(folder / "resnet50.pt")
+            few = Crops(crops.images[:32], crops.names[:32])
+            models["resnet50"] = measure(folder / "resnet50.pt", few, calibration, folder, rtx is not None)
     table = Table("model", "precision", "ONNX MB", "engine MB", "lowest cosine", "rank-1", "mAP", "speed", "converting")
     for model, rows in models.items():
         for precision, row in rows.items():
