@@ -24,7 +24,7 @@ from sdk.reidentifier import ReIdentifier
 
 PRECISIONS = ("fp32", "fp16", "int8")
 TARGETS = {"onnx": None, "tensorrt": TENSORRT, "rtx": RTX}
-SOME_CROPS = 128
+SOME_CROPS = 32
 """How many crops tell how large the activations become, and are enough for a second check."""
 
 

@@ -6,7 +6,9 @@ means as a function of standard operators, so that it runs anywhere; a TensorRT 
 one kernel. The definition is that of `sdk.distances.local_distance_gathered` (arXiv 1711.08184, equations 1 and 2).
 """
 
+import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -97,9 +99,23 @@ def build_rescoring(proto: onnx.ModelProto, library: Library, options: BuildOpti
 
 
 def has_plugin(library: Library) -> bool:
-    """Whether the plugin is registered, as it is where its library has been loaded into this process."""
+    """Whether the library knows the plugin; it is loaded first where it is built (CMakeLists.txt)."""
     registry = library.module.get_plugin_registry()
-    return registry is not None and registry.get_creator(OPERATOR, PLUGIN_VERSION, DOMAIN) is not None
+    if registry is None:
+        return False
+    known = registry.get_creator(OPERATOR, PLUGIN_VERSION, DOMAIN) is not None
+    if not known and (path := _plugin_library()) is not None:
+        registry.load_library(str(path))
+        known = registry.get_creator(OPERATOR, PLUGIN_VERSION, DOMAIN) is not None
+    return known
+
+
+def _plugin_library() -> Path | None:
+    if importlib.util.find_spec("sdk.engines.native") is None:
+        return None
+    from sdk.engines.native import PLUGIN, find_library
+
+    return find_library(PLUGIN)
 
 
 def _function(stripes: int) -> onnx.FunctionProto:
