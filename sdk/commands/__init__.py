@@ -4,6 +4,7 @@ import typer
 
 from sdk.commands.demo import demo
 from sdk.commands.doctor import doctor
+from sdk.commands.gallery import gallery
 from sdk.commands.match import match
 from sdk.commands.search import search
 from sdk.commands.simulate import simulate
@@ -14,4 +15,5 @@ def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
     for command in (match, search, track, demo, doctor):
         app.command()(command)
+    app.add_typer(gallery, name="gallery")
     app.add_typer(simulate, name="simulate")
