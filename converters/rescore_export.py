@@ -6,9 +6,7 @@ means as a function of standard operators, so that it runs anywhere; a TensorRT 
 one kernel. The definition is that of `sdk.distances.local_distance_gathered` (arXiv 1711.08184, equations 1 and 2).
 """
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sdk.engines.builder import BuildOptions, build_plan
 from sdk.engines.metadata import KEY, Metadata
+from sdk.engines.native import PLUGIN, find_library
 from sdk.engines.plan import network_name
 from sdk.engines.versions import Library
 from sdk.errors import EngineError
@@ -104,18 +103,10 @@ def has_plugin(library: Library) -> bool:
     if registry is None:
         return False
     known = registry.get_creator(OPERATOR, PLUGIN_VERSION, DOMAIN) is not None
-    if not known and (path := _plugin_library()) is not None:
+    if not known and (path := find_library(PLUGIN)) is not None:
         registry.load_library(str(path))
         known = registry.get_creator(OPERATOR, PLUGIN_VERSION, DOMAIN) is not None
     return known
-
-
-def _plugin_library() -> Path | None:
-    if importlib.util.find_spec("sdk.engines.native") is None:
-        return None
-    from sdk.engines.native import PLUGIN, find_library
-
-    return find_library(PLUGIN)
 
 
 def _function(stripes: int) -> onnx.FunctionProto:

@@ -126,9 +126,9 @@ def test_the_plugin_is_loaded_where_it_is_built(monkeypatch):
 
     registry = Registry()
     library = tensorrt("10.3.0", get_plugin_registry=lambda: registry)
-    monkeypatch.setattr(rescore_export, "_plugin_library", lambda: None)
+    monkeypatch.setattr(rescore_export, "find_library", lambda name: None)
     assert not has_plugin(library)
-    monkeypatch.setattr(rescore_export, "_plugin_library", lambda: "libaligned_reid_plugin.so")
+    monkeypatch.setattr(rescore_export, "find_library", lambda name: "libaligned_reid_plugin.so")
     assert has_plugin(library)
     assert registry.loaded == ("libaligned_reid_plugin.so",)
     assert not has_plugin(tensorrt("10.3.0", get_plugin_registry=lambda: None))
