@@ -13,6 +13,7 @@ from sdk.engines import Engine, Metadata, load_engine
 from sdk.errors import EngineError, GalleryError
 from sdk.gallery import Gallery, Match
 from sdk.preprocess import to_batch
+from sdk.rescoring import choose
 
 MAX_BATCH = 64
 """More crops than this, or than the engine was built for, are embedded in several calls: it bounds the memory."""
@@ -91,6 +92,8 @@ class ReIdentifier:
             if self.gallery is not gallery:
                 self.gallery.close()
             raise
+        if rescore:
+            self.gallery.align = choose(engine if isinstance(engine, (str, Path)) else None).distances
 
     def embed(self, crops: Sequence[np.ndarray], camera: str | Sequence[str | None] | None = None) -> Features:
         """The features of N crops. Raises `CropError` naming the first bad crop and all their indices.

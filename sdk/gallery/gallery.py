@@ -55,6 +55,8 @@ class Gallery(Ledger):
         """
         shared = where is not None and is_shared(where)
         super().__init__("the gallery in memory" if where is None else str(where), read_only, shared)
+        self.align = local_distance_gathered
+        """What re-scoring computes aligned local distances with; `ReIdentifier` puts the machine's best way here."""
         self._passphrase = passphrase
         _check_options(max_exemplars, retention)
         if cache is not None and not shared:
@@ -202,7 +204,7 @@ class Gallery(Ledger):
             self._check_stripes(stripes, len(queries))
         names = None if identities is None else frozenset(identities)
         question = Question(queries, k, cameras, since, until, names, aggregate, stripes, weight)
-        return search(state, question, local_distance_gathered)
+        return search(state, question, self.align)
 
     # Changing.
 
