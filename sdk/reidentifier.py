@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from sdk.calibration import CameraStatistics
-from sdk.engines import Engine, Metadata, load_engine
+from sdk.distances import local_distance_gathered
+from sdk.engines import DEFAULT_MODEL, Engine, Metadata, load_engine
 from sdk.errors import EngineError, GalleryError
 from sdk.gallery import Gallery, Match
 from sdk.preprocess import to_batch
@@ -73,6 +74,8 @@ class ReIdentifier:
         self._cameras = CameraStatistics.from_dict(metadata.cameras) if metadata.cameras else None
         self.rescore = rescore
         self.weight = float(weight)
+        path = engine if isinstance(engine, (str, Path)) else DEFAULT_MODEL if engine is None else None
+        self._align = choose(path).distances if rescore else local_distance_gathered
         if threshold is None:
             if self.engine.metadata.threshold is None:
                 raise EngineError("the model has no calibrated threshold; pass one: ReIdentifier(…, threshold=0.4)")
@@ -92,8 +95,6 @@ class ReIdentifier:
             if self.gallery is not gallery:
                 self.gallery.close()
             raise
-        if rescore:
-            self.gallery.align = choose(engine if isinstance(engine, (str, Path)) else None).distances
 
     def embed(self, crops: Sequence[np.ndarray], camera: str | Sequence[str | None] | None = None) -> Features:
         """The features of N crops. Raises `CropError` naming the first bad crop and all their indices.
@@ -139,7 +140,9 @@ class ReIdentifier:
         """
         features = self.embed(crops, taken_by)
         stripes = features.stripes if self.rescore else None
-        found = self.gallery.search(features.embedding, top_k, camera=camera, stripes=stripes, weight=self.weight)
+        found = self.gallery.search(
+            features.embedding, top_k, camera=camera, stripes=stripes, weight=self.weight, align=self._align
+        )
         return [self._decide(tuple(candidates)) for candidates in found]
 
     def _decide(self, candidates: tuple) -> Match:
