@@ -8,8 +8,12 @@ from pathlib import Path
 
 import supervision as sv
 
+from sdk.video.summary import Sighting, Tally
+
 HOLD_SECONDS = 10.0
 """For how long a record waits for its track's identity before it is written without."""
+FLUSH_SECONDS = 1.0
+"""How much a power failure may lose besides."""
 
 
 @dataclass
@@ -42,6 +46,8 @@ class RecordWriter:
         self._mot: dict[str, object] = {}
         self._numbers: dict[str, int] = {}
         self._waiting: deque[TrackRecord] = deque()
+        self._tally = Tally()
+        self._flushed = float("-inf")
 
     def __enter__(self) -> "RecordWriter":
         return self
@@ -50,6 +56,11 @@ class RecordWriter:
         self._flush(float("inf"))
         for file in (self._json, *self._mot.values()):
             file.close()
+
+    @property
+    def sightings(self) -> list[Sighting]:
+        """Who was seen where and when, in the records written so far."""
+        return self._tally.sightings
 
     def write(self, time: float, camera: str, frame: int, detections: sv.Detections) -> None:
         """Take a camera's tracked detections of one frame, which may be none."""
@@ -62,6 +73,10 @@ class RecordWriter:
             track = int(detections.tracker_id[i])
             self._waiting.append(TrackRecord(round(time, 4), camera, frame, track, None, box, score))
         self._flush(time)
+        if time - self._flushed >= FLUSH_SECONDS:
+            self._flushed = time
+            for file in (self._json, *self._mot.values()):
+                file.flush()
 
     def _flush(self, now: float) -> None:
         while self._waiting:
@@ -73,6 +88,7 @@ class RecordWriter:
 
     def _write(self, record: TrackRecord) -> None:
         self._json.write(json.dumps(asdict(record)) + "\n")
+        self._tally.add(record.identity, record.camera, record.time, record.track)
         if record.identity is None:
             return  # MOTChallenge has no "somebody"
         number = self._numbers.setdefault(record.identity, len(self._numbers) + 1)
