@@ -11,6 +11,7 @@ import numpy as np
 from sdk.errors import DataError
 from sdk.folder import IMAGE_SUFFIXES, read_image
 from sdk.video.sources.address import FILE, IMAGES, PIPELINE, STREAM, Address, hide_password
+from sdk.video.sources.network import check_reachable
 from sdk.video.sources.patience import Patience
 
 USUAL_RATE = 25.0
@@ -18,9 +19,8 @@ USUAL_RATE = 25.0
 IMAGES_RATE = 10.0
 """Frames a second of a folder of images, unless the option `fps` says."""
 
-# FFmpeg and OpenCV write warnings of their own to the terminal, passwords of URLs among them; ours say enough.
+# FFmpeg writes warnings of its own to the terminal, passwords of URLs among them; ours say enough.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 
 class Capture(Protocol):
@@ -58,15 +58,17 @@ class OpenCvCapture:
     """Files, network streams and USB cameras, through OpenCV."""
 
     def __init__(self, address: Address, patience: Patience):
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # as FFmpeg's
         self._ends = address.ends
         if address.kind == FILE:
             self._capture = cv2.VideoCapture(address.location)
             remedy = "not a video that OpenCV can decode"
         elif address.kind == STREAM:
+            check_reachable(address.location, patience.silence)
             limit = max(1, round(1000 * patience.silence))
             limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
             self._capture = cv2.VideoCapture(address.location, cv2.CAP_FFMPEG, limits)
-            remedy = "cannot be opened; is the camera on, is the address right, and the password?"
+            remedy = "cannot be opened; are path, user and password right?"
         else:
             device = int(address.location) if address.location.isdigit() else address.location
             self._capture = cv2.VideoCapture(device, cv2.CAP_V4L2 if os.name == "posix" else cv2.CAP_ANY)

@@ -8,6 +8,7 @@ import numpy as np
 
 from sdk.video.sources.address import Address
 from sdk.video.sources.capture import IMAGES_RATE, USUAL_RATE, Capture
+from sdk.video.sources.network import set_ffmpeg_options
 from sdk.video.sources.patience import Patience
 from sdk.video.sources.reader import FileReader, Frame, LiveReader
 from sdk.video.sources.report import CameraReport
@@ -86,6 +87,7 @@ class LiveFeed:
 
     def start(self) -> None:
         """Begin to read."""
+        set_ffmpeg_options()
         self._last = time.monotonic()
         self.reader = LiveReader(self._address, self._patience)
 
@@ -118,10 +120,11 @@ class LiveFeed:
         self.report.out = self._lost or self._frozen_since is not None
 
     def _miss(self, now: float, ended: bool) -> None:
+        silent = now - self._last > self._patience.silence
         if ended:
             self.ended = True
             self._tell("camera_ended", reason="the file has ended")
-        elif not self._lost and (self.reader.reason or now - self._last > self._patience.silence):
+        elif not self._lost and (self.reader.reason or (silent and not self.reader.opening)):
             self._lost = True
             if self._frozen_since is not None:
                 self.report.frozen += now - self._frozen_since

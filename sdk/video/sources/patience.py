@@ -9,8 +9,8 @@ class Patience:
 
     silence: float = 5.0
     """Without a frame, or an answer to a connection, until a camera counts as lost."""
-    frozen: float = 15.0
-    """Without a single changed pixel. A sensor's noise changes some in every key frame, even in a dark, empty room."""
+    frozen: float = 20.0
+    """Without any change in the picture but that of compression. A sensor's noise is more, in most cameras."""
     first_retry: float = 0.5
     """Between the loss and the first attempt to connect again; every further one waits twice as long …"""
     longest_retry: float = 30.0

@@ -19,6 +19,8 @@ AHEAD = 4
 """Frames of a file that are decoded ahead; the memory of a 4K frame is 25 MB."""
 STEP = 8
 """Every which pixel, across and along, is looked at for whether a picture stands still."""
+TOLERANCE = 6
+"""Grey levels by which a pixel may differ: a picture that is sent over and over is compressed anew each time."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class LiveReader:
         self._newest: Frame | None = None
         self._passed_over = 0
         self._alive = time.monotonic()
+        self.opening = True
+        """Whether a connection is being made, for which there may be a queue."""
         self.reason = ""
         """Why there is no connection; empty while there is one."""
         self.ended = False
@@ -115,7 +119,7 @@ class LiveReader:
     @property
     def hung(self) -> bool:
         """Whether the driver has not come back for far too long."""
-        return time.monotonic() - self._alive > self._patience.hung
+        return not self.opening and time.monotonic() - self._alive > self._patience.hung
 
     def stop(self) -> None:
         self._stop.set()
@@ -128,7 +132,11 @@ class LiveReader:
         while not self._stop.is_set():
             connected = self._alive = time.monotonic()
             try:
-                capture = open_capture(self._address, self._patience)
+                self.opening = True
+                try:
+                    capture = open_capture(self._address, self._patience)
+                finally:
+                    self.opening, self._alive = False, time.monotonic()
                 try:
                     self.reason = self._read(capture)
                 finally:
@@ -164,9 +172,9 @@ class LiveReader:
                     self._alive = time.monotonic()
                     self._stop.wait(min(wait, 1.0))
                 now = time.monotonic()
-            small = picture[::STEP, ::STEP]
-            if look is None or look.shape != small.shape or not np.array_equal(look, small):
-                look, changed = small.copy(), now
+            small = np.ascontiguousarray(picture[::STEP, ::STEP])
+            if look is None or look.shape != small.shape or cv2.absdiff(look, small).max() > TOLERANCE:
+                look, changed = small, now
             self.reason = ""
             with self._lock:
                 self._passed_over += self._newest is not None
