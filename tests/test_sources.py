@@ -13,7 +13,7 @@ from sdk.events import Event
 from sdk.video.listeners import EventFile, Listeners, print_trouble
 from sdk.video.sources import Patience, Sources, parse_address, trouble_table
 from sdk.video.sources import reader as reading
-from sdk.video.sources.address import FILE, IMAGES, PIPELINE, STREAM, USB, hide_password
+from sdk.video.sources.address import FILE, IMAGES, PIPELINE, STREAM, USB, hide_password, parse_addresses
 from sdk.video.sources.network import check_reachable
 from sdk.video.sources.pipeline import without_sink
 
@@ -81,6 +81,17 @@ def test_what_cannot_be_meant_is_refused_without_its_password(text, message):
     with pytest.raises(DataError, match=message) as error:
         Sources([text])
     assert "secret" not in str(error.value)
+
+
+def test_a_file_of_addresses_keeps_passwords_out_of_the_process_list(tmp_path):
+    (tmp_path / "cameras.txt").write_text("# the yard\ndock=rtsp://u:p@10.0.0.7/1\n\n  gate=usb:0#fps=5\n")
+    addresses = parse_addresses([f"@{tmp_path / 'cameras.txt'}", "gate=usb:1"])
+    assert [address.name for address in addresses] == ["dock", "gate", "gate-2"]
+    assert addresses[1].frame_rate == 5
+    for content in (None, b"\xff\xfe", b"# nothing\n"):
+        (tmp_path / "bad.txt").write_bytes(content) if content else None
+        with pytest.raises(DataError, match=r"bad\.txt: no readable|no video sources"):
+            parse_addresses([f"@{tmp_path / 'bad.txt'}"])
 
 
 def test_passwords_are_hidden_and_sinks_taken_off():

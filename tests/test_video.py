@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import cv2
@@ -257,6 +258,21 @@ def test_records_are_on_disk_within_a_second(tmp_path):
             records.write(frame / 10, "dock", frame, detections(1))
         assert len(read_lines(tmp_path / "tracks.jsonl")) >= 10
         assert len((tmp_path / "dock.txt").read_text().splitlines()) >= 10
+
+
+def test_every_day_of_a_clock_has_files_of_its_own(tmp_path):
+    midnight = datetime(2026, 11, 25).timestamp()
+    with RecordWriter(tmp_path, lambda camera, track: "ann") as records:
+        for number, time_ in enumerate([midnight - 90000, midnight - 2, midnight - 1, midnight + 1]):
+            records.write(time_, "dock", number, detections(1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "dock.2026-11-23.txt", "dock.2026-11-24.txt", "dock.txt",
+        "tracks.2026-11-23.jsonl", "tracks.2026-11-24.jsonl", "tracks.jsonl",
+    ]  # fmt: skip
+    assert [line["frame"] for line in read_lines(tmp_path / "tracks.2026-11-24.jsonl")] == [1, 2]
+    assert [line["frame"] for line in read_lines(tmp_path / "tracks.jsonl")] == [3]
+    assert (tmp_path / "dock.txt").read_text().startswith("4,1,")
+    assert records.sightings[0].frames == 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -17,7 +17,7 @@ def track(
         list[str],
         typer.Argument(
             help="One a camera: a video file, a folder of images, rtsp://…, http://…, usb:0, csi:0, a GStreamer "
-            "pipeline. NAME=SOURCE names the camera."
+            "pipeline. NAME=SOURCE names the camera; @FILE has one a line."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for videos, records and events.")],

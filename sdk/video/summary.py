@@ -7,6 +7,9 @@ from pathlib import Path
 
 from rich.table import Table
 
+SINCE_1970 = 1e8
+"""Seconds from which a time is a clock's, not a video's."""
+
 
 @dataclass
 class Sighting:
@@ -73,4 +76,4 @@ def sightings_table(sightings: list[Sighting]) -> Table:
 
 def _moment(time: float) -> str:
     """Seconds from a video's beginning, or local date and time of a live camera, whose clock counts from 1970."""
-    return f"{time:.1f} s" if time < 1e8 else f"{datetime.fromtimestamp(time):%Y-%m-%d %H:%M:%S}"
+    return f"{time:.1f} s" if time < SINCE_1970 else f"{datetime.fromtimestamp(time):%Y-%m-%d %H:%M:%S}"

@@ -88,12 +88,27 @@ def parse_address(text: str | Path) -> Address:
 
 
 def parse_addresses(texts: Sequence[str | Path]) -> list[Address]:
-    """Several addresses; cameras of one name are told apart. Raises `DataError` as `parse_address`, or for none."""
-    if not texts:
+    """Several addresses; cameras of one name are told apart. `@FILE` stands for the lines of a file.
+
+    Raises `DataError` as `parse_address` does, if there are none, or for a file of addresses that cannot be read.
+    """
+    lines = [line for text in texts for line in _expand(str(text))]
+    if not lines:
         raise DataError("no video sources given; name at least one")
-    addresses = [parse_address(text) for text in texts]
+    addresses = [parse_address(line) for line in lines]
     names = _distinct([address.name for address in addresses])
     return [Address(a.kind, a.location, name, a.options) for a, name in zip(addresses, names, strict=True)]
+
+
+def _expand(text: str) -> list[str]:
+    """The addresses in a file if `text` is `@FILE`: a line each, without empty ones and those that begin with a #."""
+    if not text.startswith("@") or Path(text).exists():
+        return [text]
+    try:
+        lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{text[1:]}: no readable file of sources ({getattr(error, 'strerror', error)})") from error
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def camera_names(paths: Sequence[str | Path]) -> list[str]:
