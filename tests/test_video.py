@@ -18,6 +18,7 @@ from sdk import MultiCameraTracker, ReIdentifier
 from sdk.errors import DataError
 from sdk.events import Event
 from sdk.video.annotate import AnnotatedVideo, colour_number
+from sdk.video.listeners import Listeners
 from sdk.video.records import HOLD_SECONDS, RecordWriter
 from sdk.video.run import track_videos
 from sdk.video.sources import VideoFiles, camera_names
@@ -223,6 +224,18 @@ def test_events_of_cameras_and_tracker_reach_every_listener_and_the_file(tmp_pat
     assert source.closed
     assert read_lines(tmp_path / "events.jsonl") == [json.loads(event.to_json()) for event in heard]
     assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_listeners_that_the_tracker_has_already_hear_every_event_once(tmp_path, world, tracker):
+    heard = []
+    events = Listeners([heard.append])
+    tracker.on_event = events
+    source = Site(ticks(world, 6))
+    track_videos(source, tracker, tmp_path, frame_rates=RATES, listeners=events, video=False)
+    assert [event.kind for event in heard].count("camera_frozen") == 1
+    assert len(read_lines(tmp_path / "events.jsonl")) == len(heard)
+    events(Event(9.0, "camera_ended", "dock", detail={"reason": "later"}))
+    assert len(read_lines(tmp_path / "events.jsonl")) == len(heard) - 1, "the file is closed"
 
 
 def test_a_video_goes_on_in_another_file_when_the_resolution_changes_or_it_is_long(tmp_path):

@@ -35,7 +35,7 @@ def track(
     """Track people over several cameras and say who was seen where and when."""
     from sdk.reidentifier import ReIdentifier
     from sdk.tracking import MultiCameraTracker
-    from sdk.video.listeners import print_trouble
+    from sdk.video.listeners import Listeners, print_trouble
     from sdk.video.run import track_videos
     from sdk.video.sources import Sources, trouble_table
     from sdk.video.summary import sightings_table
@@ -48,7 +48,7 @@ def track(
             output,
             site.frame_rates,
             site.ticks,
-            listeners=[print_trouble],
+            listeners=Listeners([print_trouble]),
             video=not site.live if video is None else video,
             segment=SEGMENT if site.live else None,
         )

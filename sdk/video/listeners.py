@@ -1,5 +1,6 @@
 """Events of a run, told to any number of listeners."""
 
+import contextlib
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,11 @@ class Listeners:
         """Tell this one too, from now on."""
         with self._lock:
             self._listeners.append(listener)
+
+    def remove(self, listener: Listener) -> None:
+        """Tell this one no more, if it is still told."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._listeners.remove(listener)
 
     def __call__(self, event: Event) -> None:
         with self._lock:

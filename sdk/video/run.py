@@ -28,14 +28,15 @@ def track_videos(
     frame_rates: Mapping[str, float],
     total: int | None = None,
     *,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener] | Listeners = (),
     video: bool = True,
     segment: float | None = None,
 ) -> list[Sighting]:
     """Run `tracker` over `ticks`; write `<camera>.mp4`, `<camera>.txt`, `tracks.jsonl`, `events.jsonl` into `output`.
 
     frame_rates: frames a second, by camera, of the videos to write. total: how many ticks there are, for the
-    progress bar. listeners: are told of the events of the tracker and, where `ticks` are `Sources`, of the cameras.
+    progress bar. listeners: are told of the events of the cameras, where `ticks` are `Sources`, and of the tracker:
+    pass the `Listeners` that were given to the tracker as its `on_event`, and `events.jsonl` has both.
     video: whether to write annotated videos. segment: seconds of frames after which a video begins a new file, so that
     what is written is safe; None: one file, as long as the resolution stays.
 
@@ -50,7 +51,10 @@ def track_videos(
     frames_of: dict[str, int] = {}
     with contextlib.ExitStack() as stack:
         records = stack.enter_context(RecordWriter(output, tracker.identity_of))
-        events = Listeners([stack.enter_context(EventFile(output / "events.jsonl")), *listeners])
+        events = listeners if isinstance(listeners, Listeners) else Listeners(listeners)
+        file = stack.enter_context(EventFile(output / "events.jsonl"))
+        stack.callback(events.remove, file)
+        events.add(file)
         for teller in (ticks, tracker):
             stack.enter_context(_listening(teller, events))
         stack.callback(tracker.finish)  # before the records are closed: the last ones wait for it
@@ -76,10 +80,10 @@ def track_videos(
 @contextlib.contextmanager
 def _listening(teller: object, events: Listener) -> Iterator[None]:
     """Have the events of `teller`, if it has any to tell, told to `events` beside whoever listens already."""
-    if not hasattr(teller, "on_event"):
+    before = getattr(teller, "on_event", events)
+    if before is events:
         yield
         return
-    before = teller.on_event
     teller.on_event = events if before is None else Listeners([before, events])
     try:
         yield
