@@ -1,8 +1,11 @@
 """Sources of frames: what a string means, every frame of files, the newest of cameras, and what is reported of them."""
 
+import contextlib
+import itertools
 import threading
 import time
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
@@ -392,6 +395,60 @@ def test_a_network_camera_is_asked_before_opencv_is(tmp_path):
     with pytest.raises(DataError, match=rf"port {port}: Connection refused"):
         check_reachable(f"rtsp://127.0.0.1:{port}/x", 0.2)
     check_reachable("udp://239.0.0.1:1234", 0.2)
+
+
+@contextlib.contextmanager
+def motion_jpeg_camera(port=0):
+    """A network camera that sends JPEGs over HTTP, one after the other, for as long as the context lasts."""
+    going = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=part")
+            self.end_headers()
+            for number in itertools.count():
+                if going.is_set():
+                    return
+                jpeg = cv2.imencode(".jpg", picture(20 * number, (120, 160)))[1].tobytes()
+                head = f"--part\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                with contextlib.suppress(OSError):
+                    self.wfile.write(head.encode() + jpeg + b"\r\n")
+                time.sleep(0.04)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        going.set()
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_network_camera_is_read_and_found_again():
+    events, shapes, off = [], set(), False
+    with contextlib.ExitStack() as server, contextlib.ExitStack() as again:
+        port = server.enter_context(motion_jpeg_camera())
+        address = f"yard=http://u:secret@127.0.0.1:{port}/video.mjpg"
+        site = Sources([address], rate=20, seconds=20, patience=replace(QUICK, silence=2), on_event=events.append)
+        for _, frames in site:
+            shapes |= {frame.shape for frame in frames.values()}
+            kinds = [event.kind for event in events]
+            if shapes and not off:
+                server.close()
+                off = True
+            elif kinds == ["camera_lost"] and off != "back":
+                again.enter_context(motion_jpeg_camera(port))
+                off = "back"
+            elif "camera_back" in kinds:
+                site.stop()
+    assert shapes == {(120, 160, 3)}
+    assert [event.kind for event in events] == ["camera_lost", "camera_back"]
+    assert "secret" not in "".join(event.to_json() for event in events)
 
 
 # Who is told

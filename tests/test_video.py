@@ -273,6 +273,14 @@ def test_records_are_on_disk_within_a_second(tmp_path):
         assert len((tmp_path / "dock.txt").read_text().splitlines()) >= 10
 
 
+def test_a_full_disk_is_named(tmp_path, world, tracker):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    (tmp_path / "tracks.jsonl").symlink_to("/dev/full")
+    with pytest.raises(DataError, match=r"records cannot be written \(No space left on device\)"):
+        track_videos(ticks(world), tracker, tmp_path, frame_rates=RATES, video=False)
+
+
 def test_every_day_of_a_clock_has_files_of_its_own(tmp_path):
     midnight = datetime(2026, 11, 25).timestamp()
     with RecordWriter(tmp_path, lambda camera, track: "ann") as records:

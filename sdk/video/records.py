@@ -1,14 +1,16 @@
 """Track records: JSON lines of all cameras together, and MOTChallenge text a camera."""
 
+import contextlib
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
 import supervision as sv
 
+from sdk.errors import DataError
 from sdk.video.summary import SINCE_1970, Sighting, Tally
 
 HOLD_SECONDS = 10.0
@@ -58,9 +60,12 @@ class RecordWriter:
         return self
 
     def __exit__(self, *_) -> None:
-        self._flush(float("inf"))
-        for file in (self._json, *self._mot.values()):
-            file.close()
+        with self._named():
+            try:
+                self._flush(float("inf"))
+            finally:
+                for file in (self._json, *self._mot.values()):
+                    file.close()
 
     @property
     def sightings(self) -> list[Sighting]:
@@ -68,7 +73,21 @@ class RecordWriter:
         return self._tally.sightings
 
     def write(self, time: float, camera: str, frame: int, detections: sv.Detections) -> None:
-        """Take a camera's tracked detections of one frame, which may be none."""
+        """Take a camera's tracked detections of one frame, which may be none.
+
+        Raises `DataError` if they cannot be written: the disk is full.
+        """
+        with self._named():
+            self._take(time, camera, frame, detections)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(f"{self._folder}: records cannot be written ({error.strerror}); make room there") from error
+
+    def _take(self, time: float, camera: str, frame: int, detections: sv.Detections) -> None:
         self._mot_of(camera)
         confidence = detections.confidence
         for i in range(len(detections)):
