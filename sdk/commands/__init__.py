@@ -2,8 +2,9 @@
 
 import typer
 
-from sdk.commands.calibrate import calibrate
 from sdk.commands.demo import demo
+from sdk.commands.doctor import doctor
+from sdk.commands.gallery import gallery
 from sdk.commands.match import match
 from sdk.commands.search import search
 from sdk.commands.simulate import simulate
@@ -12,6 +13,7 @@ from sdk.commands.track import track
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (match, search, calibrate, track, demo):
+    for command in (match, search, track, demo, doctor):
         app.command()(command)
+    app.add_typer(gallery, name="gallery")
     app.add_typer(simulate, name="simulate")

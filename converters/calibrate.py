@@ -1,4 +1,4 @@
-"""`reid calibrate`."""
+"""The command `reid calibrate`: measured by `sdk.calibration`, written into a model file here."""
 
 import json
 from pathlib import Path
@@ -30,9 +30,9 @@ def calibrate(
     figures: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
 ) -> None:
     """Find the match threshold on people of your site, and say what it is worth, with strangers among them too."""
+    from converters.calibrated import write_calibrated
     from sdk.calibration.picture import draw_calibration
     from sdk.calibration.report import calibration_table, measure_calibration
-    from sdk.calibration.write import write_calibrated
     from sdk.engines import DEFAULT_MODEL
     from sdk.folder import read_folder, write_image
     from sdk.reidentifier import ReIdentifier
