@@ -5,6 +5,7 @@ as a score, which shows what they were given.
 """
 
 import json
+import sys
 
 import numpy as np
 import onnx
@@ -15,8 +16,11 @@ from sdk import MultiCameraTracker, ReIdentifier
 from sdk.errors import DataError, EngineError
 from sdk.tracking.detectors import detector_maker
 from sdk.tracking.detectors.forms import cells
-from sdk.tracking.detectors.model_file import open_detector
+from sdk.tracking.detectors.model_file import ModelDetector, open_detector
+from sdk.tracking.detectors.sessions import open_session
+from tests.fake_cuda import FakeDriver, fake_tensorrt
 from tests.moving import ColourEngine
+from tests.test_cuda import install
 
 SIZE = (160, 128)
 """Of the models' input: height and width, px."""
@@ -279,7 +283,7 @@ def test_what_is_no_detector_is_named(tmp_path):
         detector_maker(str(DEFAULT_MODEL))
     with pytest.raises(DataError, match="detector 'magic' is unknown"):
         MultiCameraTracker(ReIdentifier(ColourEngine()), detector="magic")
-    with pytest.raises(EngineError, match=r"yolo.engine: detectors run from .onnx"):
+    with pytest.raises(EngineError, match=r"yolo.engine: no such detector file"):
         detector_maker("yolo.engine")
 
 
@@ -291,3 +295,37 @@ def test_numbers_that_are_none_are_no_people(tmp_path):
     assert len(found) == 1, "the double of the broken one"
     assert found.confidence[0] == pytest.approx(0.7)
     assert json.dumps(found.xyxy.tolist())
+
+
+def plan_session(monkeypatch, tmp_path, outputs, content=b"ftrt-whole", **changed):
+    """The session of a plan that gives `outputs`, and the pixel in the middle as the score of row 120."""
+    driver = install(monkeypatch, FakeDriver())
+    tensors = {"images": ("input", np.float16, (1, 3, *SIZE), (1, 3, *SIZE), 1)}
+    tensors |= {name: ("output", array.dtype, array.shape, None, None) for name, array in outputs.items()}
+    seen = []
+
+    def work(inputs):
+        seen.append(inputs["images"])
+        return outputs
+
+    monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(driver, tensors | changed, work))
+    path = tmp_path / "people.engine"
+    path.write_bytes(content)
+    return open_session(path), seen
+
+
+def test_a_tensorrt_plan_is_a_detector_too(monkeypatch, tmp_path):
+    """With a stand-in for TensorRT and the driver: what is copied where, not what a GPU makes of it."""
+    session, seen = plan_session(monkeypatch, tmp_path, yolo())
+    detector = ModelDetector(session)
+    assert detector.form.name == "yolo"
+    found = detector(np.full((*FRAME, 3), 255, np.uint8))
+    np.testing.assert_allclose(found.xyxy[np.argsort(-found.confidence)], [ANN, BOB], atol=1.5)
+    assert seen[-1].dtype == np.float16
+    assert seen[-1][0, :, SIZE[0] // 2, 60].tolist() == [1, 1, 1]
+    with pytest.raises(EngineError, match=r"people.engine: takes or gives several sizes"):
+        plan_session(monkeypatch, tmp_path, {}, images=("input", np.float16, (-1, 3, *SIZE), (4, 3, *SIZE), 1))
+    with pytest.raises(EngineError, match=r"people.engine: has a header before the plan, .* trtexec"):
+        plan_session(monkeypatch, tmp_path, {}, b'\x10\x00\x00\x00{"task": 1}ftrt')
+    with pytest.raises(EngineError, match=r"people.engine: cannot be loaded"):
+        plan_session(monkeypatch, tmp_path, {}, b"ftrt-torn")

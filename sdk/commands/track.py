@@ -23,9 +23,15 @@ def track(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for videos, records and events.")],
     model: Model = None,
     detector: Annotated[
-        str, typer.Option(help="hog; motion for fixed cameras; or the file of an ONNX person detector, YOLO or DETR.")
+        str,
+        typer.Option(
+            help="hog; motion for fixed cameras; or the file of a person detector, YOLO or DETR, .onnx or .engine."
+        ),
     ] = "hog",
     threshold: Threshold = None,
+    gallery: Annotated[
+        str | None, typer.Option(help="A gallery file: who is known, from run to run. Default: nobody, for this run.")
+    ] = None,
     rate: Annotated[float | None, typer.Option(help="Frames a second of live cameras to track. Default: 10.")] = None,
     seconds: Annotated[float | None, typer.Option(help="End after so long. Default: when the sources end.")] = None,
     video: Annotated[
@@ -41,7 +47,7 @@ def track(
     from sdk.video.summary import sightings_table
 
     with Sources(sources, rate, seconds=seconds) as site:
-        tracker = MultiCameraTracker(ReIdentifier(model, threshold=threshold), detector, frame_rate=site.tick_rate)
+        tracker = MultiCameraTracker(ReIdentifier(model, gallery, threshold), detector, frame_rate=site.tick_rate)
         sightings = track_videos(
             site,
             tracker,

@@ -44,7 +44,7 @@ class MultiCameraTracker:
     ):
         """reid: embeds the crops; its gallery and threshold decide who is who.
 
-        detector: "hog" (the default) or "motion", one a camera; the file of an ONNX detector (`detector_maker`); any
+        detector: "hog" (the default) or "motion", one a camera; the file of a model (`detector_maker`); any
         `frame -> sv.Detections`; or one of these callables a camera, by name. tracker: makes a tracker of the library
         `trackers` for a camera; None: ByteTrack.
         frame_rate: ticks a second, for how long a track waits for its person.

@@ -6,10 +6,11 @@ Detections carry `xyxy` float32 px, inside the frame, and `confidence` float32 i
 from collections.abc import Callable
 from pathlib import Path
 
-from sdk.errors import DataError, EngineError
+from sdk.errors import DataError
 from sdk.tracking.detectors.boxes import Detector
 from sdk.tracking.detectors.hog import HogDetector
 from sdk.tracking.detectors.motion import MotionDetector
+from sdk.tracking.detectors.sessions import PLANS
 
 __all__ = ["DETECTORS", "Detector", "HogDetector", "MotionDetector", "detector_maker"]
 
@@ -18,22 +19,20 @@ DETECTORS: dict[str, Callable[[], Detector]] = {"hog": HogDetector, "motion": Mo
 
 
 def detector_maker(name: str) -> Callable[[], Detector]:
-    """What makes a camera's detector, of a name in `DETECTORS` or a file `model.onnx[#OPTION&OPTION]`.
+    """What makes a camera's detector, of a name in `DETECTORS` or of a file, `model.onnx[#OPTION&OPTION]`.
 
-    A file is loaded once and serves all cameras; its options are those of `detectors.model_file`.
+    A file, `.onnx` or TensorRT's `.engine`, is loaded once and serves all cameras; its options are those of `detectors.model_file`.
     Raises `DataError` for an unknown name, and `EngineError` for a file that is missing or no detector.
     """
     if name in DETECTORS:
         return DETECTORS[name]
     path, _, options = name.partition("#")
-    suffix = Path(path).suffix.lower()
-    if suffix == ".onnx":
+    if Path(path).suffix.lower() in (".onnx", *PLANS):
         from sdk.tracking.detectors.model_file import open_detector
 
         loaded = open_detector(path, options)
         return lambda: loaded
-    if suffix in (".engine", ".plan", ".trt"):
-        raise EngineError(f"{path}: detectors run from .onnx files in this release, not from TensorRT engines")
     raise DataError(
-        f"detector '{name}' is unknown; choose of {', '.join(DETECTORS)}, name an .onnx file, or pass a callable"
+        f"detector '{name}' is unknown; choose of {', '.join(DETECTORS)}, or name an .onnx or .engine file "
+        "(in Python, any callable)"
     )

@@ -1,18 +1,17 @@
-"""Person detectors from ONNX files: whatever was exported, in the forms of `forms.py`."""
+"""Person detectors from model files: whatever was exported, in the forms of `forms.py`."""
 
-import ast
 import re
 from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 import supervision as sv
 
 from sdk.errors import EngineError
 from sdk.tracking.detectors import forms
 from sdk.tracking.detectors.boxes import as_detections
 from sdk.tracking.detectors.forms import DETR, FORMS, READY, RT_DETR, YOLO, YOLOV5, YOLOX, YOLOX_DECODED, Form
+from sdk.tracking.detectors.sessions import Session, open_session
 
 USUAL_SIZE = 640
 """Side of the input in px, where the model takes any."""
@@ -42,8 +41,8 @@ OPTIONS = {
 the input's WIDTHxHEIGHT in px where the model takes any."""
 
 
-def open_detector(path: str | Path, options: str = "") -> "OnnxDetector":
-    """Open `path` with options as in `OPTIONS`. Raises `EngineError` for a wrong option, and as `OnnxDetector` does."""
+def open_detector(path: str | Path, options: str = "") -> "ModelDetector":
+    """Open `path` with options as in `OPTIONS`. Raises `EngineError` for a wrong option, or as `ModelDetector`."""
     given = dict(part.partition("=")[::2] for part in options.split("&") if part)
     for key, value in given.items():
         if key not in OPTIONS:
@@ -51,8 +50,8 @@ def open_detector(path: str | Path, options: str = "") -> "OnnxDetector":
         if not re.fullmatch(OPTIONS[key], value):
             raise EngineError(f"{path}: '{key}={value}' is malformed; expected {OPTIONS[key]}")
     width, _, height = given.get("size", "").partition("x")
-    return OnnxDetector(
-        path,
+    return ModelDetector(
+        open_session(path),
         form=given.get("form"),
         person=int(given["person"]) if "person" in given else None,
         least_score=float(given.get("score", LEAST_SCORE)),
@@ -60,39 +59,28 @@ def open_detector(path: str | Path, options: str = "") -> "OnnxDetector":
     )
 
 
-class OnnxDetector:
-    """Finds people with a detection model in an `.onnx` file. Keeps no state: one serves all cameras, in any thread."""
+class ModelDetector:
+    """Finds people with a detection model. Keeps no state: one serves all cameras, in any thread."""
 
     def __init__(
         self,
-        path: str | Path,
+        session: Session,
         form: str | None = None,
         person: int | None = None,
         least_score: float = LEAST_SCORE,
         size: tuple[int, int] | None = None,
     ):
-        """form: one of `forms.FORMS`; None: as the shapes of its outputs tell. person: the number of that class; None:
-        as the names in the file tell (Ultralytics writes them), else 0, or 1 where the classes are COCO's categories.
-        size: (height, width) px of the input where the model takes any; None: 640×640.
+        """session: of `open_session`. form: one of `forms.FORMS`; None: as the shapes of its outputs tell. person: the
+        number of that class; None: as the names in the file tell (Ultralytics writes them), else 0, or 1 where the
+        classes are COCO's categories. size: (height, width) px of the input where the model takes any; None: 640×640.
 
-        Raises `EngineError` if ONNX Runtime cannot load or run it, its outputs are in no known form, or it knows no
-        people.
+        Raises `EngineError` if it cannot be run, its outputs are in no known form, or it knows no people.
         """
-        if not Path(path).is_file():
-            raise EngineError(f"{path}: no such detector file")
-        self._path = path
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-        providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:  # ONNX Runtime's own exceptions share no public base class
-            raise EngineError(f"{path}: ONNX Runtime cannot load it ({_line(error)}); was it copied whole?") from error
+        self._session, path = session, session.path
         self._least = least_score
         self._take_input(size)
-        names = self._class_names()
-        outputs = dict(zip(self._output_names, self._run(self._blank(), self._size), strict=True))
+        names = session.class_names
+        outputs = dict(zip(session.outputs, self._run(self._blank(), self._size), strict=True))
         found = forms.read_form(outputs, self._size, len(names) or None, form)
         if found is None:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in outputs.items())
@@ -122,33 +110,20 @@ class OnnxDetector:
 
     def _take_input(self, size: tuple[int, int] | None) -> None:
         """Find the image among the inputs, its layout, type and size."""
-        inputs = self._session.get_inputs()
+        inputs = self._session.inputs
         images = [node for node in inputs if len(node.shape) == 4]
         if len(images) != 1:
-            raise EngineError(f"{self._path}: expected one input that is an image [1, 3, H, W], got {_named(inputs)}")
+            given = ", ".join(f"{node.name} {list(node.shape)}" for node in inputs)
+            raise EngineError(f"{self._session.path}: expected one input that is an image [1, 3, H, W], got {given}")
         self._image = images[0]
         self._others = [node for node in inputs if node is not self._image]
         self._channels_last = self._image.shape[3] == 3
-        self._type = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}.get(
-            self._image.type
-        )
-        if self._type is None:
-            raise EngineError(f"{self._path}: its image is {self._image.type}; expected float, float16 or uint8")
-        height, width = self._image.shape[1:3] if self._channels_last else self._image.shape[2:]
+        self._type = self._image.dtype
+        if self._type not in (np.float32, np.float16, np.uint8):
+            raise EngineError(f"{self._session.path}: its image is {self._type}; expected float32, float16 or uint8")
+        own = self._image.shape[1:3] if self._channels_last else self._image.shape[2:]
         usual = size or (USUAL_SIZE, USUAL_SIZE)
-        self._size = tuple(
-            d if isinstance(d, int) and d > 0 else u for d, u in zip((height, width), usual, strict=True)
-        )
-        self._output_names = [node.name for node in self._session.get_outputs()]
-
-    def _class_names(self) -> dict[int, str]:
-        """What the file says its classes are, if it does."""
-        text = self._session.get_modelmeta().custom_metadata_map.get("names", "")
-        try:
-            names = ast.literal_eval(text) if text else {}
-        except (ValueError, SyntaxError):
-            return {}
-        return dict(enumerate(names)) if isinstance(names, list) else names if isinstance(names, dict) else {}
+        self._size = tuple(d if isinstance(d, int) and d > 0 else u for d, u in zip(own, usual, strict=True))
 
     def _person(self, names: dict[int, str]) -> int:
         if not names:
@@ -159,7 +134,7 @@ class OnnxDetector:
         if len(names) == 1:
             return 0
         raise EngineError(
-            f"{self._path}: none of its classes is a person ({', '.join(map(str, names.values()))[:200]})"
+            f"{self._session.path}: none of its classes is a person ({', '.join(map(str, names.values()))[:200]})"
         )
 
     def _fit(self, frame: np.ndarray) -> tuple[np.ndarray, tuple[float, float], tuple[int, int]]:
@@ -181,7 +156,7 @@ class OnnxDetector:
         """uint8 BGR `[H, W, 3]` at the input's size → what the model takes."""
         if self.form.name not in CORNERED:
             picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        if self._type is not np.uint8 and self.form.name not in CORNERED:
+        if self._type != np.uint8 and self.form.name not in CORNERED:
             picture = picture.astype(np.float32) / 255
             # RF-DETR, told by COCO's categories, takes colours as the first DETR does; RT-DETR and its kin plain.
             if self.form.name == DETR or (self.form.name == RT_DETR and self.form.classes in forms.COCO_CATEGORIES):
@@ -190,7 +165,7 @@ class OnnxDetector:
 
     def _blank(self) -> np.ndarray:
         """An even grey picture, to see the form of the outputs by."""
-        return self._batch(np.full((*self._size, 3), 0.5 if self._type is not np.uint8 else GREY, np.float32))
+        return self._batch(np.full((*self._size, 3), 0.5 if self._type != np.uint8 else GREY, np.float32))
 
     def _batch(self, picture: np.ndarray) -> np.ndarray:
         batch = picture[None] if self._channels_last else picture.transpose(2, 0, 1)[None]
@@ -201,20 +176,11 @@ class OnnxDetector:
         for node in self._others:
             if "mask" in node.name:  # DETR's: which part of the picture is no border
                 shape = [d if isinstance(d, int) else own for d, own in zip(node.shape[1:], self._size, strict=True)]
-                feed[node.name] = np.ones((1, *shape), np.int64)
+                feed[node.name] = np.ones((1, *shape), node.dtype or np.int64)
             elif "size" in node.name:
-                feed[node.name] = np.array([frame_size[::-1]], np.int64)
+                feed[node.name] = np.array([frame_size[::-1]], node.dtype or np.int64)
             else:
-                raise EngineError(f"{self._path}: the input '{node.name}' is unknown; export it with the image alone")
-        try:
-            return self._session.run(None, feed)
-        except Exception as error:
-            raise EngineError(f"{self._path}: ONNX Runtime cannot run it ({_line(error)})") from error
-
-
-def _named(inputs) -> str:
-    return ", ".join(f"{node.name} {node.shape}" for node in inputs)
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300]
+                raise EngineError(
+                    f"{self._session.path}: the input '{node.name}' is unknown; export it with the image alone"
+                )
+        return self._session.run(feed)
