@@ -47,18 +47,21 @@ def track(
     from sdk.video.summary import sightings_table
 
     with Sources(sources, rate, seconds=seconds) as site:
-        tracker = MultiCameraTracker(ReIdentifier(model, gallery, threshold), detector, frame_rate=site.tick_rate)
-        sightings = track_videos(
-            site,
-            tracker,
-            output,
-            site.frame_rates,
-            site.ticks,
-            listeners=Listeners([print_trouble]),
-            video=not site.live if video is None else video,
-            segment=SEGMENT if site.live else None,
-        )
+        written = not site.live if video is None else video
+        reid = ReIdentifier(model, gallery, threshold)
+        tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate)
+        with reid.gallery:
+            sightings = track_videos(
+                site,
+                tracker,
+                output,
+                site.frame_rates,
+                site.ticks,
+                listeners=Listeners([print_trouble]),
+                video=written,
+                segment=SEGMENT if site.live else None,
+            )
     results.print(sightings_table(sightings))
     if (trouble := trouble_table(site.reports)) is not None:
         results.print(trouble)
-    notes.print(f"wrote tracks.jsonl, events.jsonl, MOTChallenge text and videos to {output}")
+    notes.print(f"wrote records, events and{'' if written else ' no'} videos to {output}", soft_wrap=True)

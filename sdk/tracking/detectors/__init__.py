@@ -21,7 +21,7 @@ DETECTORS: dict[str, Callable[[], Detector]] = {"hog": HogDetector, "motion": Mo
 def detector_maker(name: str) -> Callable[[], Detector]:
     """What makes a camera's detector, of a name in `DETECTORS` or of a file, `model.onnx[#OPTION&OPTION]`.
 
-    A file, `.onnx` or TensorRT's `.engine`, is loaded once and serves all cameras; its options are those of `detectors.model_file`.
+    A file, `.onnx` or TensorRT's `.engine`, is loaded once and serves all cameras; options: `model_file.OPTIONS`.
     Raises `DataError` for an unknown name, and `EngineError` for a file that is missing or no detector.
     """
     if name in DETECTORS:
