@@ -190,7 +190,7 @@ def measure_speed(folder: Path, seed: int, people: int, video: bool) -> dict:
 
 
 def measure_memory(folder: Path, seed: int, people: int, minutes: int) -> dict:
-    """Resident memory after every minute of the site."""
+    """Resident memory after every pass over the site; Ctrl-C or SIGTERM ends it early."""
     run = Run(folder, seed, people)
     minute = len(run._detections["camera-1"]) / RATE / 60
     resident: list[float] = []
@@ -207,7 +207,7 @@ def measure_memory(folder: Path, seed: int, people: int, minutes: int) -> dict:
     settled = np.array(resident[len(resident) // 10 :])  # at first ONNX Runtime's and OpenCV's own memory grows
     middle = float(np.median(settled))
     return {
-        "simulated minutes": minutes,
+        "simulated minutes": round(len(resident) * minute, 2),
         "resident MiB": [round(value, 1) for value in resident],
         "median of all but the first tenth": round(middle, 1),
         "farthest from it, percent": round(100 * float(np.abs(settled / middle - 1).max()), 2),
