@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -214,10 +215,13 @@ def test_a_pipeline_gives_its_pictures(tmp_path):
         pytest.skip("GStreamer is not here: apt-get install gstreamer1.0-tools gstreamer1.0-plugins-{base,good}")
     moving = "videotestsrc pattern=ball is-live=true ! video/x-raw,width=320,height=240,framerate=10/1 ! autovideosink"
     broken = "gst:videotestsrc ! nosuchelement"
+    hanging = "gst:appsrc ! video/x-raw,format=I420,width=320,height=240,framerate=10/1"
     events = []
-    site = Sources([f"gate={moving}", f"dead={broken}"], rate=10, seconds=3, patience=QUICK, on_event=events.append)
+    sources = [f"gate={moving}", f"dead={broken}", f"mute={hanging}"]
+    site = Sources(sources, rate=10, seconds=3, patience=replace(QUICK, silence=10), on_event=events.append)
     shapes = {(name, frame.shape) for _, frames in site for name, frame in frames.items()}
     assert shapes == {("gate", (240, 320, 3))}
     lost = [event for event in events if event.kind == "camera_lost"]
     assert [event.camera for event in lost] == ["dead"]
     assert 'no element "nosuchelement"' in lost[0].detail["reason"]
+    assert not any(feed.reader.alive for feed in site._feeds.values()), "nor is GStreamer left behind that never began"

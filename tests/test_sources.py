@@ -205,7 +205,7 @@ def camera(monkeypatch):
             self.picture, self.error, self.hang, self.opened = picture(), None, threading.Event(), 0
             self.hang.set()
 
-        def open(self, address, patience):
+        def open(self, address, patience, stopped):
             if self.error:
                 raise DataError(self.error)
             self.opened += 1
@@ -342,8 +342,8 @@ def test_files_beside_live_cameras_keep_every_frame(tmp_path, camera):
     real, stage = reading.open_capture, camera
     from sdk.video.sources import capture
 
-    def choose(address, patience):
-        return capture.open_capture(address, patience) if address.ends else stage.open(address, patience)
+    def choose(address, patience, stopped):
+        return capture.open_capture(address, patience) if address.ends else stage.open(address, patience, stopped)
 
     reading.open_capture = choose
     try:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -43,14 +44,17 @@ class Capture(Protocol):
         ...
 
 
-def open_capture(address: Address, patience: Patience) -> Capture:
-    """Open a source. Raises `DataError` saying why it cannot be opened, without naming the password in its URL."""
+def open_capture(address: Address, patience: Patience, stopped: Callable[[], bool] = lambda: False) -> Capture:
+    """Open a source; `stopped` is asked where waiting can be broken off.
+
+    Raises `DataError` saying why it cannot be opened, without naming the password in its URL.
+    """
     if address.kind == IMAGES:
         return ImageFolder(address)
     if address.kind == PIPELINE:
         from sdk.video.sources.pipeline import Pipeline
 
-        return Pipeline(address.location, patience)
+        return Pipeline(address.location, patience, stopped)
     return OpenCvCapture(address, patience)
 
 

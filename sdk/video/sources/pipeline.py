@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -21,6 +22,8 @@ from sdk.video.sources.address import hide_password
 from sdk.video.sources.patience import Patience
 
 PROGRAM = "gst-launch-1.0"
+NAP = 0.2
+"""Seconds until it is asked again whether to stop."""
 
 # GStreamer pads other sizes to multiples of these and does not say so in the header.
 TAIL = (
@@ -32,12 +35,15 @@ TAIL = (
 class Pipeline:
     """The pictures at the end of a pipeline, as raw video (YUV4MPEG2) through a pipe."""
 
-    def __init__(self, pipeline: str, patience: Patience):
-        """Raises `DataError` if GStreamer is not installed, or the pipeline gives no picture, with its own reason."""
+    def __init__(self, pipeline: str, patience: Patience, stopped: Callable[[], bool] = lambda: False):
+        """stopped: asked while waiting; once it says so there is no further picture.
+
+        Raises `DataError` if GStreamer is not installed, or the pipeline gives no picture, with its own reason.
+        """
         program = shutil.which(PROGRAM)
         if program is None:
             raise DataError(f"GStreamer pipelines need {PROGRAM}; on Debian, Ubuntu: apt install gstreamer1.0-tools")
-        self._silence = patience.silence
+        self._silence, self._stopped = patience.silence, stopped
         self._shown = hide_password(pipeline)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._pipe, write_end = os.pipe()
@@ -116,10 +122,13 @@ class Pipeline:
         return data
 
     def _more(self, until: float) -> bool:
-        ready, _, _ = select.select([self._pipe], [], [], max(0.0, until - time.monotonic()))
-        data = os.read(self._pipe, 1 << 20) if ready else b""
-        self._buffer += data
-        return bool(data)
+        while not self._stopped() and (wait := until - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._pipe], [], [], min(wait, NAP))
+            if ready:
+                data = os.read(self._pipe, 1 << 20)
+                self._buffer += data
+                return bool(data)
+        return False
 
     def _reason(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):

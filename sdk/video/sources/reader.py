@@ -60,6 +60,10 @@ class FileReader:
     def join(self, timeout: float) -> None:
         self._thread.join(timeout)
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         count, last = 0, -1.0
         try:
@@ -127,6 +131,10 @@ class LiveReader:
     def join(self, timeout: float) -> None:
         self._thread.join(timeout)
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         pause = self._patience.first_retry
         while not self._stop.is_set():
@@ -134,7 +142,7 @@ class LiveReader:
             try:
                 self.opening = True
                 try:
-                    capture = open_capture(self._address, self._patience)
+                    capture = open_capture(self._address, self._patience, self._stop.is_set)
                 finally:
                     self.opening, self._alive = False, time.monotonic()
                 try:
@@ -202,4 +210,4 @@ def join_all(readers, seconds: float) -> bool:
     until = time.monotonic() + seconds
     for reader in readers:
         reader.join(max(0.0, until - time.monotonic()))
-    return not any(reader._thread.is_alive() for reader in readers)
+    return not any(reader.alive for reader in readers)
