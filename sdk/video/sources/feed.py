@@ -137,11 +137,12 @@ class LiveFeed:
             self.reader = LiveReader(self._address, self._patience)
 
     def _stands_still(self, frame: Frame, now: float) -> bool:
-        if self._frozen_since is None and frame.still > self._patience.frozen:
+        still = frame.still > self._patience.frozen  # not 0: the frame that changed may have been passed over
+        if still and self._frozen_since is None:
             self._frozen_since = now
             self.report.freezes += 1
             self._tell("camera_frozen", seconds=round(frame.still, 1))
-        elif self._frozen_since is not None and frame.still == 0:
+        elif not still and self._frozen_since is not None:
             self.report.frozen += now - self._frozen_since
             self._tell("camera_back", seconds=round(now - self._frozen_since, 1))
             self._frozen_since = None
