@@ -12,7 +12,7 @@ from sdk.preprocess import MIN_SIDE
 from sdk.reidentifier import ReIdentifier
 from sdk.tracking.association import Thresholds, assign_identities, enroll, is_ready
 from sdk.tracking.change import ChangeMeter
-from sdk.tracking.detectors import DETECTORS, Detector
+from sdk.tracking.detectors import Detector, detector_maker
 from sdk.tracking.tracklet import Tracklet, at_side, beside_another, crop_quality
 
 MIN_CHANGE = 0.03
@@ -44,15 +44,15 @@ class MultiCameraTracker:
     ):
         """reid: embeds the crops; its gallery and threshold decide who is who.
 
-        detector: "hog" (the default) or "motion", one a camera; or any `frame -> sv.Detections`; or one a camera
-        by name. tracker: makes a tracker of the library `trackers` for a camera; None: ByteTrack.
+        detector: "hog" (the default) or "motion", one a camera; the file of a model (`detector_maker`); any
+        `frame -> sv.Detections`; or one of these callables a camera, by name. tracker: makes a tracker of the library
+        `trackers` for a camera; None: ByteTrack.
         frame_rate: ticks a second, for how long a track waits for its person.
         Raises `DataError` for an unknown name.
         """
-        if isinstance(detector, str) and detector not in DETECTORS:
-            raise DataError(f"detector '{detector}' is unknown; choose of {', '.join(DETECTORS)}, or pass a callable")
         self.reid = reid
         self._detector = "hog" if detector is None else detector
+        self._make_detector = detector_maker(self._detector) if isinstance(self._detector, str) else None
         self._make_tracker = tracker or (lambda: _byte_track(frame_rate))
         self._crop_interval = max(1, round(frame_rate / CROPS_PER_SECOND))
         self._patience = round(LOST_SECONDS * frame_rate)
@@ -113,8 +113,8 @@ class MultiCameraTracker:
         return detections
 
     def _detector_of(self, camera: str) -> Detector:
-        if isinstance(self._detector, str):
-            return DETECTORS[self._detector]()
+        if self._make_detector is not None:
+            return self._make_detector()
         if isinstance(self._detector, Mapping):
             if camera not in self._detector:
                 raise DataError(f"no detector for camera '{camera}'; there are: {', '.join(self._detector)}")
