@@ -1,8 +1,9 @@
-"""The subcommands of this room: `reid match`, `search`, `simulate`, `track` and `demo`, a module each."""
+"""The subcommands of this room, a module each."""
 
 import typer
 
 from sdk.commands.demo import demo
+from sdk.commands.evaluate_tracks import evaluate_tracks
 from sdk.commands.match import match
 from sdk.commands.search import search
 from sdk.commands.simulate import simulate
@@ -11,6 +12,6 @@ from sdk.commands.track import track
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (match, search, track, demo):
+    for command in (match, search, track, evaluate_tracks, demo):
         app.command()(command)
     app.add_typer(simulate, name="simulate")
