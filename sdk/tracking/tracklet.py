@@ -1,15 +1,19 @@
-"""A tracklet: one track of one camera, with the features of its best crops."""
+"""A tracklet: one track of one camera, and what its crops looked like."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 GROUP = 6
-"""Good crops that are averaged before the gallery is asked, and for every exemplar."""
+"""Good crops from which a tracklet asks for an identity."""
 PATIENCE = 3
 """Groups of crops after which a tracklet is decided, sure or not."""
-MAX_EXEMPLARS = 8
-"""Exemplars that one tracklet leaves in the gallery; after that it is only checked that it still shows the same."""
+LEAST_GROUP = 3
+"""Good crops with which a track that has ended may still be recognised; to be somebody new takes a `GROUP`."""
+FULL_WEIGHT = 30
+"""Crops from which a tracklet weighs no more in the picture of its person."""
+ENOUGH = 48
+"""Crops after which it is only checked that a track still shows the same person."""
 CHECK_INTERVALS = 6
 """How many times rarer crops are embedded for that check alone."""
 LATEST = 3
@@ -56,9 +60,9 @@ def covered_share(boxes: np.ndarray) -> np.ndarray:
     return overlap.max(axis=1, initial=0) / np.maximum(area, 1)
 
 
-@dataclass
+@dataclass(eq=False)
 class Tracklet:
-    """What is known of a track. The identity, once given, stays."""
+    """What is known of a track."""
 
     camera: str
     track: int
@@ -72,35 +76,42 @@ class Tracklet:
     last_crop_tick: int = -(10**9)
     last_doubt: int = -(10**9)
     """The last tick in which the track could have passed to another person: close to one, at the edge, or missed."""
-    asked: int = 0
-    """How many crops there were when the gallery was last asked."""
-    exemplars: int = 0
-    """Groups of crops that went into the gallery."""
-    crops: list[tuple[float, np.ndarray]] = field(default_factory=list)
-    """(quality, embedding `[D]`): all crops until the identity is decided, then those of the next exemplar."""
+    count: int = 0
+    """Good crops so far."""
+    total: np.ndarray | float = 0.0
+    """The sum of their embeddings, weighted by quality, `[D]`."""
     latest: list[tuple[int, float, np.ndarray]] = field(default_factory=list)
     """(tick, quality, embedding `[D]`) of the last `LATEST` crops."""
-    look: np.ndarray | float = 0.0
-    """The sum of the embeddings before those: what this track has looked like, `[D]`."""
-    looks: int = 0
-    """How many they are."""
+    asked: int = 0
+    """How many crops there were when an identity was last asked for, or reviewed."""
+    enrolled: int = 0
+    """How many crops there were when the gallery last got an exemplar of them; 0 if it has none."""
+    from_gallery: dict[str, float] = field(default_factory=dict)
+    """Distances to the nearest exemplars of the gallery, by identity, as of `gallery_asked` crops."""
+    gallery_asked: int = 0
+    stripes: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    """(quality, stripes `[S, d]`) of the best crops, where the model has the local branch."""
 
     def wants(self, quality: float, tick: int, interval: int) -> bool:
         """Whether a crop of this quality is worth embedding: consecutive frames show the same twice."""
-        room = GROUP if self.identity else PATIENCE * GROUP
-        if self.exemplars >= MAX_EXEMPLARS:
+        if self.count >= ENOUGH:
             interval *= CHECK_INTERVALS
-        return quality >= MIN_QUALITY and tick - self.last_crop_tick >= interval and len(self.crops) < room
+        return quality >= MIN_QUALITY and tick - self.last_crop_tick >= interval
 
     def add(self, quality: float, embedding: np.ndarray, tick: int) -> None:
         """Keep the features of a crop."""
-        if self.exemplars < MAX_EXEMPLARS:
-            self.crops.append((quality, embedding))
+        self.count += 1
+        self.total = self.total + quality * embedding
         self.last_crop_tick = tick
         self.latest.append((tick, quality, embedding))
         if len(self.latest) > LATEST:
-            self.look = self.look + self.latest.pop(0)[2]
-            self.looks += 1
+            self.latest.pop(0)
+
+    def add_stripes(self, quality: float, stripes: np.ndarray, most: int) -> None:
+        """Keep the stripes `[S, d]` of a crop if it is among the `most` best."""
+        self.stripes.append((quality, stripes))
+        if len(self.stripes) > most:
+            self.stripes.remove(min(self.stripes, key=lambda kept: kept[0]))
 
     def shows_another(self, distance: float, patience: int) -> bool:
         """Whether the latest crops are farther than a cosine `distance` from what was seen before.
@@ -108,40 +119,38 @@ class Tracklet:
         Trackers by position pass a track on to another person where two cross, or where one leaves as one enters.
         Only then, up to `patience` ticks before those crops, is it believed: who takes off a coat stays who they are.
         """
-        if len(self.latest) < LATEST or self.looks < LATEST or self.last_doubt < self.latest[0][0] - patience:
+        if self.count < 2 * LATEST or self.last_doubt < self.latest[0][0] - patience:
             return False
-        now = np.sum([embedding for _, _, embedding in self.latest], axis=0)
-        return 1 - float(now @ self.look) / float(np.linalg.norm(now) * np.linalg.norm(self.look)) > distance
+        now = np.sum([quality * embedding for _, quality, embedding in self.latest], axis=0)
+        before = self.total - now
+        return 1 - float(now @ before) / float(np.linalg.norm(now) * np.linalg.norm(before)) > distance
 
     def split(self, track: int) -> "Tracklet":
         """Give the latest crops to a new tracklet named `track`, which goes on; this one has ended before them."""
         latest, self.latest = self.latest, []
-        self.crops = self.crops[: -len(latest)]
         first = latest[0][0]
         other = Tracklet(self.camera, track, first, self.last_tick, seen=len(latest), changed=len(latest))
         self.last_tick = first - 1
         for tick, quality, embedding in latest:
+            self.total = self.total - quality * embedding
+            self.count -= 1
             other.add(quality, embedding, tick)
         return other
-
-    def take_exemplar(self) -> np.ndarray:
-        """The mean of the crops, for the gallery; collecting begins anew."""
-        embedding = self.embedding
-        self.crops.clear()
-        self.exemplars += 1
-        return embedding
 
     @property
     def complete(self) -> bool:
         """Whether there are crops enough for a mean that can be trusted."""
-        return len(self.crops) >= GROUP
+        return self.count >= GROUP
 
     @property
     def embedding(self) -> np.ndarray:
         """The mean of the crops' embeddings, weighted by quality, at unit length: float32 `[D]`."""
-        quality, embedding = zip(*self.crops, strict=True)
-        mean = np.average(embedding, axis=0, weights=quality)
-        return (mean / np.linalg.norm(mean)).astype(np.float32)
+        return (self.total / np.linalg.norm(self.total)).astype(np.float32)
+
+    @property
+    def weight(self) -> float:
+        """What it counts in the picture of its person."""
+        return float(min(self.count, FULL_WEIGHT))
 
     def overlaps(self, other: "Tracklet") -> bool:
         """Whether both were seen by one camera at one time: then they are two people."""

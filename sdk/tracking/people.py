@@ -1,0 +1,73 @@
+"""What the tracker remembers of a person: the tracklets that are theirs, and the picture that they make together."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sdk.tracking.tracklet import Tracklet
+
+INTERVALS = 256
+"""Of past tracklets that are remembered a person, to know whom they were seen with."""
+STRIPES = 4
+"""Crops whose stripes are kept a person, and a tracklet."""
+
+
+@dataclass(eq=False)
+class Person:
+    """Somebody with a name. Bounded, however often they come: past tracklets are one sum and a few intervals."""
+
+    name: str
+    since: int
+    """The tick in which the tracker first saw them."""
+    known: bool = False
+    """Whether the gallery knew them before this tracker did."""
+    members: dict[tuple[str, int], Tracklet] = field(default_factory=dict)
+    """Tracklets of theirs that are still in memory, by camera and number."""
+    past: np.ndarray | float = 0.0
+    """What past tracklets add to the picture, `[D]`."""
+    intervals: deque[tuple[str, int, int]] = field(default_factory=lambda: deque(maxlen=INTERVALS))
+    """(camera, first tick, last tick) of past tracklets."""
+    last_tick: int = 0
+    exemplars: int = 0
+    """How many the tracker has put into the gallery."""
+    stripes: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    """(quality, stripes) of past tracklets' best crops."""
+
+    def picture(self, without: Tracklet | None = None) -> np.ndarray | None:
+        """The mean of their tracklets, `[D]` at unit length; None if there are none but `without`."""
+        total = self.past + sum(t.weight * t.embedding for t in self.members.values() if t is not without and t.count)
+        return total / np.linalg.norm(total) if np.ndim(total) else None
+
+    def retire(self, tracklet: Tracklet) -> None:
+        """A tracklet leaves the memory; what it looked like stays."""
+        if self.members.pop((tracklet.camera, tracklet.track), None) and tracklet.count:
+            self.past = self.past + tracklet.weight * tracklet.embedding
+            self.intervals.append((tracklet.camera, tracklet.first_tick, tracklet.last_tick))
+            self.stripes = sorted([*self.stripes, *tracklet.stripes], key=lambda kept: -kept[0])[:STRIPES]
+
+    def absorb(self, other: "Person") -> None:
+        """`other` was the same person."""
+        self.members |= other.members
+        self.past = self.past + other.past
+        self.intervals.extend(other.intervals)
+        self.exemplars += other.exemplars
+        self.last_tick = max(self.last_tick, other.last_tick)
+        self.stripes = sorted([*self.stripes, *other.stripes], key=lambda kept: -kept[0])[:STRIPES]
+
+    def seen_with(self, other: "Person") -> bool:
+        """Whether one camera saw both at one time: then they are two."""
+        here = self._seen()
+        return any(
+            camera in here and any(first <= end and start <= last for first, last in here[camera])
+            for camera, spans in other._seen().items()
+            for start, end in spans
+        )
+
+    def _seen(self) -> dict[str, list[tuple[int, int]]]:
+        spans: dict[str, list[tuple[int, int]]] = {}
+        for camera, first, last in self.intervals:
+            spans.setdefault(camera, []).append((first, last))
+        for tracklet in self.members.values():
+            spans.setdefault(tracklet.camera, []).append((tracklet.first_tick, tracklet.last_tick))
+        return spans
