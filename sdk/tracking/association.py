@@ -30,6 +30,8 @@ MARGIN = 0.15
 """By which share of the threshold the runner-up must be farther for the nearest to be sure."""
 MERGE = 0.75
 """Up to which share of the limit two people are found to be one."""
+LEAVE = 1.2
+"""How many times the limit a tracklet must be away from its own person to be somebody else."""
 GATE = 10
 """Nearest identities that the gallery is asked for."""
 EXEMPLARS = 16
@@ -256,7 +258,65 @@ class Identities:
             tracklet.enrolled = tracklet.count
 
     def _review(self, thresholds: Thresholds) -> None:
-        """A decided tracklet with many more crops than it was decided with is held against everybody once more."""
+        """Hold decided tracklets that have a group of new crops against everybody once more, and move the wrong ones."""
+        due = [t for t in self.tracklets.values() if t.identity and t.count >= t.asked + GROUP]
+        if not due:
+            return
+        cost, names, closed = self._costs(due, own=True)
+        limit = thresholds.limit(len(names))
+        for row, tracklet in enumerate(due):
+            tracklet.asked = tracklet.count
+            own = names.index(tracklet.identity)
+            if cost[row, own] == CLOSED:
+                continue  # their person is nobody but them: see `_merge`
+            others = np.delete(cost[row], own)
+            best = int(cost[row].argmin())
+            if (
+                best != own
+                and cost[row, best] <= SURE * limit
+                and cost[row, own] - cost[row, best] >= MARGIN * thresholds.tracklet
+            ):
+                self._move(tracklet, self._reason(tracklet, cost[row], names, closed[row], best, limit))
+            elif cost[row, own] > LEAVE * limit and others.min(initial=CLOSED) > limit:
+                self._move(tracklet, self._reason(tracklet, cost[row], names, closed[row], None, limit))
+        self._merge(thresholds)
+
+    def _move(self, tracklet: Tracklet, reason: Reason) -> None:
+        """It has been taken for somebody else."""
+        key = tracklet.camera, tracklet.track
+        del self.people[tracklet.identity].members[key]
+        self.reasons[key] = reason
+        name = reason.identity or _new_name({*self.people, *self.gallery.identities()})
+        self._name(tracklet, name, new=reason.identity is None)
+
+    def _merge(self, thresholds: Thresholds) -> None:
+        """Find people that are one: each other's nearest, never seen together."""
+        people = [p for p in self.people.values() if (p.members or np.ndim(p.past))]
+        if len(people) < 2:
+            return
+        pictures = np.stack([p.picture() for p in people])
+        distance = 1 - pictures @ pictures.T
+        np.fill_diagonal(distance, CLOSED)
+        limit = MERGE * thresholds.limit(len(people))
+        for i, j in zip(*np.nonzero(np.triu(distance <= limit)), strict=True):
+            if people[i].known and people[j].known or people[i].seen_with(people[j]):
+                distance[i, j] = distance[j, i] = CLOSED
+        nearest = distance.argmin(axis=1)
+        for i, j in enumerate(nearest):
+            if i < j and nearest[j] == i and distance[i, j] <= limit:
+                kept, other = sorted((people[i], people[j]), key=lambda p: (not p.known, p.since))
+                self._unite(kept, other, float(distance[i, j]))
+
+    def _unite(self, kept: Person, other: Person, distance: float) -> None:
+        for tracklet in other.members.values():
+            tracklet.identity = kept.name
+        kept.absorb(other)
+        del self.people[other.name]
+        if {kept.name, other.name} <= set(self.gallery.identities()):
+            self.gallery.merge(other.name, into=kept.name)
+        for tracklet in self.tracklets.values():
+            tracklet.from_gallery.pop(other.name, None)
+        self.emit("merged", identity=kept.name, detail={"other": other.name, "distance": round(distance, 4)})
 
     def forget_before(self, tick: int) -> list[Tracklet]:
         """Drop the tracklets that ended before `tick`, and give them back."""
