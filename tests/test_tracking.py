@@ -6,7 +6,7 @@ import supervision as sv
 
 from sdk import Gallery, MultiCameraTracker, ReIdentifier
 from sdk.errors import DataError
-from sdk.tracking.association import Thresholds, assign_identities, is_ready
+from sdk.tracking.association import Identities, Thresholds, is_ready
 from sdk.tracking.tracklet import GROUP, PATIENCE, Tracklet, at_side, beside_another, covered_share, crop_quality
 from tests.moving import BLUE, GREEN, RED, YELLOW, ColourEngine, World
 

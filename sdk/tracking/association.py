@@ -191,17 +191,15 @@ class Identities:
         self._ask_gallery(tracklets)
         names = sorted({*self.people, *(name for t in tracklets for name in t.from_gallery)})
         cost = np.full((len(tracklets), len(names)), CLOSED)
-        pictures = [person.picture() if (person := self.people.get(name)) else None for name in names]
-        there = [i for i, picture in enumerate(pictures) if picture is not None]
         looks = np.stack([t.embedding for t in tracklets])
-        if there:
-            cost[:, there] = np.maximum(1 - looks @ np.stack([pictures[i] for i in there]).T, 0)
+        for column, name in enumerate(names):
+            if name in self.people:
+                cost[:, column] = _distances(looks, self.people[name])
         closed = []
         for row, tracklet in enumerate(tracklets):
             if own and tracklet.identity in self.people:
-                picture = self.people[tracklet.identity].picture(without=tracklet)
-                distance = CLOSED if picture is None else 1 - float(looks[row] @ picture)
-                cost[row, names.index(tracklet.identity)] = distance
+                distance = _distances(looks[row : row + 1], self.people[tracklet.identity], without=tracklet)
+                cost[row, names.index(tracklet.identity)] = distance[0]
             for name, distance in tracklet.from_gallery.items():
                 person = self.people.get(name)
                 if person is None or person.known:
@@ -291,10 +289,11 @@ class Identities:
 
     def _merge(self, thresholds: Thresholds) -> None:
         """Find people that are one: each other's nearest, never seen together."""
-        people = [p for p in self.people.values() if (p.members or np.ndim(p.past))]
-        if len(people) < 2:
+        looks = [(person, look) for person in self.people.values() if (look := person.look())]
+        if len(looks) < 2:
             return
-        pictures = np.stack([p.picture() for p in people])
+        people = [person for person, _ in looks]
+        pictures = np.stack([picture for _, (picture, _) in looks])
         distance = 1 - pictures @ pictures.T
         np.fill_diagonal(distance, CLOSED)
         limit = MERGE * thresholds.limit(len(people))
@@ -328,6 +327,19 @@ class Identities:
             if tracklet.identity:
                 self.people[tracklet.identity].retire(tracklet)
         return gone
+
+
+def _distances(looks: np.ndarray, person: Person, without: Tracklet | None = None) -> np.ndarray:
+    """Of tracklets `[N, D]` to a person, `[N]`: the mean of those to their whole picture and to their nearest view.
+
+    The picture errs less, and the view knows sides of a person that others have not shown; `CLOSED` if there is
+    neither.
+    """
+    look = person.look(without)
+    if look is None:
+        return np.full(len(looks), CLOSED)
+    picture, views = look
+    return np.maximum(1 - (looks @ picture + (looks @ views.T).max(axis=1)) / 2, 0)
 
 
 def _new_name(known: set[str]) -> str:

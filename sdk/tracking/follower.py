@@ -109,12 +109,12 @@ class Follower:
         boxes need a look, bool `[N]`.
         """
         self._tracks = [track for track in self._tracks if time - track.time <= self._lost_seconds]
-        self._time, self._confidence = time, confidence
+        last_time, self._time, self._confidence = self._time, time, confidence
         height = np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
         self._places = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 1], np.log(height)], axis=1)
         self._pairs = self._position_ratio()
         plausible = self._pairs > PLAUSIBLE
-        old = np.array([time - track.time > OLD for track in self._tracks], bool)
+        old = np.array([track.time < last_time and time - track.time > OLD for track in self._tracks], bool)
         clear = plausible & (self._pairs >= CLEAR) & ~old[:, None] & (self._pairs - _best_other(self._pairs) >= MARGIN)
         self._clear = list(zip(*np.nonzero(clear), strict=True))
         numbers = np.full(len(boxes), -1)

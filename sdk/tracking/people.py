@@ -9,6 +9,8 @@ from sdk.tracking.tracklet import Tracklet
 
 INTERVALS = 256
 """Of past tracklets that are remembered a person, to know whom they were seen with."""
+VIEWS = 32
+"""Views of past tracklets that are kept a person; the oldest are forgotten."""
 STRIPES = 4
 """Crops whose stripes are kept a person, and a tracklet."""
 
@@ -26,6 +28,8 @@ class Person:
     """Tracklets of theirs that are still in memory, by camera and number."""
     past: np.ndarray | float = 0.0
     """What past tracklets add to the picture, `[D]`."""
+    views: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=VIEWS))
+    """Views of past tracklets, `[D]` each."""
     intervals: deque[tuple[str, int, int]] = field(default_factory=lambda: deque(maxlen=INTERVALS))
     """(camera, first tick, last tick) of past tracklets."""
     last_tick: int = 0
@@ -34,15 +38,29 @@ class Person:
     stripes: list[tuple[float, np.ndarray]] = field(default_factory=list)
     """(quality, stripes) of past tracklets' best crops."""
 
-    def picture(self, without: Tracklet | None = None) -> np.ndarray | None:
-        """The mean of their tracklets, `[D]` at unit length; None if there are none but `without`."""
-        total = self.past + sum(t.weight * t.embedding for t in self.members.values() if t is not without and t.count)
-        return total / np.linalg.norm(total) if np.ndim(total) else None
+    _drawn: tuple[tuple, np.ndarray, np.ndarray] | None = None
+    """What `look` worked out last, and of what."""
+
+    def look(self, without: Tracklet | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+        """Their picture, the mean of their tracklets, `[D]`, and the views of those, `[V, D]`, all at unit length.
+
+        None if there is no tracklet but `without`. Views of a tracklet with less than a group of crops are its mean.
+        """
+        state = (len(self.views), len(self.members), sum(t.count for t in self.members.values()), id(without))
+        if self._drawn is None or self._drawn[0] != state:
+            tracklets = [t for t in self.members.values() if t is not without and t.count]
+            total = self.past + sum(t.weight * t.embedding for t in tracklets)
+            if not np.ndim(total):
+                return None
+            views = [*self.views, *(view for t in tracklets for view in t.views or [t.embedding])]
+            self._drawn = state, total / np.linalg.norm(total), np.stack(views)
+        return self._drawn[1:]
 
     def retire(self, tracklet: Tracklet) -> None:
         """A tracklet leaves the memory; what it looked like stays."""
         if self.members.pop((tracklet.camera, tracklet.track), None) and tracklet.count:
             self.past = self.past + tracklet.weight * tracklet.embedding
+            self.views.extend(tracklet.views or [tracklet.embedding])
             self.intervals.append((tracklet.camera, tracklet.first_tick, tracklet.last_tick))
             self.stripes = sorted([*self.stripes, *tracklet.stripes], key=lambda kept: -kept[0])[:STRIPES]
 
@@ -50,6 +68,7 @@ class Person:
         """`other` was the same person."""
         self.members |= other.members
         self.past = self.past + other.past
+        self.views.extend(other.views)
         self.intervals.extend(other.intervals)
         self.exemplars += other.exemplars
         self.last_tick = max(self.last_tick, other.last_tick)
