@@ -28,10 +28,12 @@ SURELY_NEW = 1.3
 """How many times the limit the nearest known person must be away for a tracklet to be somebody new at once."""
 MARGIN = 0.15
 """By which share of the threshold the runner-up must be farther for the nearest to be sure."""
-MERGE = 0.75
+MERGE = 0.65
 """Up to which share of the limit two people are found to be one."""
 LEAVE = 1.2
 """How many times the limit a tracklet must be away from its own person to be somebody else."""
+SUSPICIOUS = 0.7
+"""From which share of the crops' threshold a track looks as if it had passed to another person."""
 GATE = 10
 """Nearest identities that the gallery is asked for."""
 EXEMPLARS = 16
@@ -103,7 +105,9 @@ def is_ready(tracklet: Tracklet, least: int = GROUP) -> bool:
 class Identities:
     """Who is who among the tracklets of all cameras: gives names, reviews and merges them, and says why."""
 
-    def __init__(self, gallery: Gallery, on_event: Listener | None = None):
+    def __init__(self, gallery: Gallery, on_event: Listener | None = None, tolerance: int = 0):
+        """tolerance: ticks for which one camera may see a person twice, because one of two tracks was just about to be
+        lost and lay on somebody else."""
         self.gallery = gallery
         self.tracklets: dict[tuple[str, int], Tracklet] = {}
         """Those of the last seconds, by camera and number."""
@@ -111,6 +115,7 @@ class Identities:
         """Those of the last hours."""
         self.reasons: dict[tuple[str, int], Reason] = {}
         self._on_event = on_event
+        self._tolerance = tolerance
         self._tick, self._time = 0, 0.0
 
     def emit(self, kind: str, **what) -> None:
@@ -178,7 +183,7 @@ class Identities:
             if other.identity and other.camera != tracklet.camera:
                 distance = 1 - float(other.embedding @ tracklet.embedding)
                 person = self.people[other.identity]
-                if distance <= limit and not any(tracklet.overlaps(m) for m in person.members.values()):
+                if distance <= limit and not any(self._apart(tracklet, m) for m in person.members.values()):
                     self._name(tracklet, other.identity)
                     return
         self._name(tracklet, _new_name({*self.people, *self.gallery.identities()}), new=True)
@@ -222,7 +227,12 @@ class Identities:
             tracklet.from_gallery = {candidate.identity: candidate.distance for candidate in candidates}
 
     def _beside(self, tracklet: Tracklet) -> Iterable[Tracklet]:
-        return (t for t in self.tracklets.values() if t is not tracklet and t.identity and t.overlaps(tracklet))
+        return (t for t in self.tracklets.values() if t.identity and t is not tracklet and self._apart(t, tracklet))
+
+    def _apart(self, one: Tracklet, other: Tracklet) -> bool:
+        """Whether they must be two people: one camera sees both now, or saw both for longer than can be a mistake."""
+        together = one.together(other)
+        return together > self._tolerance or (together > 0 and one.last_tick == other.last_tick)
 
     def _reason(self, tracklet, cost: np.ndarray, names: list[str], closed, chosen, limit: float) -> Reason:
         order = [i for i in np.argsort(cost, kind="stable")[:2] if cost[i] < CLOSED]
@@ -298,13 +308,35 @@ class Identities:
         np.fill_diagonal(distance, CLOSED)
         limit = MERGE * thresholds.limit(len(people))
         for i, j in zip(*np.nonzero(np.triu(distance <= limit)), strict=True):
-            if people[i].known and people[j].known or people[i].seen_with(people[j]):
+            if people[i].known and people[j].known or self._two(people[i], people[j]):
                 distance[i, j] = distance[j, i] = CLOSED
         nearest = distance.argmin(axis=1)
         for i, j in enumerate(nearest):
             if i < j and nearest[j] == i and distance[i, j] <= limit:
                 kept, other = sorted((people[i], people[j]), key=lambda p: (not p.known, p.since))
                 self._unite(kept, other, float(distance[i, j]))
+
+    def _two(self, one: Person, other: Person) -> bool:
+        """Whether they cannot be one person."""
+        if one.together(other) > self._tolerance:
+            return True
+        return any(self._apart(a, b) for a in one.members.values() for b in other.members.values())
+
+    def shows_another(self, tracklet: Tracklet, thresholds: Thresholds, patience: int) -> bool:
+        """Whether a track has passed to another person: its latest crops are far from what it showed before.
+
+        Less far is enough if somebody known is much nearer to them.
+        """
+        change = tracklet.change(patience)
+        if change > thresholds.crop:
+            return True
+        if change <= SUSPICIOUS * thresholds.crop or not tracklet.identity:
+            return False
+        others = [person for person in self.people.values() if person.name != tracklet.identity and person.look()]
+        if not others:
+            return False
+        nearest = float(1 - (np.stack([person.look()[0] for person in others]) @ tracklet.now()).max())
+        return nearest <= change - 2 * MARGIN * thresholds.tracklet
 
     def _unite(self, kept: Person, other: Person, distance: float) -> None:
         for tracklet in other.members.values():

@@ -63,7 +63,7 @@ class MultiCameraTracker:
         self._patience = round(LOST_SECONDS * frame_rate)
         self._memory = round(MEMORY_SECONDS * frame_rate)
         self._cameras: dict[str, Camera] = {}
-        self._identities = Identities(reid.gallery, on_event)
+        self._identities = Identities(reid.gallery, on_event, tolerance=self._patience)
         self._tick = 0
         self._time = 0.0
 
@@ -158,7 +158,7 @@ class MultiCameraTracker:
             features, quality = sight.embedding.get(int(row)), float(sight.quality[row])
             if features is not None and tracklet.wants(quality, self._tick, self._crop_interval):
                 tracklet.add(quality, features, self._tick)
-                if tracklet.shows_another(self.reid.threshold, self._patience):
+                if self._identities.shows_another(tracklet, self._thresholds, self._patience):
                     self._split(tracklet, detections)
         del detections.data["row"]
         return detections

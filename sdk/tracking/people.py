@@ -74,13 +74,14 @@ class Person:
         self.last_tick = max(self.last_tick, other.last_tick)
         self.stripes = sorted([*self.stripes, *other.stripes], key=lambda kept: -kept[0])[:STRIPES]
 
-    def seen_with(self, other: "Person") -> bool:
-        """Whether one camera saw both at one time: then they are two."""
+    def together(self, other: "Person") -> int:
+        """For how many ticks one camera saw both."""
         here = self._seen()
-        return any(
-            camera in here and any(first <= end and start <= last for first, last in here[camera])
+        return sum(
+            max(0, min(end, last) - max(start, first) + 1)
             for camera, spans in other._seen().items()
             for start, end in spans
+            for first, last in here.get(camera, ())
         )
 
     def _seen(self) -> dict[str, list[tuple[int, int]]]:

@@ -124,17 +124,21 @@ class Tracklet:
         if len(self.stripes) > most:
             self.stripes.remove(min(self.stripes, key=lambda kept: kept[0]))
 
-    def shows_another(self, distance: float, patience: int) -> bool:
-        """Whether the latest crops are farther than a cosine `distance` from what was seen before.
+    def now(self) -> np.ndarray:
+        """What the latest crops show: their mean, `[D]` at unit length."""
+        total = np.sum([quality * embedding for _, quality, embedding in self.latest], axis=0)
+        return total / np.linalg.norm(total)
+
+    def change(self, patience: int) -> float:
+        """How far the latest crops are from what was seen before: a cosine distance, or 0 where it means nothing.
 
         Trackers by position pass a track on to another person where two cross, or where one leaves as one enters.
         Only then, up to `patience` ticks before those crops, is it believed: who takes off a coat stays who they are.
         """
         if self.count < 2 * LATEST or self.last_doubt < self.latest[0][0] - patience:
-            return False
-        now = np.sum([quality * embedding for _, quality, embedding in self.latest], axis=0)
-        before = self.total - now
-        return 1 - float(now @ before) / float(np.linalg.norm(now) * np.linalg.norm(before)) > distance
+            return 0.0
+        before = self.total - np.sum([quality * embedding for _, quality, embedding in self.latest], axis=0)
+        return 1 - float(self.now() @ before) / float(np.linalg.norm(before))
 
     def split(self, track: int) -> "Tracklet":
         """Give the latest crops to a new tracklet named `track`, which goes on; this one has ended before them."""
@@ -166,6 +170,8 @@ class Tracklet:
         """What it counts in the picture of its person."""
         return float(min(self.count, FULL_WEIGHT))
 
-    def overlaps(self, other: "Tracklet") -> bool:
-        """Whether both were seen by one camera at one time: then they are two people."""
-        return self.camera == other.camera and self.first_tick <= other.last_tick and other.first_tick <= self.last_tick
+    def together(self, other: "Tracklet") -> int:
+        """For how many ticks one camera saw both: then they are two people, unless one of them was followed wrongly."""
+        if self.camera != other.camera:
+            return 0
+        return max(0, min(self.last_tick, other.last_tick) - max(self.first_tick, other.first_tick) + 1)
