@@ -6,7 +6,8 @@ of thirty drawn people, the nearest picture was the right person's for 98 in 100
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
@@ -22,6 +23,9 @@ MIN_CHANGED = 0.5
 CROWDED = 0.07
 """By how much of itself the limit falls when there are e times as many people to be taken for: each is a chance to be
 wrong."""
+LUCKY = 0.08
+"""What is added to the distance of a tracklet's and a person's nearest views when there are e times as many people to
+be taken for."""
 SURE = 0.75
 """Up to which share of the limit a tracklet is a known person at once, if nobody else is near."""
 SURELY_NEW = 1.3
@@ -117,14 +121,19 @@ class Identities:
         self._on_event = on_event
         self._tolerance = tolerance
         self._tick, self._time = 0, 0.0
+        self._next_look = 0
 
     def emit(self, kind: str, **what) -> None:
         """Tell the listener."""
         if self._on_event is not None:
             self._on_event(Event(self._time, kind, **what))
 
-    def decide(self, tick: int, time: float, thresholds: Thresholds, last_chance: int) -> None:
-        """Give names as far as the cases are clear; tracks not seen since tick `last_chance` are decided for good."""
+    def decide(self, tick: int, time: float, thresholds: Thresholds, lost: int, last_chance: int) -> None:
+        """Give names as far as the cases are clear.
+
+        Tracks not seen since tick `lost` get no more crops, so that whoever is near enough is it; whether they are
+        somebody new may wait for what others still show, until they have not been seen since `last_chance`.
+        """
         self._tick, self._time = tick, time
         waiting = [t for t in self.tracklets.values() if is_ready(t)]
         if any(t.count > t.asked for t in waiting):  # without a new crop the answer would be the same
@@ -132,12 +141,13 @@ class Identities:
             self._assign(waiting, thresholds)
             for tracklet in waiting:
                 tracklet.asked = tracklet.count
-        lost = [t for t in self.tracklets.values() if t.last_tick < last_chance and is_ready(t, LEAST_GROUP)]
-        if lost:
-            self._assign(lost, thresholds, ended=True)
+        gone = [t for t in self.tracklets.values() if t.last_tick < lost and is_ready(t, LEAST_GROUP)]
+        if gone and tick >= self._next_look:
+            self._next_look = tick + self._tolerance // 2
+            self._assign(gone, thresholds, last_chance)
         self._review(thresholds)
 
-    def _assign(self, undecided: list[Tracklet], thresholds: Thresholds, ended: bool = False) -> None:
+    def _assign(self, undecided: list[Tracklet], thresholds: Thresholds, last_chance: int | None = None) -> None:
         """One assignment over all cameras (the Hungarian algorithm) instead of each its nearest.
 
         Where two tracklets of a camera want one identity, the sum of the distances decides, and to be somebody new
@@ -157,7 +167,7 @@ class Identities:
             chosen = column % len(names) if column < len(names) * len(cameras) else None
             reason = self._reason(tracklet, cost[row], names, closed[row], chosen, limit)
             self.reasons[tracklet.camera, tracklet.track] = reason
-            if not self._is_clear(tracklet, reason, chosen, cost[row], thresholds, ended):
+            if not self._is_clear(tracklet, reason, chosen, cost[row], thresholds, last_chance):
                 continue
             if chosen is None:
                 newcomers.append(tracklet)
@@ -167,10 +177,10 @@ class Identities:
             if tracklet.complete:
                 self._welcome(tracklet, newcomers, limit)
 
-    def _is_clear(
-        self, tracklet, reason: Reason, chosen, cost: np.ndarray, thresholds: Thresholds, ended: bool
-    ) -> bool:
-        if ended or tracklet.count >= PATIENCE * GROUP:
+    def _is_clear(self, tracklet, reason: Reason, chosen, cost, thresholds: Thresholds, last_chance) -> bool:
+        if last_chance is not None and (chosen is not None or tracklet.last_tick < last_chance):
+            return True
+        if last_chance is None and tracklet.count >= PATIENCE * GROUP:
             return True
         if chosen is None:
             return cost.min(initial=CLOSED) > SURELY_NEW * reason.limit
@@ -178,9 +188,9 @@ class Identities:
         return cost[chosen] <= SURE * reason.limit and others - cost[chosen] >= MARGIN * thresholds.tracklet
 
     def _welcome(self, tracklet: Tracklet, newcomers: list[Tracklet], limit: float) -> None:
-        """Somebody new; unless another camera has just seen the same newcomer."""
+        """Somebody new; unless another of the newcomers is the same."""
         for other in newcomers:
-            if other.identity and other.camera != tracklet.camera:
+            if other.identity:
                 distance = 1 - float(other.embedding @ tracklet.embedding)
                 person = self.people[other.identity]
                 if distance <= limit and not any(self._apart(tracklet, m) for m in person.members.values()):
@@ -196,15 +206,16 @@ class Identities:
         self._ask_gallery(tracklets)
         names = sorted({*self.people, *(name for t in tracklets for name in t.from_gallery)})
         cost = np.full((len(tracklets), len(names)), CLOSED)
-        looks = np.stack([t.embedding for t in tracklets])
+        looks = [_Look.of(t) for t in tracklets]
+        all_looks, lucky = _Look.join(looks), LUCKY * np.log(max(len(names), 1))
         for column, name in enumerate(names):
             if name in self.people:
-                cost[:, column] = _distances(looks, self.people[name])
+                cost[:, column] = all_looks.distances(self.people[name].look(), lucky)
         closed = []
         for row, tracklet in enumerate(tracklets):
             if own and tracklet.identity in self.people:
-                distance = _distances(looks[row : row + 1], self.people[tracklet.identity], without=tracklet)
-                cost[row, names.index(tracklet.identity)] = distance[0]
+                look = self.people[tracklet.identity].look(without=tracklet)
+                cost[row, names.index(tracklet.identity)] = looks[row].distances(look, lucky)[0]
             for name, distance in tracklet.from_gallery.items():
                 person = self.people.get(name)
                 if person is None or person.known:
@@ -251,8 +262,6 @@ class Identities:
         tracklet.identity = name
         person.members[key] = tracklet
         person.last_tick = max(person.last_tick, tracklet.last_tick)
-        from dataclasses import replace
-
         reason = self.reasons[key] = replace(self.reasons[key], identity=name, new=new)
         self.emit("identified", camera=tracklet.camera, track=tracklet.track, identity=name, detail=reason.to_dict())
         self._enroll(tracklet)
@@ -266,7 +275,7 @@ class Identities:
             tracklet.enrolled = tracklet.count
 
     def _review(self, thresholds: Thresholds) -> None:
-        """Hold decided tracklets that have a group of new crops against everybody once more, and move the wrong ones."""
+        """Hold decided tracklets that have a group of new crops against everybody once more; move the wrong ones."""
         due = [t for t in self.tracklets.values() if t.identity and t.count >= t.asked + GROUP]
         if not due:
             return
@@ -308,7 +317,7 @@ class Identities:
         np.fill_diagonal(distance, CLOSED)
         limit = MERGE * thresholds.limit(len(people))
         for i, j in zip(*np.nonzero(np.triu(distance <= limit)), strict=True):
-            if people[i].known and people[j].known or self._two(people[i], people[j]):
+            if (people[i].known and people[j].known) or self._two(people[i], people[j]):
                 distance[i, j] = distance[j, i] = CLOSED
         nearest = distance.argmin(axis=1)
         for i, j in enumerate(nearest):
@@ -361,17 +370,41 @@ class Identities:
         return gone
 
 
-def _distances(looks: np.ndarray, person: Person, without: Tracklet | None = None) -> np.ndarray:
-    """Of tracklets `[N, D]` to a person, `[N]`: the mean of those to their whole picture and to their nearest view.
+class _Look(NamedTuple):
+    """What some tracklets look like."""
 
-    The picture errs less, and the view knows sides of a person that others have not shown; `CLOSED` if there is
-    neither.
-    """
-    look = person.look(without)
-    if look is None:
-        return np.full(len(looks), CLOSED)
-    picture, views = look
-    return np.maximum(1 - (looks @ picture + (looks @ views.T).max(axis=1)) / 2, 0)
+    means: np.ndarray
+    """`[N, D]`."""
+    views: np.ndarray
+    """`[V, D]`, those of the first tracklet first."""
+    starts: np.ndarray
+    """int `[N]`: where each one's views begin."""
+
+    @classmethod
+    def of(cls, tracklet: Tracklet) -> "_Look":
+        mean = tracklet.embedding
+        return cls(mean[None], np.stack([mean, *tracklet.views]), np.zeros(1, int))
+
+    @classmethod
+    def join(cls, looks: list["_Look"]) -> "_Look":
+        means, views, _ = (np.concatenate(part) for part in zip(*looks, strict=True))
+        counts = [len(look.views) for look in looks]
+        return cls(means, views, np.cumsum([0, *counts[:-1]]))
+
+    def distances(self, person: tuple[np.ndarray, np.ndarray] | None, lucky: float) -> np.ndarray:
+        """To a person's picture `[D]` and views `[V, D]`, `[N]`; `CLOSED` if there is no person.
+
+        The mean of the distances to the picture, which errs least, and to the nearest view, which knows sides that
+        others have not shown. Where few people come into question the nearest two views are witness enough, but
+        among many somebody always has a view like any: so they count as `lucky` farther.
+        """
+        if person is None:
+            return np.full(len(self.means), CLOSED)
+        picture, views = person
+        near = (self.views @ views.T).max(axis=1)
+        to_view = 1 - near[self.starts]
+        mixed = (1 - self.means @ picture + to_view) / 2
+        return np.maximum(np.minimum(mixed, 1 - np.maximum.reduceat(near, self.starts) + lucky), 0)
 
 
 def _new_name(known: set[str]) -> str:

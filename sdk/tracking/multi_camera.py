@@ -23,6 +23,8 @@ CROPS_PER_SECOND = 6
 """Crops of a person in plain view that are embedded in a second; consecutive frames tell nothing new."""
 LOST_SECONDS = 2.0
 """After this long unseen a track is given up, and its tracklet decided with the crops it has."""
+LATE_SECONDS = 8.0
+"""After this long unseen, a track of whom it is in doubt whether anybody knows them is somebody new."""
 MEMORY_SECONDS = 30.0
 """For how long an ended tracklet is remembered; after that nobody undecided can have been seen with it."""
 
@@ -61,6 +63,7 @@ class MultiCameraTracker:
         self._frame_rate = frame_rate
         self._crop_interval = max(1, round(frame_rate / CROPS_PER_SECOND))
         self._patience = round(LOST_SECONDS * frame_rate)
+        self._late = round(LATE_SECONDS * frame_rate)
         self._memory = round(MEMORY_SECONDS * frame_rate)
         self._cameras: dict[str, Camera] = {}
         self._identities = Identities(reid.gallery, on_event, tolerance=self._patience)
@@ -175,8 +178,10 @@ class MultiCameraTracker:
 
     def _decide(self, ended: bool = False) -> None:
         """Ask for identities; those of lost tracks, and of all in an ended run, are decided for good."""
-        last_chance = self._tick + 1 if ended else self._tick - self._patience
-        self._identities.decide(self._tick, self._time, self._thresholds, last_chance)
+        lost, last_chance = self._tick - self._patience, self._tick - self._late
+        if ended:
+            lost = last_chance = self._tick + 1
+        self._identities.decide(self._tick, self._time, self._thresholds, lost, last_chance)
         self._identities.forget_before(self._tick - self._memory)
 
 
