@@ -2,28 +2,19 @@
 
     python benchmarks/site.py --seeds 0,1,2,3 --cache out/sites --output benchmarks/results/site.json
 
-Each site (4 cameras, 30 people, 2 minutes at 10 frames/s) is drawn once (`site_cache.py`), then replayed: the tracker gets
-stand-ins for frames, whose detections and crops come from the cache.
+Each site (4 cameras, 30 people, 2 minutes at 10 frames/s) is drawn once (`site_cache.py`), then replayed: the tracker
+gets stand-ins for frames, whose detections and crops come from the cache.
 """
 
-import itertools
-import json
-import tempfile
-import time as clock
-from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import supervision as sv
-import typer
-from site_cache import DETECTORS, Found, open_site
+from site_cache import Found
 
 from sdk.reidentifier import Features, ReIdentifier
 from sdk.simulation.site import Site
-from sdk.terminal import results
 from sdk.tracking import MultiCameraTracker, multi_camera
-from sdk.tracking.evaluation import SiteMeasures, evaluate_tracks
 from sdk.video.records import RecordWriter
 
 SHOWN = 0.3

@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
 
+from sdk.errors import DataError, GalleryError
 from sdk.events import Event, Listener
 from sdk.gallery import Gallery
 from sdk.tracking.people import Person
+from sdk.tracking.rescoring import aligned_stripes, rescored
 from sdk.tracking.tracklet import GROUP, LEAST_GROUP, PATIENCE, Tracklet
 
 MIN_CHANGED = 0.5
@@ -40,6 +42,8 @@ SUSPICIOUS = 0.7
 """From which share of the crops' threshold a track looks as if it had passed to another person."""
 GATE = 10
 """Nearest identities that the gallery is asked for."""
+MOST_PEOPLE = 500
+"""That are remembered at once; those not seen for longest are left to the gallery."""
 EXEMPLARS = 16
 """That the tracker adds to the gallery a person."""
 
@@ -109,9 +113,12 @@ def is_ready(tracklet: Tracklet, least: int = GROUP) -> bool:
 class Identities:
     """Who is who among the tracklets of all cameras: gives names, reviews and merges them, and says why."""
 
-    def __init__(self, gallery: Gallery, on_event: Listener | None = None, tolerance: int = 0):
-        """tolerance: ticks for which one camera may see a person twice, because one of two tracks was just about to be
-        lost and lay on somebody else."""
+    def __init__(self, gallery: Gallery, on_event: Listener | None = None, tolerance: int = 0, rescore: bool = False):
+        """rescore: look at close calls stripe by stripe, where tracklets have stripes.
+
+        tolerance: ticks for which one camera may see a person twice, because one of two tracks was about to be lost
+        and lay on somebody else.
+        """
         self.gallery = gallery
         self.tracklets: dict[tuple[str, int], Tracklet] = {}
         """Those of the last seconds, by camera and number."""
@@ -120,6 +127,7 @@ class Identities:
         self.reasons: dict[tuple[str, int], Reason] = {}
         self._on_event = on_event
         self._tolerance = tolerance
+        self._rescore = rescore
         self._tick, self._time = 0, 0.0
         self._next_look = 0
 
@@ -146,6 +154,12 @@ class Identities:
             self._next_look = tick + self._tolerance // 2
             self._assign(gone, thresholds, last_chance)
         self._review(thresholds)
+        for tracklet in self.tracklets.values():
+            if tracklet.identity and not tracklet.ended and tracklet.last_tick < lost:
+                tracklet.ended = True
+                span = {"first": round(tracklet.first_time, 3), "last": round(tracklet.last_time, 3)}
+                where = {"camera": tracklet.camera, "track": tracklet.track, "identity": tracklet.identity}
+                self.emit("left", **where, detail=span)
 
     def _assign(self, undecided: list[Tracklet], thresholds: Thresholds, last_chance: int | None = None) -> None:
         """One assignment over all cameras (the Hungarian algorithm) instead of each its nearest.
@@ -153,7 +167,7 @@ class Identities:
         Where two tracklets of a camera want one identity, the sum of the distances decides, and to be somebody new
         costs the limit. Cameras may overlap and see one person at once, so each has its own column for everybody.
         """
-        cost, names, closed = self._costs(undecided)
+        cost, names, closed = self._costs(undecided, thresholds)
         limit = thresholds.limit(len(names))
         cameras = sorted({t.camera for t in undecided})
         wide = np.full((len(undecided), len(names) * len(cameras) + len(undecided)), CLOSED)
@@ -198,7 +212,16 @@ class Identities:
                     return
         self._name(tracklet, _new_name({*self.people, *self.gallery.identities()}), new=True)
 
-    def _costs(self, tracklets: list[Tracklet], own: bool = False) -> tuple[np.ndarray, list[str], list[list[str]]]:
+    def _look_closer(self, tracklet: Tracklet, cost: np.ndarray, names: list[str], margin: float) -> None:
+        """Re-score those who are about as near as the nearest."""
+        close = np.flatnonzero(cost <= cost.min(initial=CLOSED) + margin)
+        people = [self.people.get(names[i]) for i in close]
+        if len(close) > 1 and all(people):
+            cost[close] = rescored(cost[close], tracklet.stripes, [p.best_stripes(without=tracklet) for p in people])
+
+    def _costs(
+        self, tracklets: list[Tracklet], thresholds: Thresholds, own: bool = False
+    ) -> tuple[np.ndarray, list[str], list[list[str]]]:
         """Distance of every tracklet to every person, `CLOSED` where it cannot be; the names; who was closed to each.
 
         own: the tracklets have identities, and count for nothing in the pictures that they are held against.
@@ -221,6 +244,8 @@ class Identities:
                 if person is None or person.known:
                     column = names.index(name)
                     cost[row, column] = min(cost[row, column], distance)
+            if self._rescore:
+                self._look_closer(tracklet, cost[row], names, MARGIN * thresholds.tracklet)
             taken = {t.identity for t in self._beside(tracklet)}
             closed.append([name for name in taken if name in names and name != (own and tracklet.identity)])
             for name in closed[-1]:
@@ -262,6 +287,7 @@ class Identities:
         tracklet.identity = name
         person.members[key] = tracklet
         person.last_tick = max(person.last_tick, tracklet.last_tick)
+        tracklet.asked = max(tracklet.asked, tracklet.count)
         reason = self.reasons[key] = replace(self.reasons[key], identity=name, new=new)
         self.emit("identified", camera=tracklet.camera, track=tracklet.track, identity=name, detail=reason.to_dict())
         self._enroll(tracklet)
@@ -279,7 +305,7 @@ class Identities:
         due = [t for t in self.tracklets.values() if t.identity and t.count >= t.asked + GROUP]
         if not due:
             return
-        cost, names, closed = self._costs(due, own=True)
+        cost, names, closed = self._costs(due, thresholds, own=True)
         limit = thresholds.limit(len(names))
         for row, tracklet in enumerate(due):
             tracklet.asked = tracklet.count
@@ -347,19 +373,57 @@ class Identities:
         nearest = float(1 - (np.stack([person.look()[0] for person in others]) @ tracklet.now()).max())
         return nearest <= change - 2 * MARGIN * thresholds.tracklet
 
-    def _unite(self, kept: Person, other: Person, distance: float) -> None:
+    def _unite(self, kept: Person, other: Person, distance: float | None) -> None:
         for tracklet in other.members.values():
             tracklet.identity = kept.name
         kept.absorb(other)
-        del self.people[other.name]
+        self.people.pop(other.name, None)
         if {kept.name, other.name} <= set(self.gallery.identities()):
             self.gallery.merge(other.name, into=kept.name)
         for tracklet in self.tracklets.values():
             tracklet.from_gallery.pop(other.name, None)
-        self.emit("merged", identity=kept.name, detail={"other": other.name, "distance": round(distance, 4)})
+        detail = {"other": other.name, "distance": None if distance is None else round(distance, 4)}
+        self.emit("merged", identity=kept.name, detail=detail)
+
+    def explain(self, camera: str, track: int) -> Reason:
+        """Why a track has its identity, or none. Raises `DataError` for one that was not seen lately."""
+        tracklet = self.tracklets.get((camera, track))
+        if tracklet is None:
+            raise DataError(f"camera '{camera}' has no track {track} of late; ask while it is remembered")
+        reason = self.reasons.get((camera, track))
+        if reason is None:
+            return Reason(None, None, None, None, None, 0.0, tracklet.count, 0)
+        person = self.people.get(reason.nearest)
+        return replace(reason, aligned=person and aligned_stripes(tracklet.stripes, person.best_stripes(tracklet)))
+
+    def forget(self, identity: str) -> int:
+        """Delete a person from the gallery and from memory; how many exemplars there were.
+
+        Who is in view at the time is somebody nobody knows from then on. Raises `GalleryError` if they are unknown.
+        """
+        count = self.gallery.forget(identity)
+        person = self.people.pop(identity, None)
+        for key, old in person.members.items() if person else ():
+            fresh = Tracklet(*key, old.last_tick, old.last_tick, seen=1, changed=1)
+            fresh.first_time = fresh.last_time = old.last_time
+            self.tracklets[key] = fresh
+            self.reasons.pop(key, None)
+        for tracklet in self.tracklets.values():
+            tracklet.from_gallery.pop(identity, None)
+        return count
+
+    def merge(self, identity: str, into: str) -> None:
+        """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
+        for name in (identity, into):
+            if name not in self.people and name not in self.gallery.identities():
+                raise GalleryError(f"identity '{name}' is not in the gallery")
+        if identity == into:
+            raise GalleryError(f"identity '{identity}' cannot be merged into itself")
+        kept = self.people.setdefault(into, Person(into, self._tick, known=True))
+        self._unite(kept, self.people.get(identity) or Person(identity, self._tick), None)
 
     def forget_before(self, tick: int) -> list[Tracklet]:
-        """Drop the tracklets that ended before `tick`, and give them back."""
+        """Drop the tracklets that ended before `tick`, and give them back; and people, if there are very many."""
         gone = [t for t in self.tracklets.values() if t.last_tick < tick]
         for tracklet in gone:
             key = tracklet.camera, tracklet.track
@@ -367,6 +431,10 @@ class Identities:
             self.reasons.pop(key, None)
             if tracklet.identity:
                 self.people[tracklet.identity].retire(tracklet)
+        if len(self.people) > MOST_PEOPLE:
+            absent = sorted((p for p in self.people.values() if not p.members), key=lambda p: p.last_tick)
+            for person in absent[: len(self.people) - MOST_PEOPLE]:
+                del self.people[person.name]
         return gone
 
 

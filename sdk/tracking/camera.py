@@ -31,6 +31,8 @@ class Sight:
     """bool `[N]`: whether the crop is large enough to be embedded."""
     embedding: dict[int, np.ndarray] = field(default_factory=dict)
     """Of the rows that were embedded."""
+    stripes: dict[int, np.ndarray] = field(default_factory=dict)
+    """Of those, where the model gives stripes and they are used."""
 
 
 class Camera:

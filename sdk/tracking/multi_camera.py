@@ -10,11 +10,12 @@ from sdk.errors import DataError
 from sdk.events import Listener
 from sdk.preprocess import MIN_SIDE
 from sdk.reidentifier import ReIdentifier
-from sdk.tracking.association import Identities, Thresholds
+from sdk.tracking.association import Identities, Reason, Thresholds
 from sdk.tracking.camera import Camera, Sight
 from sdk.tracking.change import ChangeMeter
 from sdk.tracking.detectors import DETECTORS, Detector
 from sdk.tracking.follower import Follower, LibraryTracks
+from sdk.tracking.rescoring import keep_best
 from sdk.tracking.tracklet import Tracklet
 
 MIN_CHANGE = 0.03
@@ -23,6 +24,8 @@ CROPS_PER_SECOND = 6
 """Crops of a person in plain view that are embedded in a second; consecutive frames tell nothing new."""
 LOST_SECONDS = 2.0
 """After this long unseen a track is given up, and its tracklet decided with the crops it has."""
+SAVED_TICKS = 5
+"""For how many ticks crops are saved up within a budget."""
 LATE_SECONDS = 8.0
 """After this long unseen, a track of whom it is in doubt whether anybody knows them is somebody new."""
 MEMORY_SECONDS = 30.0
@@ -46,6 +49,8 @@ class MultiCameraTracker:
         tracker: Callable[[], object] | None = None,
         frame_rate: float = 30.0,
         on_event: Listener | None = None,
+        rescore: bool = False,
+        crop_budget: float | None = None,
     ):
         """reid: embeds the crops; its gallery and threshold decide who is who.
 
@@ -53,20 +58,26 @@ class MultiCameraTracker:
         by name. tracker: makes a tracker of the library `trackers` for a camera; None: a `Follower`, which goes by
         position and look. frame_rate: ticks a second, for how long a track waits for its person. on_event: is told
         who was identified, merged, split and has left (`sdk.events`), from the thread that calls `update`.
-        Raises `DataError` for an unknown name.
+        rescore: decide close calls by the aligned local distance, with a model that gives stripes. crop_budget: the
+        most crops to embed in a second, of all cameras together; None: as many as are worth it. What it saves and
+        costs is in docs/tracking.md. Raises `DataError` for an unknown name or a budget that is not positive.
         """
         if isinstance(detector, str) and detector not in DETECTORS:
             raise DataError(f"detector '{detector}' is unknown; choose of {', '.join(DETECTORS)}, or pass a callable")
+        if crop_budget is not None and not crop_budget > 0:
+            raise DataError(f"the budget is {crop_budget} crops a second; give a positive number, or None for no limit")
         self.reid = reid
+        self._budget = None if crop_budget is None else CropBudget(crop_budget / frame_rate)
         self._detector = "hog" if detector is None else detector
         self._make_tracker = tracker
         self._frame_rate = frame_rate
+        self._rescore = rescore
         self._crop_interval = max(1, round(frame_rate / CROPS_PER_SECOND))
         self._patience = round(LOST_SECONDS * frame_rate)
         self._late = round(LATE_SECONDS * frame_rate)
         self._memory = round(MEMORY_SECONDS * frame_rate)
         self._cameras: dict[str, Camera] = {}
-        self._identities = Identities(reid.gallery, on_event, tolerance=self._patience)
+        self._identities = Identities(reid.gallery, on_event, tolerance=self._patience, rescore=rescore)
         self._tick = 0
         self._time = 0.0
 
@@ -101,6 +112,22 @@ class MultiCameraTracker:
         tracklet = self._identities.tracklets.get((camera, track))
         return tracklet.identity if tracklet else None
 
+    def explain(self, camera: str, track: int) -> Reason:
+        """Why a track has its identity, or none yet: the nearest person, the runner-up, the margin, and, with stripes,
+        how they were aligned. Raises `DataError` for a track that was not seen lately."""
+        return self._identities.explain(camera, track)
+
+    def forget(self, identity: str) -> int:
+        """Delete a person here and in the gallery; how many exemplars there were.
+
+        Who is in view at the time is somebody nobody knows from then on. Raises `GalleryError` if they are unknown.
+        """
+        return self._identities.forget(identity)
+
+    def merge(self, identity: str, into: str) -> None:
+        """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
+        self._identities.merge(identity, into)
+
     def _camera(self, name: str) -> Camera:
         if name not in self._cameras:
             detector = self._detector_of(name)
@@ -130,16 +157,22 @@ class MultiCameraTracker:
                     tracklet is None or tracklet.wants(sight.quality[row], self._tick, self._crop_interval)
                 )
                 if sight.doubtful[row] or due:
-                    wanted.append((name, row))
+                    # In doubt about the track first; then those of whom least is known; then the best crops.
+                    need = (not sight.doubtful[row], tracklet.count if tracklet else 0, -sight.quality[row])
+                    wanted.append((need, name, int(row)))
+        if self._budget is not None:
+            wanted = sorted(wanted)[: self._budget.take(len(wanted))]
         if not wanted:
             return
         crops = []
-        for name, row in wanted:
+        for _, name, row in wanted:
             x0, y0, x1, y1 = sights[name].corners[row]
             crops.append(frames[name][y0:y1, x0:x1])
-        embedding = self.reid.embed(crops).embedding
-        for (name, row), features in zip(wanted, embedding, strict=True):
-            sights[name].embedding[int(row)] = features
+        features = self.reid.embed(crops)
+        for place, (_, name, row) in enumerate(wanted):
+            sights[name].embedding[row] = features.embedding[place]
+            if self._rescore and features.stripes is not None:
+                sights[name].stripes[row] = features.stripes[place]
 
     @property
     def _thresholds(self) -> Thresholds:
@@ -152,15 +185,19 @@ class MultiCameraTracker:
         last_frame, camera.last_frame = camera.last_frame, self._tick
         for place, row in enumerate(detections.data["row"]):
             key = (name, int(detections.tracker_id[place]))
-            tracklet = tracklets.setdefault(key, Tracklet(*key, self._tick, self._tick))
+            if key not in tracklets:
+                tracklets[key] = Tracklet(*key, self._tick, self._tick, first_time=self._time)
+            tracklet = tracklets[key]
             if sight.beside[row] or tracklet.last_tick < last_frame:
                 tracklet.last_doubt = self._tick
-            tracklet.last_tick = self._tick
+            tracklet.last_tick, tracklet.last_time = self._tick, self._time
             tracklet.seen += 1
             tracklet.changed += camera.change.share(sight.detections.xyxy[row]) >= MIN_CHANGE
             features, quality = sight.embedding.get(int(row)), float(sight.quality[row])
             if features is not None and tracklet.wants(quality, self._tick, self._crop_interval):
                 tracklet.add(quality, features, self._tick)
+                if int(row) in sight.stripes:
+                    tracklet.stripes = keep_best([*tracklet.stripes, (quality, sight.stripes[int(row)])])
                 if self._identities.shows_another(tracklet, self._thresholds, self._patience):
                     self._split(tracklet, detections)
         del detections.data["row"]
@@ -183,6 +220,22 @@ class MultiCameraTracker:
             lost = last_chance = self._tick + 1
         self._identities.decide(self._tick, self._time, self._thresholds, lost, last_chance)
         self._identities.forget_before(self._tick - self._memory)
+
+
+class CropBudget:
+    """Crops that may be embedded: so many a tick on average, and what is saved for up to `SAVED_TICKS`."""
+
+    def __init__(self, per_tick: float):
+        self._per_tick = per_tick
+        self._saved = 0.0
+
+    def take(self, wanted: int) -> int:
+        """How many of `wanted` crops this tick may have."""
+        most = max(1.0, SAVED_TICKS * self._per_tick)
+        self._saved = min(self._saved + self._per_tick, most)
+        taken = min(wanted, int(self._saved))
+        self._saved -= taken
+        return taken
 
 
 def _check_frame(camera: str, frame) -> None:

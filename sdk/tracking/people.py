@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sdk.tracking.rescoring import Stripes, keep_best
 from sdk.tracking.tracklet import Tracklet
 
 INTERVALS = 256
 """Of past tracklets that are remembered a person, to know whom they were seen with."""
 VIEWS = 32
 """Views of past tracklets that are kept a person; the oldest are forgotten."""
-STRIPES = 4
-"""Crops whose stripes are kept a person, and a tracklet."""
 
 
 @dataclass(eq=False)
@@ -35,8 +34,8 @@ class Person:
     last_tick: int = 0
     exemplars: int = 0
     """How many the tracker has put into the gallery."""
-    stripes: list[tuple[float, np.ndarray]] = field(default_factory=list)
-    """(quality, stripes) of past tracklets' best crops."""
+    stripes: Stripes = field(default_factory=list)
+    """Of past tracklets' best crops."""
 
     _drawn: tuple[tuple, np.ndarray, np.ndarray] | None = None
     """What `look` worked out last, and of what."""
@@ -56,13 +55,18 @@ class Person:
             self._drawn = state, total / np.linalg.norm(total), np.stack(views)
         return self._drawn[1:]
 
+    def best_stripes(self, without: Tracklet | None = None) -> Stripes:
+        """Stripes of their best crops but those of `without`."""
+        theirs = (stripes for t in self.members.values() if t is not without for stripes in t.stripes)
+        return keep_best([*self.stripes, *theirs])
+
     def retire(self, tracklet: Tracklet) -> None:
         """A tracklet leaves the memory; what it looked like stays."""
         if self.members.pop((tracklet.camera, tracklet.track), None) and tracklet.count:
             self.past = self.past + tracklet.weight * tracklet.embedding
             self.views.extend(tracklet.views or [tracklet.embedding])
             self.intervals.append((tracklet.camera, tracklet.first_tick, tracklet.last_tick))
-            self.stripes = sorted([*self.stripes, *tracklet.stripes], key=lambda kept: -kept[0])[:STRIPES]
+            self.stripes = keep_best([*self.stripes, *tracklet.stripes])
 
     def absorb(self, other: "Person") -> None:
         """`other` was the same person."""
@@ -72,7 +76,7 @@ class Person:
         self.intervals.extend(other.intervals)
         self.exemplars += other.exemplars
         self.last_tick = max(self.last_tick, other.last_tick)
-        self.stripes = sorted([*self.stripes, *other.stripes], key=lambda kept: -kept[0])[:STRIPES]
+        self.stripes = keep_best([*self.stripes, *other.stripes])
 
     def together(self, other: "Person") -> int:
         """For how many ticks one camera saw both."""

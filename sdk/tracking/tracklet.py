@@ -75,6 +75,11 @@ class Tracklet:
     """Ticks with a detection."""
     changed: int = 0
     """Of these, ticks in which the picture inside the box changed."""
+    first_time: float = 0.0
+    last_time: float = 0.0
+    """Seconds, on the clock of the frames."""
+    ended: bool = False
+    """Whether it was told that this track has ended."""
     last_crop_tick: int = -(10**9)
     last_doubt: int = -(10**9)
     """The last tick in which the track could have passed to another person: close to one, at the edge, or missed."""
@@ -118,12 +123,6 @@ class Tracklet:
         if len(self.latest) > LATEST:
             self.latest.pop(0)
 
-    def add_stripes(self, quality: float, stripes: np.ndarray, most: int) -> None:
-        """Keep the stripes `[S, d]` of a crop if it is among the `most` best."""
-        self.stripes.append((quality, stripes))
-        if len(self.stripes) > most:
-            self.stripes.remove(min(self.stripes, key=lambda kept: kept[0]))
-
     def now(self) -> np.ndarray:
         """What the latest crops show: their mean, `[D]` at unit length."""
         total = np.sum([quality * embedding for _, quality, embedding in self.latest], axis=0)
@@ -148,6 +147,7 @@ class Tracklet:
         if self.count % GROUP < len(latest) and self.views:
             self.views.pop()  # it has crops of both
         other = Tracklet(self.camera, track, first, self.last_tick, seen=len(latest), changed=len(latest))
+        other.first_time = other.last_time = self.last_time
         self.last_tick = first - 1
         for tick, quality, embedding in latest:
             self.total = self.total - quality * embedding
