@@ -64,7 +64,7 @@ class Found:
         digest = hashlib.sha256(Path(model).read_bytes()).hexdigest()[:12]
         files = [self.folder / f"{name}-{digest}.npy" for name in ("embedding", "stripes")]
         if not files[0].exists():
-            engine = checkpoint_engine(model) if Path(model).suffix == ".pt" else load_engine(model)
+            engine = CheckpointEngine(model) if Path(model).suffix == ".pt" else load_engine(model)
             blocks = range(0, len(self.crops), 64)
             parts = [engine.run(self.crops[i : i + 64]) for i in track(blocks, f"embedding {self.folder.name}")]
             embedding, stripes = zip(*parts, strict=True)
@@ -74,7 +74,7 @@ class Found:
         return np.load(files[0]), np.load(files[1]) if files[1].exists() else None
 
 
-class checkpoint_engine:
+class CheckpointEngine:
     """A checkpoint with its local branch, in PyTorch: stripes where no converted model has them."""
 
     def __init__(self, path: Path):
@@ -88,9 +88,12 @@ class checkpoint_engine:
         return features.embedding, features.stripes
 
 
-def open_site(cache: Path, seed: int) -> tuple[Site, dict[str, Found], Path]:
-    """The site, what each detector found, and the folder of the truth; drawn first if the cache has it not."""
-    site = Site(seed, **SITE)
+def open_site(cache: Path, seed: int, **settings) -> tuple[Site, dict[str, Found], Path]:
+    """The site, what each detector found, and the folder of the truth; drawn first if the cache has it not.
+
+    settings: of `Site`, other than those of `SITE`; for tests.
+    """
+    site = Site(seed, **{**SITE, **settings})
     folder = cache / f"seed-{seed}"
     if not (folder / "site.json").exists():
         draw(site, folder)

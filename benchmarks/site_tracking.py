@@ -104,13 +104,16 @@ def ticks(site: Site, found: Found):
 
 def replay(site: Site, found: Found, reid: ReIdentifier, output: Path, make=MultiCameraTracker, **options):
     """Track the site again; `tracks.jsonl` in `output`. Returns the tracker."""
-    multi_camera.ChangeMeter = CachedChange
-    tracker = make(reid, detect, frame_rate=site.frame_rate, **options)
-    with RecordWriter(output, tracker.identity_of) as records:
-        for number, (time, frames) in enumerate(ticks(site, found)):
-            for camera, detections in tracker.update(frames, time).items():
-                records.write(time, camera, number, detections)
-        tracker.finish()
+    meter, multi_camera.ChangeMeter = multi_camera.ChangeMeter, CachedChange
+    try:
+        tracker = make(reid, detect, frame_rate=site.frame_rate, **options)
+        with RecordWriter(output, tracker.identity_of) as records:
+            for number, (time, frames) in enumerate(ticks(site, found)):
+                for camera, detections in tracker.update(frames, time).items():
+                    records.write(time, camera, number, detections)
+            tracker.finish()
+    finally:
+        multi_camera.ChangeMeter = meter
     return tracker
 
 
