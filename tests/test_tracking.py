@@ -441,7 +441,7 @@ def test_who_is_forgotten_is_somebody_new(tracker, world):
     assert tracker.reid.gallery.identities() == ["person-2"]
     assert "person-1" not in tracker._identities.people
     seen = walk(tracker, world, 15, dock=[(BLUE, 70, 50)], lobby=[(RED, 70, 50)])
-    assert seen == {"dock": ["person-1"], "lobby": ["person-2"]}, "the name is free again; nothing is left of the old"
+    assert seen == {"dock": ["person-3"], "lobby": ["person-2"]}, "no name is given twice"
     assert len(tracker.reid.gallery.search(np.float32([1, 0, 0]))[0]) == 2
 
 

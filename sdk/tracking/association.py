@@ -130,6 +130,8 @@ class Identities:
         self._rescore = rescore
         self._tick, self._time = 0, 0.0
         self._next_look = 0
+        self._named = 0
+        """The number of the last new person."""
 
     def emit(self, kind: str, **what) -> None:
         """Tell the listener."""
@@ -210,7 +212,7 @@ class Identities:
                 if distance <= limit and not any(self._apart(tracklet, m) for m in person.members.values()):
                     self._name(tracklet, other.identity)
                     return
-        self._name(tracklet, _new_name({*self.people, *self.gallery.identities()}), new=True)
+        self._name(tracklet, self._new_name(), new=True)
 
     def _look_closer(self, tracklet: Tracklet, cost: np.ndarray, names: list[str], margin: float) -> None:
         """Re-score those who are about as near as the nearest."""
@@ -300,6 +302,12 @@ class Identities:
             person.exemplars += 1
             tracklet.enrolled = tracklet.count
 
+    def _new_name(self) -> str:
+        """person-1, person-2, …: no name that anybody has, or had while this tracker runs."""
+        taken = set(self.gallery.identities())
+        self._named = next(i for i in itertools.count(self._named + 1) if f"person-{i}" not in taken)
+        return f"person-{self._named}"
+
     def _review(self, thresholds: Thresholds) -> None:
         """Hold decided tracklets that have a group of new crops against everybody once more; move the wrong ones."""
         due = [t for t in self.tracklets.values() if t.identity and t.count >= t.asked + GROUP]
@@ -329,7 +337,7 @@ class Identities:
         key = tracklet.camera, tracklet.track
         del self.people[tracklet.identity].members[key]
         self.reasons[key] = reason
-        name = reason.identity or _new_name({*self.people, *self.gallery.identities()})
+        name = reason.identity or self._new_name()
         self._name(tracklet, name, new=reason.identity is None)
 
     def _merge(self, thresholds: Thresholds) -> None:
@@ -473,7 +481,3 @@ class _Look(NamedTuple):
         to_view = 1 - near[self.starts]
         mixed = (1 - self.means @ picture + to_view) / 2
         return np.maximum(np.minimum(mixed, 1 - np.maximum.reduceat(near, self.starts) + lucky), 0)
-
-
-def _new_name(known: set[str]) -> str:
-    return next(name for i in itertools.count(1) if (name := f"person-{i}") not in known)
