@@ -170,7 +170,7 @@ class NearestCrop:
 ARMS: dict[str, dict] = {
     "nearest crop, greedily": {"make": NearestCrop},
     "tracker on ByteTrack's tracks": {"tracker": True},
-    "tracker": {},
+    "tracker, as it comes": {},
     "tracker, re-scored": {"rescore": True},
     "tracker, every crop": {"CROPS_PER_SECOND": 1000, "ENOUGH": 10**9, "MARGIN": 10**9},
     "tracker, 150 crops a second": {"crop_budget": 150.0},

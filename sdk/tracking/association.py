@@ -34,7 +34,7 @@ SURELY_NEW = 1.3
 """How many times the limit the nearest known person must be away for a tracklet to be somebody new at once."""
 MARGIN = 0.15
 """By which share of the threshold the runner-up must be farther for the nearest to be sure."""
-MERGE = 0.65
+MERGE = 0.85
 """Up to which share of the limit two people are found to be one."""
 LEAVE = 1.2
 """How many times the limit a tracklet must be away from its own person to be somebody else."""
