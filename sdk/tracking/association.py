@@ -6,8 +6,7 @@ of thirty drawn people, the nearest picture was the right person's for 98 in 100
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
@@ -15,19 +14,15 @@ from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
 from sdk.errors import DataError, GalleryError
 from sdk.events import Event, Listener
 from sdk.gallery import Gallery
+from sdk.tracking.look import CLOSED, LUCKY, Look
 from sdk.tracking.people import Person
+from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import aligned_stripes, rescored
 from sdk.tracking.tracklet import GROUP, LEAST_GROUP, PATIENCE, Tracklet
 
 MIN_CHANGED = 0.5
 """Share of a tracklet's ticks in which its picture must have changed; see `change.py`."""
 
-CROWDED = 0.07
-"""By how much of itself the limit falls when there are e times as many people to be taken for: each is a chance to be
-wrong."""
-LUCKY = 0.08
-"""What is added to the distance of a tracklet's and a person's nearest views when there are e times as many people to
-be taken for."""
 SURE = 0.75
 """Up to which share of the limit a tracklet is a known person at once, if nobody else is near."""
 SURELY_NEW = 1.3
@@ -46,62 +41,6 @@ MOST_PEOPLE = 500
 """That are remembered at once; those not seen for longest are left to the gallery."""
 EXEMPLARS = 16
 """That the tracker adds to the gallery a person."""
-
-CLOSED = 1e6
-"""The cost of what is impossible: dearer than any sum of distances, yet finite, as the solver wants it."""
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """The model's cosine distances."""
-
-    crop: float
-    """Up to which two crops match."""
-    tracklet: float
-    """Up to which two tracklets do."""
-
-    def limit(self, known: int) -> float:
-        """Up to which a tracklet may be one of so many known people."""
-        return self.tracklet * max(0.4, 1 - CROWDED * np.log(max(known, 1)))
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why a track has the identity that it has, or none yet."""
-
-    identity: str | None
-    distance: float | None
-    """To the nearest person that it could be; None if there was nobody."""
-    nearest: str | None
-    runner_up: str | None
-    runner_up_distance: float | None
-    limit: float
-    """Up to which distance it could be one of the people known then."""
-    crops: int
-    """How many good ones there were."""
-    known: int
-    """People that were compared."""
-    closed: tuple[str, ...] = ()
-    """People nearer than the limit who it could not be: seen elsewhere in the same picture."""
-    new: bool = False
-    """Whether nobody knew them before."""
-    aligned: tuple[tuple[int, int], ...] | None = None
-    """With re-scoring: which stripes of the track (from 0, the top) were aligned with which of the nearest person."""
-
-    @property
-    def margin(self) -> float | None:
-        """By how much the runner-up was farther."""
-        if self.runner_up_distance is None or self.distance is None:
-            return None
-        return self.runner_up_distance - self.distance
-
-    def to_dict(self) -> dict:
-        """For an event's detail."""
-        rounded = {
-            name: None if value is None else round(float(value), 4)
-            for name, value in (("distance", self.distance), ("margin", self.margin), ("limit", self.limit))
-        }
-        return {**rounded, "runner_up": self.runner_up, "new": self.new, "crops": self.crops}
 
 
 def is_ready(tracklet: Tracklet, least: int = GROUP) -> bool:
@@ -158,10 +97,24 @@ class Identities:
         self._review(thresholds)
         for tracklet in self.tracklets.values():
             if tracklet.identity and not tracklet.ended and tracklet.last_tick < lost:
-                tracklet.ended = True
-                span = {"first": round(tracklet.first_time, 3), "last": round(tracklet.last_time, 3)}
-                where = {"camera": tracklet.camera, "track": tracklet.track, "identity": tracklet.identity}
-                self.emit("left", **where, detail=span)
+                self._end(tracklet)
+
+    def finish(self, tick: int, time: float, thresholds: Thresholds) -> None:
+        """Decide all that wait: nothing more will come."""
+        unnamed = -1
+        while unnamed != (unnamed := sum(t.identity is None for t in self.tracklets.values())):
+            self._next_look = 0  # whoever was recognised helps to recognise others, before these are somebody new
+            self.decide(tick, time, thresholds, tick + 1, -1)
+        self._next_look = 0
+        self.decide(tick, time, thresholds, tick + 1, tick + 1)
+
+    def _end(self, tracklet: Tracklet) -> None:
+        tracklet.ended = True
+        span = {"first": round(tracklet.first_time, 3), "last": round(tracklet.last_time, 3)}
+        where = {"camera": tracklet.camera, "track": tracklet.track, "identity": tracklet.identity}
+        self.emit("left", **where, detail=span)
+        if tracklet.count >= 2 * tracklet.enrolled:
+            self._enroll(tracklet)
 
     def _assign(self, undecided: list[Tracklet], thresholds: Thresholds, last_chance: int | None = None) -> None:
         """One assignment over all cameras (the Hungarian algorithm) instead of each its nearest.
@@ -181,7 +134,7 @@ class Identities:
         for row, column in zip(*linear_sum_assignment(wide), strict=True):
             tracklet = undecided[row]
             chosen = column % len(names) if column < len(names) * len(cameras) else None
-            reason = self._reason(tracklet, cost[row], names, closed[row], chosen, limit)
+            reason = self._reason(tracklet, cost[row], names, closed[row], limit)
             self.reasons[tracklet.camera, tracklet.track] = reason
             if not self._is_clear(tracklet, reason, chosen, cost[row], thresholds, last_chance):
                 continue
@@ -231,8 +184,8 @@ class Identities:
         self._ask_gallery(tracklets)
         names = sorted({*self.people, *(name for t in tracklets for name in t.from_gallery)})
         cost = np.full((len(tracklets), len(names)), CLOSED)
-        looks = [_Look.of(t) for t in tracklets]
-        all_looks, lucky = _Look.join(looks), LUCKY * np.log(max(len(names), 1))
+        looks = [Look.of(t) for t in tracklets]
+        all_looks, lucky = Look.join(looks), LUCKY * np.log(max(len(names), 1))
         for column, name in enumerate(names):
             if name in self.people:
                 cost[:, column] = all_looks.distances(self.people[name].look(), lucky)
@@ -272,14 +225,12 @@ class Identities:
         together = one.together(other)
         return together > self._tolerance or (together > 0 and one.last_tick == other.last_tick)
 
-    def _reason(self, tracklet, cost: np.ndarray, names: list[str], closed, chosen, limit: float) -> Reason:
+    def _reason(self, tracklet, cost: np.ndarray, names: list[str], closed: list[str], limit: float) -> Reason:
         order = [i for i in np.argsort(cost, kind="stable")[:2] if cost[i] < CLOSED]
         nearest, runner_up = (names[order[i]] if len(order) > i else None for i in (0, 1))
         distance, second = (float(cost[order[i]]) if len(order) > i else None for i in (0, 1))
-        identity = None if chosen is None else names[chosen]
-        return Reason(
-            identity, distance, nearest, runner_up, second, limit, tracklet.count, len(names), tuple(sorted(closed))
-        )
+        barred = tuple(sorted(closed))
+        return Reason(None, distance, nearest, runner_up, second, limit, tracklet.count, len(names), barred)
 
     def _name(self, tracklet: Tracklet, name: str, new: bool = False) -> None:
         key = tracklet.camera, tracklet.track
@@ -292,10 +243,11 @@ class Identities:
         tracklet.asked = max(tracklet.asked, tracklet.count)
         reason = self.reasons[key] = replace(self.reasons[key], identity=name, new=new)
         self.emit("identified", camera=tracklet.camera, track=tracklet.track, identity=name, detail=reason.to_dict())
-        self._enroll(tracklet)
+        if new:  # others when the case has been reviewed, or the track has ended: what is in the gallery stays there
+            self._enroll(tracklet)
 
     def _enroll(self, tracklet: Tracklet) -> None:
-        """Make the mean of a decided tracklet's crops an exemplar of its identity."""
+        """Make the mean of a tracklet's crops an exemplar of its identity."""
         person = self.people[tracklet.identity]
         if person.exemplars < EXEMPLARS:
             self.gallery.add(tracklet.embedding, identity=tracklet.identity, camera=tracklet.camera, time=self._time)
@@ -327,18 +279,20 @@ class Identities:
                 and cost[row, best] <= SURE * limit
                 and cost[row, own] - cost[row, best] >= MARGIN * thresholds.tracklet
             ):
-                self._move(tracklet, self._reason(tracklet, cost[row], names, closed[row], best, limit))
+                self._move(tracklet, names[best], self._reason(tracklet, cost[row], names, closed[row], limit))
             elif cost[row, own] > LEAVE * limit and others.min(initial=CLOSED) > limit:
-                self._move(tracklet, self._reason(tracklet, cost[row], names, closed[row], None, limit))
+                self._move(tracklet, None, self._reason(tracklet, cost[row], names, closed[row], limit))
+            elif not tracklet.enrolled:
+                self._enroll(tracklet)
         self._merge(thresholds)
 
-    def _move(self, tracklet: Tracklet, reason: Reason) -> None:
-        """It has been taken for somebody else."""
+    def _move(self, tracklet: Tracklet, name: str | None, reason: Reason) -> None:
+        """It has been taken for somebody else; name: who it is instead, None: somebody new."""
         key = tracklet.camera, tracklet.track
         del self.people[tracklet.identity].members[key]
         self.reasons[key] = reason
-        name = reason.identity or self._new_name()
-        self._name(tracklet, name, new=reason.identity is None)
+        tracklet.enrolled = 0
+        self._name(tracklet, name or self._new_name(), new=name is None)
 
     def _merge(self, thresholds: Thresholds) -> None:
         """Find people that are one: each other's nearest, never seen together."""
@@ -444,40 +398,3 @@ class Identities:
             for person in absent[: len(self.people) - MOST_PEOPLE]:
                 del self.people[person.name]
         return gone
-
-
-class _Look(NamedTuple):
-    """What some tracklets look like."""
-
-    means: np.ndarray
-    """`[N, D]`."""
-    views: np.ndarray
-    """`[V, D]`, those of the first tracklet first."""
-    starts: np.ndarray
-    """int `[N]`: where each one's views begin."""
-
-    @classmethod
-    def of(cls, tracklet: Tracklet) -> "_Look":
-        mean = tracklet.embedding
-        return cls(mean[None], np.stack([mean, *tracklet.views]), np.zeros(1, int))
-
-    @classmethod
-    def join(cls, looks: list["_Look"]) -> "_Look":
-        means, views, _ = (np.concatenate(part) for part in zip(*looks, strict=True))
-        counts = [len(look.views) for look in looks]
-        return cls(means, views, np.cumsum([0, *counts[:-1]]))
-
-    def distances(self, person: tuple[np.ndarray, np.ndarray] | None, lucky: float) -> np.ndarray:
-        """To a person's picture `[D]` and views `[V, D]`, `[N]`; `CLOSED` if there is no person.
-
-        The mean of the distances to the picture, which errs least, and to the nearest view, which knows sides that
-        others have not shown. Where few people come into question the nearest two views are witness enough, but
-        among many somebody always has a view like any: so they count as `lucky` farther.
-        """
-        if person is None:
-            return np.full(len(self.means), CLOSED)
-        picture, views = person
-        near = (self.views @ views.T).max(axis=1)
-        to_view = 1 - near[self.starts]
-        mixed = (1 - self.means @ picture + to_view) / 2
-        return np.maximum(np.minimum(mixed, 1 - np.maximum.reduceat(near, self.starts) + lucky), 0)

@@ -10,11 +10,12 @@ from sdk.errors import DataError
 from sdk.events import Listener
 from sdk.preprocess import MIN_SIDE
 from sdk.reidentifier import ReIdentifier
-from sdk.tracking.association import Identities, Reason, Thresholds
+from sdk.tracking.association import Identities
 from sdk.tracking.camera import Camera, Sight
 from sdk.tracking.change import ChangeMeter
 from sdk.tracking.detectors import DETECTORS, Detector
 from sdk.tracking.follower import Follower, LibraryTracks
+from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import keep_best
 from sdk.tracking.tracklet import Tracklet
 
@@ -96,7 +97,9 @@ class MultiCameraTracker:
         sights = {name: self._camera(name).look(frame, self._tick) for name, frame in frames.items()}
         self._embed(frames, sights)
         tracks = {name: self._follow(name, sight) for name, sight in sights.items()}
-        self._decide()
+        lost, last_chance = self._tick - self._patience, self._tick - self._late
+        self._identities.decide(self._tick, self._time, self._thresholds, lost, last_chance)
+        self._identities.forget_before(self._tick - self._memory)
         tracklets = self._identities.tracklets
         for camera, detections in tracks.items():
             names = [tracklets[camera, int(track)].identity for track in detections.tracker_id]
@@ -105,7 +108,7 @@ class MultiCameraTracker:
 
     def finish(self) -> None:
         """Decide the tracklets that still wait for more crops: to be called when the videos have ended."""
-        self._decide(ended=True)
+        self._identities.finish(self._tick, self._time, self._thresholds)
 
     def identity_of(self, camera: str, track: int) -> str | None:
         """The identity of a track that was seen lately; None if it has none yet, or is forgotten."""
@@ -212,14 +215,6 @@ class MultiCameraTracker:
             "split", camera=tracklet.camera, track=tracklet.track, identity=tracklet.identity,
             detail={"new_track": number},
         )  # fmt: skip
-
-    def _decide(self, ended: bool = False) -> None:
-        """Ask for identities; those of lost tracks, and of all in an ended run, are decided for good."""
-        lost, last_chance = self._tick - self._patience, self._tick - self._late
-        if ended:
-            lost = last_chance = self._tick + 1
-        self._identities.decide(self._tick, self._time, self._thresholds, lost, last_chance)
-        self._identities.forget_before(self._tick - self._memory)
 
 
 class CropBudget:
