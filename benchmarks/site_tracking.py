@@ -78,7 +78,7 @@ class CachedReIdentifier(ReIdentifier):
         self._embedding, self._stripes = embedding, stripes
         self.embedded = 0
 
-    def embed(self, crops) -> Features:
+    def embed(self, crops, camera=None) -> Features:
         rows = np.array(crops, int)
         self.embedded += len(rows)
         return Features(self._embedding[rows], None if self._stripes is None else self._stripes[rows])

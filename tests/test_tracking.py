@@ -1,6 +1,7 @@
 """Identities over time and cameras: given from several crops, kept, never shared by two people seen at once."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -457,6 +458,16 @@ def test_names_may_be_merged_by_hand(tracker, world):
             tracker.merge(identity, into=into)
 
 
+def test_who_is_renamed_is_known_by_the_new_name(tracker, world):
+    walk(tracker, world, 15, dock=[(BLUE, 10, 50)], lobby=[(RED, 10, 50)])
+    tracker.rename("person-1", "ann")
+    seen = walk(tracker, world, 15, dock=[(BLUE, 70, 50)], lobby=[(RED, 70, 50), (BLUE, 150, 50)])
+    assert seen == {"dock": ["ann"], "lobby": ["person-2", "ann"]}
+    assert tracker.reid.gallery.identities() == ["ann", "person-2"]
+    with pytest.raises(GalleryError, match="already"):
+        tracker.rename("ann", "person-2")
+
+
 def test_explaining_a_track_that_is_not_there(tracker, world):
     walk(tracker, world, 3, dock=[(BLUE, 10, 50)])
     assert tracker.explain("dock", 1).identity is None
@@ -498,16 +509,22 @@ def test_close_calls_are_decided_stripe_by_stripe():
 
 def test_stripes_are_used_only_when_asked_for(world):
     class StripedEngine(ColourEngine):
+        metadata = replace(ColourEngine.metadata, stripes=3, stripe_dim=4)
+
         def run(self, crops):
             embedding, _ = super().run(crops)
             return embedding, np.stack([stripes_of(0, 1, 2)] * len(crops))
 
+    with pytest.raises(DataError, match="no stripes"):
+        MultiCameraTracker(ReIdentifier(ColourEngine()), world, rescore=True)
     for rescore in (False, True):
-        tracker = MultiCameraTracker(ReIdentifier(StripedEngine()), world, frame_rate=6, rescore=rescore)
+        reid = ReIdentifier(StripedEngine(), rescore=rescore)
+        tracker = MultiCameraTracker(reid, world, frame_rate=6)
         walk(tracker, world, 12, dock=[(BLUE, 10, 50)])
         walk(tracker, world, 12, dock=[], lobby=[(BLUE, 10, 50)])
         aligned = tracker.explain("lobby", 1).aligned
         assert (aligned is not None) == rescore
+        assert (reid.gallery.stripes_shape is not None) == rescore
         assert tracker.identity_of("lobby", 1) == "person-1"
 
 
@@ -526,7 +543,7 @@ def test_what_is_remembered_is_bounded(engine, world):
     assert len(tracker._cameras["dock"].tracks._tracks) <= 3
     blue = max(tracker._identities.people.values(), key=lambda p: len(p.intervals))
     assert len(blue.views) <= 32
-    assert blue.exemplars <= 16
+    assert len(tracker.reid.gallery) <= 32 * len(tracker.reid.gallery.identities())
 
 
 def test_a_tracklet_is_ready_when_it_moved_and_has_its_crops():

@@ -39,8 +39,6 @@ GATE = 10
 """Nearest identities that the gallery is asked for."""
 MOST_PEOPLE = 500
 """That are remembered at once; those not seen for longest are left to the gallery."""
-EXEMPLARS = 16
-"""That the tracker adds to the gallery a person."""
 
 
 def is_ready(tracklet: Tracklet, least: int = GROUP) -> bool:
@@ -247,18 +245,28 @@ class Identities:
             self._enroll(tracklet)
 
     def _enroll(self, tracklet: Tracklet) -> None:
-        """Make the mean of a tracklet's crops an exemplar of its identity."""
-        person = self.people[tracklet.identity]
-        if person.exemplars < EXEMPLARS:
-            self.gallery.add(tracklet.embedding, identity=tracklet.identity, camera=tracklet.camera, time=self._time)
-            person.exemplars += 1
-            tracklet.enrolled = tracklet.count
+        """Make the mean of a tracklet's crops an exemplar of its identity, with the stripes of the best of them."""
+        stripes = tracklet.stripes[0][1][None] if self.gallery.stripes_shape and tracklet.stripes else None
+        self.gallery.add(
+            tracklet.embedding,
+            stripes,
+            identity=tracklet.identity,
+            camera=tracklet.camera,
+            time=self._time,
+            quality=tracklet.quality,
+        )
+        tracklet.enrolled = tracklet.count
 
     def _new_name(self) -> str:
-        """person-1, person-2, …: no name that anybody has, or had while this tracker runs."""
+        """person-1, person-2, …: no name that anybody has, or had while this tracker runs.
+
+        In a gallery that sites share it holds the site's name, as `Gallery.new_name` has it.
+        """
+        stem, _, number = self.gallery.new_name().rpartition("-")
         taken = set(self.gallery.identities())
-        self._named = next(i for i in itertools.count(self._named + 1) if f"person-{i}" not in taken)
-        return f"person-{self._named}"
+        first = max(int(number), self._named + 1)
+        self._named = next(i for i in itertools.count(first) if f"{stem}-{i}" not in taken)
+        return f"{stem}-{self._named}"
 
     def _review(self, thresholds: Thresholds) -> None:
         """Hold decided tracklets that have a group of new crops against everybody once more; move the wrong ones."""
@@ -373,6 +381,19 @@ class Identities:
         for tracklet in self.tracklets.values():
             tracklet.from_gallery.pop(identity, None)
         return count
+
+    def rename(self, identity: str, to: str) -> None:
+        """Give a person another name. Raises `GalleryError` if they are unknown, or the name is taken."""
+        self.gallery.rename(identity, to)
+        person = self.people.pop(identity, None)
+        for tracklet in self.tracklets.values():
+            if identity in tracklet.from_gallery:
+                tracklet.from_gallery[to] = tracklet.from_gallery.pop(identity)
+        if person is not None:
+            person.name, person.known = to, True
+            self.people[to] = person
+            for tracklet in person.members.values():
+                tracklet.identity = to
 
     def merge(self, identity: str, into: str) -> None:
         """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""

@@ -50,7 +50,7 @@ class MultiCameraTracker:
         tracker: Callable[[], object] | None = None,
         frame_rate: float = 30.0,
         on_event: Listener | None = None,
-        rescore: bool = False,
+        rescore: bool | None = None,
         crop_budget: float | None = None,
     ):
         """reid: embeds the crops; its gallery and threshold decide who is who.
@@ -59,7 +59,8 @@ class MultiCameraTracker:
         by name. tracker: makes a tracker of the library `trackers` for a camera; None: a `Follower`, which goes by
         position and look. frame_rate: ticks a second, for how long a track waits for its person. on_event: is told
         who was identified, merged, split and has left (`sdk.events`), from the thread that calls `update`.
-        rescore: decide close calls by the aligned local distance, with a model that gives stripes. crop_budget: the
+        rescore: decide close calls by the aligned local distance, with a model that gives stripes; None: as `reid`
+        does. crop_budget: the
         most crops to embed in a second, of all cameras together; None: as many as are worth it. What it saves and
         costs is in docs/tracking.md. Raises `DataError` for an unknown name or a budget that is not positive.
         """
@@ -68,6 +69,9 @@ class MultiCameraTracker:
         if crop_budget is not None and not crop_budget > 0:
             raise DataError(f"the budget is {crop_budget} crops a second; give a positive number, or None for no limit")
         self.reid = reid
+        rescore = reid.rescore if rescore is None else rescore
+        if rescore and not reid.engine.metadata.stripes:
+            raise DataError("the model gives no stripes, so nothing can be re-scored; convert it with --rescore")
         self._budget = None if crop_budget is None else CropBudget(crop_budget / frame_rate)
         self._detector = "hog" if detector is None else detector
         self._make_tracker = tracker
@@ -127,6 +131,10 @@ class MultiCameraTracker:
         """
         return self._identities.forget(identity)
 
+    def rename(self, identity: str, to: str) -> None:
+        """Give a person another name. Raises `GalleryError` if they are unknown, or the name is taken."""
+        self._identities.rename(identity, to)
+
     def merge(self, identity: str, into: str) -> None:
         """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
         self._identities.merge(identity, into)
@@ -171,7 +179,7 @@ class MultiCameraTracker:
         for _, name, row in wanted:
             x0, y0, x1, y1 = sights[name].corners[row]
             crops.append(frames[name][y0:y1, x0:x1])
-        features = self.reid.embed(crops)
+        features = self.reid.embed(crops, [name for _, name, _ in wanted])
         for place, (_, name, row) in enumerate(wanted):
             sights[name].embedding[row] = features.embedding[place]
             if self._rescore and features.stripes is not None:

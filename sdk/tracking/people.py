@@ -32,8 +32,6 @@ class Person:
     intervals: deque[tuple[str, int, int]] = field(default_factory=lambda: deque(maxlen=INTERVALS))
     """(camera, first tick, last tick) of past tracklets."""
     last_tick: int = 0
-    exemplars: int = 0
-    """How many the tracker has put into the gallery."""
     stripes: Stripes = field(default_factory=list)
     """Of past tracklets' best crops."""
 
@@ -74,7 +72,6 @@ class Person:
         self.past = self.past + other.past
         self.views.extend(other.views)
         self.intervals.extend(other.intervals)
-        self.exemplars += other.exemplars
         self.last_tick = max(self.last_tick, other.last_tick)
         self.stripes = keep_best([*self.stripes, *other.stripes])
 

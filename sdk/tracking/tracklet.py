@@ -87,6 +87,8 @@ class Tracklet:
     """Good crops so far."""
     total: np.ndarray | float = 0.0
     """The sum of their embeddings, weighted by quality, `[D]`."""
+    qualities: float = 0.0
+    """The sum of their qualities."""
     latest: list[tuple[int, float, np.ndarray]] = field(default_factory=list)
     """(tick, quality, embedding `[D]`) of the last `LATEST` crops."""
     views: list[np.ndarray] = field(default_factory=list)
@@ -112,6 +114,7 @@ class Tracklet:
     def add(self, quality: float, embedding: np.ndarray, tick: int) -> None:
         """Keep the features of a crop."""
         self.count += 1
+        self.qualities += quality
         self.total = self.total + quality * embedding
         if len(self.views) < MAX_VIEWS:
             self.group = self.group + quality * embedding
@@ -152,6 +155,7 @@ class Tracklet:
         for tick, quality, embedding in latest:
             self.total = self.total - quality * embedding
             self.count -= 1
+            self.qualities -= quality
             other.add(quality, embedding, tick)
         return other
 
@@ -164,6 +168,11 @@ class Tracklet:
     def embedding(self) -> np.ndarray:
         """The mean of the crops' embeddings, weighted by quality, at unit length: float32 `[D]`."""
         return (self.total / np.linalg.norm(self.total)).astype(np.float32)
+
+    @property
+    def quality(self) -> float:
+        """The mean of the crops' qualities, at most 1."""
+        return float(min(1.0, self.qualities / max(1, self.count)))
 
     @property
     def weight(self) -> float:
