@@ -19,6 +19,7 @@ from sdk.tracking.people import Person
 from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import aligned_stripes, rescored
 from sdk.tracking.tracklet import GROUP, LEAST_GROUP, PATIENCE, Tracklet
+from sdk.tracking.travel import TravelTimes
 
 MIN_CHANGED = 0.5
 """Share of a tracklet's ticks in which its picture must have changed; see `change.py`."""
@@ -50,11 +51,19 @@ def is_ready(tracklet: Tracklet, least: int = GROUP) -> bool:
 class Identities:
     """Who is who among the tracklets of all cameras: gives names, reviews and merges them, and says why."""
 
-    def __init__(self, gallery: Gallery, on_event: Listener | None = None, tolerance: int = 0, rescore: bool = False):
+    def __init__(
+        self,
+        gallery: Gallery,
+        on_event: Listener | None = None,
+        tolerance: int = 0,
+        rescore: bool = False,
+        travel: TravelTimes | None = None,
+        frame_rate: float = 1.0,
+    ):
         """rescore: look at close calls stripe by stripe, where tracklets have stripes.
 
         tolerance: ticks for which one camera may see a person twice, because one of two tracks was about to be lost
-        and lay on somebody else.
+        and lay on somebody else. travel: how long people take between cameras; frame_rate: ticks a second, for that.
         """
         self.gallery = gallery
         self.tracklets: dict[tuple[str, int], Tracklet] = {}
@@ -65,6 +74,7 @@ class Identities:
         self._on_event = on_event
         self._tolerance = tolerance
         self._rescore = rescore
+        self._travel, self._frame_rate = travel, frame_rate
         self._tick, self._time = 0, 0.0
         self._next_look = 0
         self._named = 0
@@ -200,6 +210,8 @@ class Identities:
             if self._rescore:
                 self._look_closer(tracklet, cost[row], names, MARGIN * thresholds.tracklet)
             taken = {t.identity for t in self._beside(tracklet)}
+            if self._travel is not None:
+                taken |= {person.name for person in self.people.values() if self._too_far(person, tracklet)}
             closed.append([name for name in taken if name in names and name != (own and tracklet.identity)])
             for name in closed[-1]:
                 cost[row, names.index(name)] = CLOSED
@@ -222,6 +234,16 @@ class Identities:
         """Whether they must be two people: one camera sees both now, or saw both for longer than can be a mistake."""
         together = one.together(other)
         return together > self._tolerance or (together > 0 and one.last_tick == other.last_tick)
+
+    def _too_far(self, person: Person, tracklet: Tracklet) -> bool:
+        """Whether somebody was seen in another camera too shortly before or after."""
+        return any(
+            self._travel.forbid(
+                camera, tracklet.camera, max(tracklet.first_tick - last, first - tracklet.last_tick) / self._frame_rate
+            )
+            for camera, spans in person.seen(without=tracklet).items()
+            for first, last in spans
+        )
 
     def _reason(self, tracklet, cost: np.ndarray, names: list[str], closed: list[str], limit: float) -> Reason:
         order = [i for i in np.argsort(cost, kind="stable")[:2] if cost[i] < CLOSED]
@@ -324,6 +346,8 @@ class Identities:
     def _two(self, one: Person, other: Person) -> bool:
         """Whether they cannot be one person."""
         if one.together(other) > self._tolerance:
+            return True
+        if self._travel is not None and any(self._too_far(one, t) for t in other.members.values()):
             return True
         return any(self._apart(a, b) for a in one.members.values() for b in other.members.values())
 

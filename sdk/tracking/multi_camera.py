@@ -18,6 +18,7 @@ from sdk.tracking.follower import Follower, LibraryTracks
 from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import keep_best
 from sdk.tracking.tracklet import Tracklet
+from sdk.tracking.travel import TravelTimes
 
 MIN_CHANGE = 0.03
 """Share of a box's pixels that must have changed for it to count as a living picture."""
@@ -52,6 +53,7 @@ class MultiCameraTracker:
         on_event: Listener | None = None,
         rescore: bool | None = None,
         crop_budget: float | None = None,
+        travel: TravelTimes | None = None,
     ):
         """reid: embeds the crops; its gallery and threshold decide who is who.
 
@@ -60,9 +62,9 @@ class MultiCameraTracker:
         position and look. frame_rate: ticks a second, for how long a track waits for its person. on_event: is told
         who was identified, merged, split and has left (`sdk.events`), from the thread that calls `update`.
         rescore: decide close calls by the aligned local distance, with a model that gives stripes; None: as `reid`
-        does. crop_budget: the
-        most crops to embed in a second, of all cameras together; None: as many as are worth it. What it saves and
-        costs is in docs/tracking.md. Raises `DataError` for an unknown name or a budget that is not positive.
+        does. crop_budget: the most crops to embed in a second, of all cameras together; None: as many as are worth
+        it (docs/tracking.md says what it saves and costs). travel: the least times between cameras, given or learned.
+        Raises `DataError` for an unknown name, a budget that is not positive, or a model without stripes to re-score.
         """
         if isinstance(detector, str) and detector not in DETECTORS:
             raise DataError(f"detector '{detector}' is unknown; choose of {', '.join(DETECTORS)}, or pass a callable")
@@ -82,7 +84,7 @@ class MultiCameraTracker:
         self._late = round(LATE_SECONDS * frame_rate)
         self._memory = round(MEMORY_SECONDS * frame_rate)
         self._cameras: dict[str, Camera] = {}
-        self._identities = Identities(reid.gallery, on_event, tolerance=self._patience, rescore=rescore)
+        self._identities = Identities(reid.gallery, on_event, self._patience, rescore, travel, frame_rate)
         self._tick = 0
         self._time = 0.0
 

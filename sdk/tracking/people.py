@@ -77,18 +77,20 @@ class Person:
 
     def together(self, other: "Person") -> int:
         """For how many ticks one camera saw both."""
-        here = self._seen()
+        here = self.seen()
         return sum(
             max(0, min(end, last) - max(start, first) + 1)
-            for camera, spans in other._seen().items()
+            for camera, spans in other.seen().items()
             for start, end in spans
             for first, last in here.get(camera, ())
         )
 
-    def _seen(self) -> dict[str, list[tuple[int, int]]]:
+    def seen(self, without: Tracklet | None = None) -> dict[str, list[tuple[int, int]]]:
+        """When each camera saw them: (first tick, last tick) of their tracklets, but of `without`."""
         spans: dict[str, list[tuple[int, int]]] = {}
         for camera, first, last in self.intervals:
             spans.setdefault(camera, []).append((first, last))
         for tracklet in self.members.values():
-            spans.setdefault(tracklet.camera, []).append((tracklet.first_tick, tracklet.last_tick))
+            if tracklet is not without:
+                spans.setdefault(tracklet.camera, []).append((tracklet.first_tick, tracklet.last_tick))
         return spans
