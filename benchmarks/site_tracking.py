@@ -10,8 +10,10 @@ import json
 import platform
 import tempfile
 import time as clock
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
 
 import numpy as np
@@ -76,6 +78,9 @@ class CachedReIdentifier(ReIdentifier):
     def __init__(self, embedding: np.ndarray, stripes: np.ndarray | None, **options):
         super().__init__(**options)
         self._embedding, self._stripes = embedding, stripes
+        if stripes is not None:
+            shape = {"stripes": stripes.shape[1], "stripe_dim": stripes.shape[2]}
+            self.engine = SimpleNamespace(metadata=replace(self.engine.metadata, **shape))
         self.embedded = 0
 
     def embed(self, crops, camera=None) -> Features:
