@@ -4,6 +4,7 @@ import typer
 
 from sdk.commands.demo import demo
 from sdk.commands.doctor import doctor
+from sdk.commands.evaluate_tracks import evaluate_tracks
 from sdk.commands.gallery import gallery
 from sdk.commands.match import match
 from sdk.commands.search import search
@@ -13,7 +14,7 @@ from sdk.commands.track import track
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (match, search, track, demo, doctor):
+    for command in (match, search, track, evaluate_tracks, demo, doctor):
         app.command()(command)
     app.add_typer(gallery, name="gallery")
     app.add_typer(simulate, name="simulate")
