@@ -1,9 +1,10 @@
-"""The subcommands of this room: `reid match`, `search`, `simulate`, `track` and `demo`, a module each."""
+"""The subcommands of this room: `reid match`, `search`, `simulate`, `track`, `demo`, `report`, …, a module each."""
 
 import typer
 
 from sdk.commands.demo import demo
 from sdk.commands.match import match
+from sdk.commands.report import report
 from sdk.commands.search import search
 from sdk.commands.simulate import simulate
 from sdk.commands.track import track
@@ -11,6 +12,6 @@ from sdk.commands.track import track
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (match, search, track, demo):
+    for command in (match, search, track, demo, report):
         app.command()(command)
     app.add_typer(simulate, name="simulate")
