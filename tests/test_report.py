@@ -171,7 +171,20 @@ def test_every_visit_has_a_picture_of_its_person(folder):
     for index, visit in enumerate(record.visits):
         np.testing.assert_allclose(mean_colour(pictures[index]), COLOURS[visit.identity], atol=12)
     assert sorted(cut_thumbnails(record.visits, folder, most=2)) == [1, 3], "the longest visits"
+    for camera in ("dock", "lobby"):  # as a run writes them that goes on for days
+        whole, frames = cv2.VideoCapture(str(folder / f"{camera}.mp4")), []
+        while (read := whole.read())[0]:
+            frames.append(read[1])
+        for name, part in ((f"{camera}.mp4", frames[:60]), (f"{camera}.from-60.mp4", frames[60:])):
+            with VideoWriter(folder / name, 10) as video:
+                for frame in part:
+                    video.write(frame)
+    pieces = cut_thumbnails(record.visits, folder)
+    assert sorted(pieces) == [0, 1, 2, 3]
+    for index, visit in enumerate(record.visits):
+        np.testing.assert_allclose(mean_colour(pieces[index]), COLOURS[visit.identity], atol=12)
     (folder / "lobby.mp4").unlink()
+    (folder / "lobby.from-60.mp4").unlink()
     assert sorted(cut_thumbnails(record.visits, folder)) == [0, 1, 3]
 
 

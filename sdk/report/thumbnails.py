@@ -22,10 +22,20 @@ MOST = 3000
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
 
-def find_video(folder: Path, camera: str) -> Path | None:
-    """The video of a camera in a folder, or None."""
-    candidates = (folder / f"{camera}{suffix}" for suffix in VIDEO_SUFFIXES)
-    return next((path for path in candidates if path.is_file()), None)
+def find_videos(folder: Path, camera: str) -> list[tuple[int, Path]]:
+    """A camera's videos in a folder, in order, each with the number of its first frame.
+
+    `dock.mp4` begins with frame 0 and `dock.from-6000.mp4`, if a run wrote several, with 6000.
+    """
+    found = []
+    for path in folder.iterdir():
+        stem, _, start = path.stem.rpartition(".from-")
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+            if path.stem == camera:
+                found.append((0, path))
+            elif stem == camera and start.isdecimal():
+                found.append((int(start), path))
+    return sorted(found)
 
 
 def cut_thumbnails(visits: list[Visit], folder: Path, most: int = MOST) -> dict[int, bytes]:
@@ -41,9 +51,8 @@ def cut_thumbnails(visits: list[Visit], folder: Path, most: int = MOST) -> dict[
     with progress_bar() as progress:
         bar = progress.add_task("pictures", total=len(longest))
         for camera, indices in wanted.items():
-            path = find_video(folder, camera)
-            if path is not None:
-                for index, frame in _frames(path, {i: visits[i].frame for i in indices}):
+            for path, frames in _by_video(find_videos(folder, camera), {i: visits[i].frame for i in indices}).items():
+                for index, frame in _frames(path, frames):
                     picture = thumbnail(frame, visits[index].box)
                     if picture is not None:
                         pictures[index] = picture
@@ -68,6 +77,17 @@ def thumbnail(frame: np.ndarray, box: tuple[float, float, float, float], line: i
     size = (max(1, round(crop.shape[1] * scale)), HEIGHT)
     small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+def _by_video(videos: list[tuple[int, Path]], wanted: dict[int, int]) -> dict[Path, dict[int, int]]:
+    """Which video holds which of the `wanted` frames (key → number in the camera): path → key → number in the video."""
+    found: dict[Path, dict[int, int]] = defaultdict(dict)
+    for key, number in wanted.items():
+        held = [(start, path) for start, path in videos if start <= number]
+        if held:
+            start, path = held[-1]
+            found[path][key] = number - start
+    return found
 
 
 def _frames(path: Path, wanted: dict[int, int]):
