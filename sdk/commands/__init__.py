@@ -6,12 +6,13 @@ from sdk.commands.demo import demo
 from sdk.commands.match import match
 from sdk.commands.report import report
 from sdk.commands.search import search
+from sdk.commands.serve import serve
 from sdk.commands.simulate import simulate
 from sdk.commands.track import track
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (match, search, track, demo, report):
+    for command in (match, search, track, demo, report, serve):
         app.command()(command)
     app.add_typer(simulate, name="simulate")

@@ -10,7 +10,7 @@ from pathlib import Path
 from sdk.errors import DataError
 from sdk.report.thumbnails import cut_thumbnails
 from sdk.report.transitions import transitions
-from sdk.report.visits import Record, read_record
+from sdk.report.visits import Record, natural, read_record
 from sdk.web import common_script, look, source_hash
 
 PAGE = Path(__file__).parent / "page"
@@ -55,8 +55,8 @@ def render(record: Record, pictures: dict[int, bytes], title: str) -> str:
 
 
 def _content(record: Record, pictures: dict[int, bytes], title: str) -> dict:
-    cameras = {camera: number for number, camera in enumerate(sorted(record.cameras, key=_natural))}
-    names = sorted({visit.identity for visit in record.visits}, key=_natural)
+    cameras = {camera: number for number, camera in enumerate(sorted(record.cameras, key=natural))}
+    names = sorted({visit.identity for visit in record.visits}, key=natural)
     people: dict[str, list] = {name: [] for name in names}
     for index, visit in enumerate(record.visits):
         reasons = [record.reasons[key] for track in visit.tracks if (key := (visit.camera, track)) in record.reasons]
@@ -86,11 +86,6 @@ def _content(record: Record, pictures: dict[int, bytes], title: str) -> dict:
         "outages": [asdict(outage) | {"camera": cameras[outage.camera]} for outage in record.outages],
         "events": record.events,
     }
-
-
-def _natural(name: str) -> list:
-    """So that person-2 stands before person-10."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name)]
 
 
 def _inside_script(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +98,7 @@ def _read_tracks(record: Record, path: Path) -> None:
     for (camera, frame), group in itertools.groupby(rows, key=lambda row: (row["camera"], row["frame"])):
         cameras[camera] = None
         rows_of_frame = list(group)
-        for row, covered in zip(rows_of_frame, _covered([row["box"] for row in rows_of_frame]), strict=True):
+        for row, covered in zip(rows_of_frame, covered_shares([row["box"] for row in rows_of_frame]), strict=True):
             name, time = row["identity"], row["time"]
             if name is None:
                 unnamed.add((camera, row["track"]))
@@ -111,20 +112,25 @@ def _read_tracks(record: Record, path: Path) -> None:
             visit.frames += 1
             if row["track"] not in visit.tracks:
                 visit.tracks.append(row["track"])
-            score = _worth(row["box"], row["confidence"], covered)
+            score = worth(row["box"], row["confidence"], covered)
             if score > visit.score:
                 visit.score, visit.frame, visit.box = score, frame, tuple(row["box"])
     record.unnamed = len(unnamed - named)
     record.cameras = list(cameras)
 
 
-def _worth(box: list[float], confidence: float, covered: float) -> float:
+def natural(name: str) -> list:
+    """Key by which person-2 stands before person-10."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name)]
+
+
+def worth(box: list[float], confidence: float, covered: float) -> float:
     """How good a picture of a person a box makes."""
     height = min(FULL_HEIGHT, box[3] - box[1])
     return height * confidence * (1 - covered) * (CUT if box[0] <= 1 else 1)
 
 
-def _covered(boxes: list[list[float]]) -> list[float]:
+def covered_shares(boxes: list[list[float]]) -> list[float]:
     """Share of each box that the one other box covers which covers most of it."""
     shares = []
     for i, (x1, y1, x2, y2) in enumerate(boxes):
