@@ -16,46 +16,19 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sdk import MultiCameraTracker, ReIdentifier
 from sdk.cli import main
 from sdk.errors import DataError, GalleryError
 from sdk.event_sinks import json_lines_sink
 from sdk.events import Event
-from sdk.serve import Access, LiveSite, serve
+from sdk.serve import Access, serve
 from sdk.serve.metrics import render_metrics
 from sdk.serve.naming import LONGEST
 from sdk.serve.people import People
 from sdk.serve.run import paced, run_site
-from tests.moving import BLUE, GREEN, ColourEngine, World
+from tests.moving import BLUE
+from tests.stage import Stage, make_busy
 
 TOKEN = "a token that nobody guesses"
-
-
-class Stage:
-    """Two cameras, and people of one colour each who walk before them."""
-
-    def __init__(self):
-        self.world = World()
-        self.reid = ReIdentifier(ColourEngine())
-        self.tracker = MultiCameraTracker(self.reid, detector=self.world, frame_rate=6)
-        self.site = LiveSite(self.tracker, ["dock", "lobby"])
-        self.time = 0.0
-        self._kept = []
-
-    def walk(self, ticks, **figures):
-        """figures: camera → [(colour, x)]; everybody steps to the right."""
-        run_site(self.site, list(self._ticks(ticks, figures)), threading.Event())
-        self.site.ended = None
-
-    def _ticks(self, ticks, figures):
-        for tick in range(ticks):
-            frames = {}
-            for camera, people in figures.items():
-                boxes = [(colour, x + 4 * tick, 60) for colour, x in people]
-                frames[camera] = self.world.frame(*boxes)
-                self._kept.append(frames[camera])
-            self.time += 1 / 6
-            yield self.time, frames
 
 
 @pytest.fixture
@@ -65,10 +38,7 @@ def stage():
 
 @pytest.fixture
 def busy(stage):
-    """Somebody blue and somebody green at the dock; then blue alone in the lobby."""
-    stage.walk(20, dock=[(BLUE, 10), (GREEN, 150)], lobby=[])
-    stage.walk(40, dock=[(GREEN, 10)], lobby=[(BLUE, 10)])
-    return stage
+    return make_busy(stage)
 
 
 def names(site):
@@ -246,7 +216,8 @@ def test_every_address_answers(busy, address):
     for path, kind in {
         "/": "text/html", "/page.js": "text/javascript", "/page.css": "text/css", "/look.css": "text/css",
         "/common.js": "text/javascript", "/api/state": "application/json",
-        "/api/people?find=person": "application/json", "/api/person?identity=person-1": "application/json", "/picture?identity=person-1": "image/jpeg",
+        "/api/people?find=person": "application/json", "/api/person?identity=person-1": "application/json",
+        "/picture?identity=person-1": "image/jpeg",
         "/camera/0.jpg": "image/jpeg", "/metrics": "text/plain",
     }.items():  # fmt: skip
         status, content, headers = request(address, "GET", path)

@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -71,6 +71,7 @@ class Server(ThreadingHTTPServer):
         self.closing = threading.Event()
         self._context = context
         self._room = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._open: set[socket.socket] = set()
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), Handler)
@@ -85,13 +86,22 @@ class Server(ThreadingHTTPServer):
         if not self._room.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self._open.add(request)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request, client_address) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self._open.discard(request)
             self._room.release()
+
+    def hang_up(self) -> None:
+        """End the connections that browsers keep open: their threads would go on answering."""
+        self.closing.set()
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request, client_address) -> None:
         """A browser that hangs up is no error to print."""
@@ -310,9 +320,9 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         yield f"{server.scheme}://{shown}:{server.server_address[1]}/"
     finally:
-        server.closing.set()
         server.shutdown()
         server.server_close()
+        server.hang_up()
         thread.join()
 
 
