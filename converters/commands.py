@@ -1,10 +1,11 @@
-"""The subcommand of this room: `reid convert`, also `python -m converters.convert`."""
+"""The subcommands of this room: `reid calibrate`, and `reid convert`, also `python -m converters.convert`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from converters.calibrate import calibrate
 from sdk.errors import missing_package
 from sdk.terminal import notes
 
@@ -12,6 +13,7 @@ from sdk.terminal import notes
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
     app.command("convert")(convert)
+    app.command()(calibrate)
 
 
 def convert(

@@ -1,11 +1,10 @@
 """Distances between features in NumPy: global (cosine) and aligned local, the paper's equations 1 and 2."""
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
+from sdk.blocks import on_all_cores, steps
 from sdk.re_ranking import re_rank
 
 __all__ = [
@@ -18,9 +17,11 @@ __all__ = [
     "shortest_path",
 ]
 
-QUERIES, ENTRIES, PART = 8, 4096, 256
-"""How many queries × gallery entries are aligned at once: one product of matrices, which is then walked in parts that a
-core's cache holds."""
+QUERIES, ENTRIES = 128, 1024
+"""How many queries × gallery entries are multiplied at once, by NumPy's library for matrices and on its threads."""
+PART = 16
+"""Of those, how many queries' paths one of our threads walks: enough for its calls to be long beside what starting one
+costs, few enough for a core's cache."""
 
 
 def cosine_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
@@ -81,16 +82,12 @@ def local_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     length, other = (np.square(stripes).sum(-1, keepdims=True) / 4 for stripes in (query, gallery))
     left = np.concatenate([query / -2, length, np.ones_like(length)], axis=-1)
     right = np.concatenate([gallery, np.ones_like(other), other], axis=-1)
-    with ThreadPoolExecutor(_cores()) as pool:
-        for entries in _steps(len(gallery), ENTRIES):
-            # The entries last: the walk is along them, over contiguous memory.
-            factor = np.ascontiguousarray(right[entries].transpose(2, 1, 0))
-            for queries in _steps(len(query), QUERIES):
-                product = np.tensordot(left[queries], factor, axes=1)  # [q, S, S, g]
-                result = distance[queries, entries]
-                parts = list(_steps(product.shape[-1], PART))
-                done = pool.map(_align, (product[..., p] for p in parts), (result[:, p] for p in parts))
-                list(done)  # raises what a part raised
+    for entries in steps(len(gallery), ENTRIES):
+        # The entries last: the walk is along them, over contiguous memory.
+        factor = np.ascontiguousarray(right[entries].transpose(2, 1, 0))
+        for queries in steps(len(query), QUERIES):
+            product = np.tensordot(left[queries], factor, axes=1)  # [q, S, S, g]
+            on_all_cores(partial(_align, product, distance[queries, entries]), len(product), PART)
     return distance
 
 
@@ -109,12 +106,13 @@ def local_distance_gathered(query: np.ndarray, gallery: np.ndarray, candidates: 
     return np.where(candidates < 0, np.float32(np.inf), distance)
 
 
-def _align(quarter_squared: np.ndarray, distance: np.ndarray) -> None:
+def _align(quarter_squared: np.ndarray, distance: np.ndarray, queries: slice) -> None:
     """‖f_i − g_j‖² / 4 of some pairs `[q, S, S, g]`, which are overwritten, to their local distances `[q, g]`."""
-    np.maximum(quarter_squared, 0, out=quarter_squared)
-    np.sqrt(quarter_squared, out=quarter_squared)
-    np.tanh(quarter_squared, out=quarter_squared)
-    distance[...] = _shortest_path(quarter_squared.transpose(1, 2, 0, 3))
+    element = quarter_squared[queries]
+    np.maximum(element, 0, out=element)
+    np.sqrt(element, out=element)
+    np.tanh(element, out=element)
+    distance[queries] = _shortest_path(element.transpose(1, 2, 0, 3))
 
 
 def _shortest_path(element: np.ndarray) -> np.ndarray:
@@ -127,12 +125,3 @@ def _shortest_path(element: np.ndarray) -> np.ndarray:
             cost[j] = np.minimum(cost[j], cost[j - 1])
             cost[j] += element[i, j]
     return cost[-1]
-
-
-def _steps(number: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, number)) for start in range(0, number, size))
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,10 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sdk.blocks import on_all_cores, steps
+
 NEAR = 2 / 3
 """Share of a neighbour's reciprocal neighbours that must be the probe's too before they are added (equation 5)."""
 BLOCK_BYTES = 64 * 2**20
 """Of the largest temporary array."""
+PART = 64
+"""Rows of distances that a thread takes at once."""
+SHARES = 16
+"""Of a row, when its smallest values are looked for."""
 
 
 class Rows(NamedTuple):
@@ -59,33 +65,57 @@ def re_rank_rows(
 
 def _blocks(number: int, bytes_each: int):
     """Slices of `number` rows, as long as `BLOCK_BYTES` allow."""
-    step = max(1, BLOCK_BYTES // max(1, bytes_each))
-    return (slice(start, min(start + step, number)) for start in range(0, number, step))
+    return steps(number, max(1, BLOCK_BYTES // max(1, bytes_each)))
 
 
 def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances of unit-length features."""
-    return np.maximum(2 - 2 * a @ b.T, 0)
+    distance = (-2 * a) @ b.T
+    distance += 2
+    return np.maximum(distance, 0, out=distance)
 
 
 def _nearest(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` nearest of everybody, nearest first, int64 `[N, count]`, and everybody's largest distance `[N]`.
+    """The `count` nearest of everybody, nearest first, int32 `[N, count]`, and everybody's largest distance `[N]`.
 
-    One's own entry comes first. Which of several entries at the last place's distance is taken is not defined.
+    One's own entry comes first. Entries at equal distance are in the order of their numbers.
     """
     number = len(features)
     count = min(count, number)
-    nearest = np.empty((number, count), np.int64)
+    nearest = np.empty((number, count), np.int32)  # half the memory, and quicker to compare
     largest = np.empty(number, features.dtype)
     for rows in _blocks(number, number * features.itemsize):
-        distance = _squared(features[rows], features)
-        largest[rows] = distance.max(axis=1)
-        distance[np.arange(len(distance)), np.arange(number)[rows]] = -1  # also among copies, and of a vector of zeros
-        chosen = np.argpartition(distance, count - 1, axis=1)[:, :count]
-        chosen.sort(axis=1)
-        order = np.argsort(np.take_along_axis(distance, chosen, axis=1), axis=1, kind="stable")
-        nearest[rows] = np.take_along_axis(chosen, order, axis=1)
+        product = (-2 * features[rows]) @ features.T
+
+        def keep(part: slice, product=product, first=rows.start) -> None:
+            distance, own = product[part], np.arange(first + part.start, first + part.stop)
+            distance += 2
+            np.maximum(distance, 0, out=distance)
+            largest[own] = distance.max(axis=1)
+            distance[np.arange(len(own)), own] = -1  # also among copies, and of a vector of zeros
+            nearest[own] = _smallest(distance, count)
+
+        on_all_cores(keep, len(product), PART)
     return nearest, np.maximum(largest, 1e-12)
+
+
+def _smallest(values: np.ndarray, count: int) -> np.ndarray:
+    """The columns of each row's `count` smallest values, ascending, equal ones from the left: `[R, N]` → `[R, count]`.
+
+    Many times quicker than `np.argpartition` where `count` is small beside N: the row is cut into `SHARES` interleaved
+    strands, so that each place's least is a value of its own, and `count` values are not above the least of `count`
+    places. Only those are sorted.
+    """
+    rows, number = values.shape
+    places = number // SHARES
+    least = values
+    if places >= count:
+        least = values[:, : places * SHARES].reshape(rows, SHARES, places).min(axis=1)
+    limit = np.partition(least, count - 1, axis=1)[:, count - 1 : count]
+    row, column = np.divmod(np.flatnonzero(values <= limit), number)
+    order = np.lexsort((column, values[row, column], row))
+    first = _starts(row, rows)[:-1, None]
+    return column[order[first + np.arange(count)]]
 
 
 def _reciprocal(nearest: np.ndarray, k: int) -> np.ndarray:
@@ -93,7 +123,7 @@ def _reciprocal(nearest: np.ndarray, k: int) -> np.ndarray:
     nearest = nearest[:, : k + 1]
     found = np.empty_like(nearest)
     for rows in _blocks(len(nearest), nearest.shape[1] ** 2 * 8):
-        probes = np.arange(len(nearest))[rows, None, None]
+        probes = np.arange(len(nearest), dtype=nearest.dtype)[rows, None, None]
         mutual = (nearest[nearest[rows]] == probes).any(axis=2)
         found[rows] = np.where(mutual, nearest[rows], -1)
     return found

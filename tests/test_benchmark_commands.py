@@ -37,7 +37,7 @@ def reid(monkeypatch):
     commands.register(app)
     printed = []
     module = sys.modules["training.commands.evaluate"]
-    monkeypatch.setattr(module, "print_evaluation", lambda figures: printed.append({"global": figures}))
+    monkeypatch.setattr(module, "print_evaluations", printed.append)
     monkeypatch.setattr(module, "print_rankings", printed.append)
 
     def run(*arguments):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from sdk.calibration.threshold import TRACKLET_CROPS
 from sdk.distances import cosine_distance
 from sdk.errors import DataError
 from sdk.tracking.tracklet import GROUP
 from training.data import PeopleDataset
 from training.evaluation import calibrate_threshold, embed_dataset, evaluate_distances, evaluate_ranking
 from training.evaluation import ranking as ranking_module
-from training.evaluation.threshold import TRACKLET_CROPS
 
 
 def unit(rng, shape):

@@ -219,12 +219,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(people, tmp
 def test_the_best_epoch_is_kept_beside_the_last(people, tmp_path, monkeypatch):
     training, held_out = people.hold_out(4, seed=0)
     figures = iter([0.2, 0.6, 0.4, 0.5])
-    evaluate = trainer._evaluate
+    evaluate = trainer.evaluate_checkpoint
 
     def scripted(*arguments):
         return evaluate(*arguments) | {"mAP": next(figures)}
 
-    monkeypatch.setattr(trainer, "_evaluate", scripted)
+    monkeypatch.setattr(trainer, "evaluate_checkpoint", scripted)
     train(training, tmp_path, CONFIG, held_out, evaluate_every=1)
     best, last, final = (load_checkpoint(tmp_path / name) for name in ("best.pt", "last.pt", "model.pt"))
     assert (best.epoch, best.evaluation["mAP"]) == (2, 0.6)
@@ -306,11 +306,33 @@ def test_a_run_may_start_from_other_weights_of_the_same_shape(people, tmp_path, 
         train(people, tmp_path, other, init=start)
 
 
+def test_a_run_hands_on_a_share_of_what_it_started_from(people, tmp_path, small_run):
+    start = load_checkpoint(small_run / "model.pt")
+    alone, half, nothing = (
+        train(people, tmp_path / str(share), with_settings(start_share=share), init=start).weights
+        for share in (0.0, 0.5, 1.0)
+    )
+    moved = 0.0
+    for name, tensor in half.items():
+        if name.startswith("classifier."):
+            assert torch.equal(tensor, alone[name]), "its people are others than those of the start"
+        elif tensor.is_floating_point():
+            torch.testing.assert_close(tensor, (alone[name] + start.weights[name]) / 2)
+            torch.testing.assert_close(nothing[name], start.weights[name])
+            moved = max(moved, (alone[name] - start.weights[name]).abs().max().item())
+    assert moved > 0.01
+    fresh = train(people, tmp_path / "fresh", with_settings(start_share=0.5)).weights
+    plain = train(people, tmp_path / "plain", with_settings(start_share=0.0)).weights
+    assert all(torch.equal(fresh[name], plain[name]) for name in plain), "random weights are no start"
+
+
 def test_runs_start_from_the_shipped_weights_where_the_shape_is_theirs(tmp_path, small_run):
     shipped = choose_start(ModelConfig())
     assert shipped.identities == []
     assert choose_start(ModelConfig(width=8)) is None
     assert choose_start(ModelConfig(), from_scratch=True) is None
+    assert choose_start(ModelConfig(width=8), init="default").config == shipped.config
+    assert describe_start(shipped, "default") == describe_start(shipped)
     own = choose_start(ModelConfig(), init=small_run / "model.pt")
     assert own.config.model.width == 8
     with pytest.raises(DataError, match="contradict"):

@@ -1,4 +1,4 @@
-"""The running average of a network's weights over its training steps: the weights that a run hands on."""
+"""The weights that a run hands on: the running average over its steps, mixed with what it started from."""
 
 import torch
 
@@ -21,3 +21,17 @@ def update_average(average: dict[str, torch.Tensor], model: torch.nn.Module, ste
             average[name].lerp_(tensor, rate)
         else:
             average[name].copy_(tensor)
+
+
+@torch.no_grad()
+def mixed(average: dict[str, torch.Tensor], start: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
+    """(1 − share) × `average` + share × `start`. What `start` has not (a classifier), and counters, are as they were.
+
+    Between the weights before and after fine-tuning lie networks that are better on what was not in the training than
+    either end (Wortsman et al., "Robust fine-tuning of zero-shot models", arXiv 2109.01903).
+    """
+    shared = {name for name, tensor in average.items() if name in start and tensor.is_floating_point()}
+    return {
+        name: tensor.lerp(start[name].to(tensor), share) if name in shared else tensor
+        for name, tensor in average.items()
+    }

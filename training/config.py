@@ -60,6 +60,9 @@ class TrainConfig:
     """What it was trained on, in words: the other part."""
     average_decay: float = 0.998
     """Of the running average of the weights, which is what a run hands on; 0 hands on the last weights."""
+    start_share: float = 0.0
+    """Share of the weights that the run started from in those that it hands on (arXiv 2109.01903); none from random
+    weights. What few people teach is half right for others (docs/training.md)."""
 
     def __post_init__(self):
         for name in ("epochs", "identities_per_batch", "images_per_identity"):
@@ -69,7 +72,7 @@ class TrainConfig:
             raise ValueError(f"average_decay is {self.average_decay}; it must be at least 0 and below 1")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision}; it must be one of {', '.join(PRECISIONS)}")
-        for name in ("local_start", "erasing"):
+        for name in ("local_start", "erasing", "start_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
         if self.identities_per_batch < 2 or self.images_per_identity < 2:

@@ -1,13 +1,13 @@
 """The networks of a run: what each starts from, the running average of its weights, how a run's state is kept."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from sdk.errors import DataError
 from sdk.terminal import notes
-from training.average import copy_weights
+from training.average import copy_weights, mixed
 from training.backbones import load_weights
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.config import ModelConfig, RunConfig
@@ -24,7 +24,13 @@ class Network:
 
     model: AlignedReID
     average: dict[str, torch.Tensor]
-    """The running average of the model's weights: what the run hands on."""
+    """The running average of the model's weights."""
+    start: dict[str, torch.Tensor] = field(default_factory=dict)
+    """The trained weights that it started from; empty where they were random."""
+
+    def handed_on(self, start_share: float) -> dict[str, torch.Tensor]:
+        """The weights that the run hands on: the average, mixed with the start."""
+        return mixed(self.average, self.start, start_share) if start_share else self.average
 
 
 def build_networks(
@@ -43,15 +49,15 @@ def build_networks(
     shapes = [config.model] + [replace(config.model, backbone=name) for name in config.train.partners]
     networks = []
     for shape in shapes:
-        model = _build(shape, num_identities)
+        model, start = _build(shape, num_identities), {}
         if init is not None and shape == init.config.model:
-            _start_from(init, model)
+            start = _start_from(init, model)
         elif init is not None and shape is config.model:
             raise DataError(f"the weights to start from are of {init.config.model}; the run is of {shape}")
         if backbone_weights is not None and shape.backbone == config.model.backbone:
             _load_backbone(model, backbone_weights)
         model = normalise_over_all(model.to(device), processes)
-        networks.append(Network(model, copy_weights(model)))
+        networks.append(Network(model, copy_weights(model), start))
     return networks
 
 
@@ -91,10 +97,11 @@ def _build(shape: ModelConfig, num_identities: int) -> AlignedReID:
         raise DataError(str(error)) from error
 
 
-def _start_from(init: Checkpoint, model: AlignedReID) -> None:
-    """Copy the weights of `init`, but for the classifier: its identities are other people."""
+def _start_from(init: Checkpoint, model: AlignedReID) -> dict[str, torch.Tensor]:
+    """Copy the weights of `init`, but for the classifier: its identities are other people. Returns what was copied."""
     weights = {name: tensor for name, tensor in init.weights.items() if not name.startswith("classifier.")}
     model.load_state_dict(weights, strict=False)
+    return weights
 
 
 def _load_backbone(model: AlignedReID, path: Path) -> None:

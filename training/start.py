@@ -13,22 +13,22 @@ from training.config import ModelConfig, TrainConfig
 
 SHIPPED = Path(__file__).parent / "models" / "drawn.pt"
 
-FINE_TUNING = TrainConfig(epochs=40, learning_rate=5e-4, local_start=0.0)
+FINE_TUNING = TrainConfig(epochs=40, learning_rate=5e-4, local_start=0.0, start_share=0.5)
 """Settings for a run that starts from a trained network; `TrainConfig()` has those from random weights."""
 
 
 def choose_start(model: ModelConfig, init: Path | None = None, from_scratch: bool = False) -> Checkpoint | None:
     """The checkpoint to start from: `init` if given, else the shipped one if it is of the shape `model`.
 
-    None means random weights: where `from_scratch` asks for them, or for any other shape. Raises `DataError` for an
-    unusable `init`, or if both are asked for.
+    `init` may be the word "default", which asks for the shipped one. None means random weights: where `from_scratch`
+    asks for them, or for any other shape. Raises `DataError` for an unusable `init`, or if both are asked for.
     """
     if from_scratch and init is not None:
         raise DataError(f"--from-scratch and --init {init} contradict each other; leave one away")
     if from_scratch:
         return None
     if init is not None:
-        return load_checkpoint(init)
+        return load_checkpoint(SHIPPED if str(init) == "default" else init)
     shipped = load_checkpoint(SHIPPED)
     return shipped if shipped.config.model == model else None
 
@@ -37,7 +37,7 @@ def describe_start(start: Checkpoint | None, init: Path | None = None, backbone_
     """In words, what a run starts from; kept in the checkpoint."""
     if start is None:
         return f"{backbone_weights.name} for the backbone" if backbone_weights else TrainConfig.start
-    return "the shipped weights (drawn people)" if init is None else str(init)
+    return "the shipped weights (drawn people)" if init is None or str(init) == "default" else str(init)
 
 
 def write_start(run: Path, output: Path) -> None:

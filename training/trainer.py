@@ -26,7 +26,7 @@ from training.schedule import learning_rate_factor
 LAST = "last.pt"
 """Written after every epoch, with all the state of training: what `resume` continues from."""
 BEST = "best.pt"
-"""The averaged weights of the epoch with the highest mAP on the people held out, where epochs are evaluated."""
+"""The weights to hand on after the epoch with the highest mAP on the people held out, where epochs are evaluated."""
 FINAL = "model.pt"
 """Written at the end: the weights, the evaluation, the threshold."""
 PARTNER = "partner-{}.pt"
@@ -123,7 +123,7 @@ def train(
                 progress.update(bar, advance=1, description=f"epoch {epoch + 1}/{config.train.epochs}  {text}")
             if not processes.is_first:
                 continue
-            checkpoint = Checkpoint(config, identities, epoch + 1, networks[0].average)
+            checkpoint = Checkpoint(config, identities, epoch + 1, networks[0].handed_on(config.train.start_share))
             if evaluate_every and (epoch + 1) % evaluate_every == 0 and held_out is not None and len(held_out):
                 evaluation = _keep_if_best(checkpoint, held_out, device, output / BEST)
                 scalars.add(step, {f"held out/{name}": evaluation[name] for name in ("rank1", "mAP")})
@@ -192,7 +192,7 @@ def _step(networks: list[Network], optimizer, scaler, config: RunConfig, process
 
 def _keep_if_best(checkpoint: Checkpoint, held_out: PeopleDataset, device: str, path: Path) -> dict:
     """Evaluate; write `path` if the mAP is above that of the checkpoint there, or none is there."""
-    evaluation = _evaluate(checkpoint, held_out, device)
+    evaluation = evaluate_checkpoint(checkpoint, held_out, device)
     if not path.exists() or evaluation["mAP"] > load_checkpoint(path).evaluation["mAP"]:
         weights = {name: tensor.cpu() for name, tensor in checkpoint.weights.items()}
         best = Checkpoint(checkpoint.config, checkpoint.identities, checkpoint.epoch, weights, evaluation)
@@ -200,7 +200,8 @@ def _keep_if_best(checkpoint: Checkpoint, held_out: PeopleDataset, device: str, 
     return evaluation
 
 
-def _evaluate(checkpoint: Checkpoint, held_out: PeopleDataset, device: str) -> dict:
+def evaluate_checkpoint(checkpoint: Checkpoint, held_out: PeopleDataset, device: str = "cpu") -> dict:
+    """What a checkpoint keeps of its evaluation on `held_out`, whichever checkpoint it is."""
     embed = TorchEmbedder(checkpoint.build_model().to(device))
     return held_out_evaluation(evaluate_dataset(embed, held_out), held_out)
 
@@ -219,16 +220,16 @@ def _stop(output: Path, processes: Processes, networks, crops, labels, terms: di
 
 
 def _finish(networks, config, identities, held_out, device, output, processes: Processes) -> Checkpoint:
-    """Evaluate and write the averaged weights of every network; the checkpoint of the first."""
+    """Evaluate and write the weights that every network hands on; the checkpoint of the first."""
     checkpoints = []
     for number, network in enumerate(networks):
         shape = network.model.config
         own = RunConfig(shape, config.train)
-        weights = {name: tensor.cpu() for name, tensor in network.average.items()}
+        weights = {name: tensor.cpu() for name, tensor in network.handed_on(config.train.start_share).items()}
         checkpoint = Checkpoint(own, identities, config.train.epochs, weights)
         if processes.is_first:
             if held_out is not None and len(held_out):
-                checkpoint.evaluation = _evaluate(checkpoint, held_out, device)
+                checkpoint.evaluation = evaluate_checkpoint(checkpoint, held_out, device)
             save_checkpoint(checkpoint, output / (PARTNER.format(number) if number else FINAL))
         checkpoints.append(checkpoint)
     return checkpoints[0]

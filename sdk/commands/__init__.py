@@ -1,4 +1,4 @@
-"""The subcommands of this room: `reid match`, `search`, `simulate`, `track`, `demo`, `report`, …, a module each."""
+"""The subcommands of this room, a module each."""
 
 import typer
 

@@ -25,8 +25,10 @@ class Metadata:
     """S, the number of stripes in the second output; 0 where the model has the global branch only."""
     stripe_dim: int = 0
     threshold: dict | None = None
-    """Calibrated cosine distances, as `training.evaluation.threshold` writes them: "value" for crops,
+    """Calibrated cosine distances, as `sdk.calibration` writes them: "value" for crops,
     "tracklet_value" for tracklets, and at what error rates. None if uncalibrated."""
+    cameras: dict | None = None
+    """What each camera of a site adds to the features (`sdk.calibration.CameraStatistics`); None: not measured."""
     evaluation: dict | None = None
     """Figures on people held out of training, with their protocol; None if there were none."""
     checkpoint_sha256: str = ""

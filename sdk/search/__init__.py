@@ -1,6 +1,15 @@
 """Search: the crops of a gallery that are most like a person, as a list and as a picture."""
 
-from sdk.search.find import Hit, Query, SearchResult, queries_of_identity, query_of_images, search
+from sdk.search.find import Hit, Query, SearchResult, embed_files, queries_of_identity, query_of_images, search
 from sdk.search.picture import draw_results
 
-__all__ = ["Hit", "Query", "SearchResult", "draw_results", "queries_of_identity", "query_of_images", "search"]
+__all__ = [
+    "Hit",
+    "Query",
+    "SearchResult",
+    "draw_results",
+    "embed_files",
+    "queries_of_identity",
+    "query_of_images",
+    "search",
+]

@@ -115,14 +115,14 @@ def search(
     """
     if top_k < 1:
         raise DataError(f"top_k is {top_k}; ask for at least 1 hit")
-    crops = _embed(reid, [sample.path for sample in gallery], "embedding the gallery")
+    crops = embed_files(reid, [sample.path for sample in gallery], "embedding the gallery")
     results = []
     for query in queries:
         own = {path.resolve() for path in query.paths}
         rows = [i for i, s in enumerate(gallery) if s.path.resolve() not in own and s.camera != query.camera]
         if not rows:
             raise DataError(f"{query.name}: the gallery has no crops of other cameras to search")
-        person = _mean(_embed(reid, query.paths, "embedding the query"))
+        person = _mean(embed_files(reid, query.paths, "embedding the query"))
         distance = np.asarray(measure(person, _rows(crops, rows))(slice(None)))[0]
         hits = [
             _hit(gallery[rows[place]], float(distance[place]), query)
@@ -137,7 +137,8 @@ def _hit(sample: Sample, distance: float, query: Query) -> Hit:
     return Hit(sample.path, sample.identity, sample.camera, distance, correct)
 
 
-def _embed(reid: ReIdentifier, paths: Sequence[Path], description: str) -> Features:
+def embed_files(reid: ReIdentifier, paths: Sequence[Path], description: str) -> Features:
+    """The features of image files, under a progress bar. Raises `DataError` naming one that cannot be read."""
     parts = []
     for start in track(range(0, len(paths), BATCH), description):
         parts.append(reid.embed([read_image(path) for path in paths[start : start + BATCH]]))

@@ -16,6 +16,7 @@ from training.commands.options import (
     Misalignment,
     PeopleSeed,
     SiteCameras,
+    StartShare,
     choose_device,
     open_people,
     require_torch,
@@ -30,6 +31,7 @@ def ablate(
     partner: Annotated[str, typer.Option(help="Backbone of the other network in mutual learning.")] = "resnet18",
     recipe: Annotated[str | None, typer.Option(help="Settings, as in `reid train`.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data. Default: as `reid train`.")] = None,
+    start_share: StartShare = None,
     init: Annotated[Path | None, typer.Option(help="Checkpoint to start from. Default: as `reid train`.")] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … Default: cuda if there is one.")] = None,
@@ -60,7 +62,7 @@ def ablate(
     shape = settle(RunConfig(), settings, {}).model
     start = choose_start(shape, init, from_scratch)
     defaults = RunConfig(train=TrainConfig() if start is None else FINE_TUNING)
-    config = settle(defaults, settings, {"train": {"epochs": epochs}})
+    config = settle(defaults, settings, {"train": {"epochs": epochs, "start_share": start_share}})
     people = open_people([data], identities, cameras, site_cameras, people_seed, shape.input_size, misalignment)
     origin = {"start": describe_start(start, init), "data": people.source}
     config = replace(config, train=replace(config.train, **origin))

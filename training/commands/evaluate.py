@@ -19,7 +19,7 @@ from training.commands.options import (
     Split,
     choose_device,
     open_people,
-    print_evaluation,
+    print_evaluations,
     print_rankings,
 )
 
@@ -83,7 +83,7 @@ def evaluate(
             people = held_out_people(people, opened, str(model), data)
         if not (rescore or rerank):
             figures = evaluate_dataset(opened.embed, people).to_dict()
-            print_evaluation(figures)
+            print_evaluations({COSINE: figures})
             _write(output, {COSINE: figures})
             return
         test = cross_camera_test(people)

@@ -9,7 +9,7 @@ from rich.table import Table
 from sdk.errors import DataError, missing_package
 from sdk.terminal import results
 
-SIMULATION = "With --data simulated"
+SIMULATION, SETTINGS = "With --data simulated", "Settings"
 FIGURES = ("rank1", "rank5", "rank10", "mAP", "mINP")
 
 DATA = (
@@ -27,6 +27,13 @@ SiteCameras = Annotated[
 # Not 0 by default: the people and sites that a user tries out first are then others than those trained on.
 PeopleSeed = Annotated[int, typer.Option(help="Draws the people.", rich_help_panel=SIMULATION)]
 Misalignment = Annotated[float, typer.Option(help="Of the boxes, 0 none to 1 severe.", rich_help_panel=SIMULATION)]
+StartShare = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the weights that the run starts from in those it hands on. Default: 0.5; 0 from random weights.",
+        rich_help_panel=SETTINGS,
+    ),
+]
 
 
 def open_people(data: list[str], identities, cameras, site_cameras, seed, size, misalignment, split=None):
@@ -88,11 +95,12 @@ def choose_device(device: str | None) -> str:
     return device
 
 
-def print_evaluation(evaluation: dict) -> None:
-    """A table of one `training.evaluation.Evaluation`."""
-    table = Table(*FIGURES, "queries", "threshold", "true matches")
-    threshold = evaluation["threshold"]
-    table.add_row(*_cells(evaluation), f"{threshold['value']:.3f}", f"{threshold['true_match_rate']:.3f}")
+def print_evaluations(evaluations: dict[str, dict]) -> None:
+    """A table of `training.evaluation.Evaluation`s, by their names."""
+    table = Table("", *FIGURES, "queries", "threshold", "true matches")
+    for name, evaluation in evaluations.items():
+        threshold = evaluation["threshold"]
+        table.add_row(name, *_cells(evaluation), f"{threshold['value']:.3f}", f"{threshold['true_match_rate']:.3f}")
     results.print(table)
 
 

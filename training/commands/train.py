@@ -8,23 +8,25 @@ import typer
 from sdk.errors import DataError
 from sdk.terminal import notes
 from training.commands.options import (
+    SETTINGS,
     Cameras,
     Identities,
     Misalignment,
     PeopleSeed,
     SiteCameras,
     Split,
+    StartShare,
     TrainingData,
     choose_device,
     open_people,
-    print_evaluation,
+    print_evaluations,
     require_torch,
 )
 
 HELD_OUT_SHARE = 0.2
 """Of the identities, where --hold-out is not given: enough to calibrate the threshold on."""
 
-NETWORK, SETTINGS, RUNNING = "Network", "Settings", "Running"
+NETWORK, RUNNING = "Network", "Running"
 
 
 def train(
@@ -63,7 +65,7 @@ def train(
     init: Annotated[
         Path | None,
         typer.Option(
-            help="Checkpoint to start from. Default: the shipped weights, if the network has their shape.",
+            help="Checkpoint to start from; or default: the shipped weights, as if the network has their shape.",
             rich_help_panel=NETWORK,
         ),
     ] = None,
@@ -100,6 +102,7 @@ def train(
         float | None,
         typer.Option(help="Largest norm of a step's gradient. Default: 0, not clipped.", rich_help_panel=SETTINGS),
     ] = None,
+    start_share: StartShare = None,
     precision: Annotated[
         str | None, typer.Option(help="float32, bf16 or fp16. Default: float32.", rich_help_panel=SETTINGS)
     ] = None,
@@ -142,7 +145,7 @@ def train(
     from training.parallel import join_processes, leave_processes
     from training.recipe import read_recipe, settle
     from training.start import FINE_TUNING, choose_start, describe_start
-    from training.trainer import FINAL
+    from training.trainer import FINAL, evaluate_checkpoint
     from training.trainer import train as run
 
     device = choose_device(device)  # before anything that takes long
@@ -162,6 +165,7 @@ def train(
             "local_weight": local_weight,
             "partners": tuple(partner) if partner else None,
             "clip": clip,
+            "start_share": start_share,
             "precision": precision,
             "seed": seed,
         },
@@ -199,6 +203,7 @@ def train(
         processes=processes,
     )
     leave_processes(processes)
-    if checkpoint.evaluation:
-        print_evaluation(checkpoint.evaluation)
+    if checkpoint.evaluation and processes.is_first:
+        before = {} if start is None else {"before": evaluate_checkpoint(start, held_out, device)}
+        print_evaluations(before | {"after": checkpoint.evaluation})
     notes.print(f"wrote {output / FINAL}")

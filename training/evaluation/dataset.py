@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sdk.calibration import Threshold, calibrate_threshold
 from sdk.terminal import notes, track
 from training.data import PeopleDataset
 from training.evaluation.ranking import RankingResult, evaluate_ranking
-from training.evaluation.threshold import Threshold, calibrate_threshold
 
 BATCH = 64
 MOST_CROPS = 20_000

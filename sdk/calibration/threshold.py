@@ -4,8 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sdk.distances import cosine_distance
-from sdk.errors import DataError
+from sdk.calibration.pairs import pair_distances
 
 CROP_RATE = 0.01
 """Share of impostor pairs that single crops' threshold lets pass: a crop is held against the whole gallery."""
@@ -54,34 +53,24 @@ def calibrate_threshold(
     embedding float `[N, D]` at unit length, labels `[N]`, cameras `[N]`, in the order in which they were taken.
     Raises `DataError` where there are no genuine or no impostor pairs.
     """
-    genuine, impostor = _pair_distances(embedding, labels, cameras)
-    value = float(np.quantile(impostor, false_match_rate))
-    tracks_genuine, tracks_impostor = _pair_distances(*_tracklets(embedding, labels, cameras))
+    crops, tracks = (
+        pair_distances(*rows) for rows in ((embedding, labels, cameras), _tracklets(embedding, labels, cameras))
+    )
+    value = float(np.quantile(crops.impostor, false_match_rate))
     tracklet_value = value
     if len(set(zip(labels.tolist(), cameras.tolist(), strict=True))) < len(labels):
-        loosest = np.quantile(tracks_impostor, TRACKLET_RATE)
-        tracklet_value = float(max(value, min(np.quantile(tracks_genuine, TRACKLETS_KEPT), loosest)))
+        loosest = np.quantile(tracks.impostor, TRACKLET_RATE)
+        tracklet_value = float(max(value, min(np.quantile(tracks.genuine, TRACKLETS_KEPT), loosest)))
     return Threshold(
         value=value,
         false_match_rate=false_match_rate,
-        true_match_rate=float((genuine <= value).mean()),
+        true_match_rate=float((crops.genuine <= value).mean()),
         tracklet_value=tracklet_value,
-        tracklet_false_match_rate=float((tracks_impostor <= tracklet_value).mean()),
-        tracklet_true_match_rate=float((tracks_genuine <= tracklet_value).mean()),
-        impostor_pairs=len(impostor),
-        genuine_pairs=len(genuine),
+        tracklet_false_match_rate=float((tracks.impostor <= tracklet_value).mean()),
+        tracklet_true_match_rate=float((tracks.genuine <= tracklet_value).mean()),
+        impostor_pairs=len(crops.impostor),
+        genuine_pairs=len(crops.genuine),
     )
-
-
-def _pair_distances(embedding, labels, cameras) -> tuple[np.ndarray, np.ndarray]:
-    """Cosine distances of the genuine and of the impostor pairs across cameras."""
-    across = np.triu(cameras[:, None] != cameras[None])
-    same = labels[:, None] == labels[None]
-    distance = cosine_distance(embedding, embedding)
-    genuine, impostor = distance[across & same], distance[across & ~same]
-    if not (len(impostor) and len(genuine)):
-        raise DataError("a threshold needs at least two people, each seen by at least two cameras")
-    return genuine, impostor
 
 
 def _tracklets(embedding, labels, cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,0 +1,58 @@
+"""The command `reid calibrate`: measured by `sdk.calibration`, written into a model file here."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdk.commands.options import Model
+from sdk.errors import DataError
+from sdk.terminal import notes, results
+
+
+def calibrate(
+    data: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg of your people.")],
+    model: Model = None,
+    false_match_rate: Annotated[
+        float, typer.Option(help="Share of pairs of two people, from two cameras, that may be taken for one person.")
+    ] = 0.01,
+    per_camera: Annotated[
+        bool,
+        typer.Option(
+            "--per-camera", help="Also measure what each camera adds to the features, and take it away from then on."
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the model with these thresholds: calibrated.onnx.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the distributions, ROC and DET: a .png or .jpg.")] = None,
+    figures: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
+) -> None:
+    """Find the match threshold on people of your site, and say what it is worth, with strangers among them too."""
+    from converters.calibrated import write_calibrated
+    from sdk.calibration.picture import draw_calibration
+    from sdk.calibration.report import calibration_table, measure_calibration
+    from sdk.engines import DEFAULT_MODEL
+    from sdk.folder import read_folder, write_image
+    from sdk.reidentifier import ReIdentifier
+    from sdk.search import embed_files
+
+    if not 0 < false_match_rate < 1:
+        raise DataError(f"--false-match-rate {false_match_rate}: a share of pairs, between 0 and 1, such as 0.01")
+    model = DEFAULT_MODEL if model is None else model
+    samples = read_folder(data)
+    features = embed_files(ReIdentifier(model, threshold=0), [sample.path for sample in samples], "embedding")
+    identities, cameras = [s.identity for s in samples], [s.camera for s in samples]
+    found = measure_calibration(features.embedding, identities, cameras, false_match_rate, per_camera)
+    results.print(calibration_table(found))
+    if picture:
+        write_image(picture, draw_calibration(found.pairs, found.threshold.value))
+        notes.print(f"wrote {picture}")
+    if figures:
+        figures.parent.mkdir(parents=True, exist_ok=True)
+        figures.write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
+        notes.print(f"wrote {figures}")
+    if output:
+        write_calibrated(model, output, found.for_metadata(data.resolve().name), found.statistics)
+        notes.print(f"wrote {output}, for ReIdentifier('{output}')")

@@ -1,0 +1,44 @@
+"""A model file with another calibration: the network stays as it is, bit for bit."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from sdk.calibration.cameras import CameraStatistics
+from sdk.engines.metadata import KEY, Metadata
+from sdk.errors import DataError, missing_package
+
+
+def write_calibrated(
+    model: str | Path, output: str | Path, threshold: dict, cameras: CameraStatistics | None = None
+) -> None:
+    """Copy the `.onnx` file `model` to `output` with new thresholds, and the statistics of a site's cameras or none.
+
+    `output` may be `model` itself: it is put in its place only when it is whole. Raises `DataError` for a file that is
+    not .onnx (an engine's metadata cannot be changed: calibrate the .onnx that it is built from) or that cannot be
+    written, and `MissingPackageError` without the package onnx.
+    """
+    model, output = Path(model), Path(output)
+    for path in (model, output):
+        if path.suffix != ".onnx":
+            raise DataError(
+                f"{path}: a calibration is written into .onnx files; calibrate the one that an engine is built from, "
+                "then convert it again"
+            )
+    try:
+        import onnx
+    except ImportError:
+        raise missing_package("onnx", "convert", "writing a calibration into a model") from None
+    proto = onnx.load(model)
+    found = {entry.key: entry.value for entry in proto.metadata_props}
+    metadata = Metadata.from_json(found.get(KEY), str(model))
+    metadata = replace(metadata, threshold=threshold, cameras=cameras.to_dict() if cameras else None)
+    onnx.helper.set_model_props(proto, found | {KEY: metadata.to_json()})
+    partial = output.with_name(f".{output.stem}.partial.onnx")
+    try:
+        onnx.save(proto, partial)
+        os.replace(partial, output)
+    except OSError as error:
+        raise DataError(f"{output}: cannot be written ({error.strerror or error})") from error
+    finally:
+        partial.unlink(missing_ok=True)
