@@ -63,7 +63,8 @@ def serve(
             opened = stack.enter_context(open_sources(sources, reid, detector, tell, stop))
         live = LiveSite(opened.tracker, opened.cameras, sinks)
         tell.listeners = [live.listen, *sinks]
-        results.print(stack.enter_context(serve_page(live, access, host, port, certificate, key)), highlight=False)
+        address = stack.enter_context(serve_page(live, access, host, port, certificate, key))
+        (notes if "-" in (events or ()) else results).print(address, highlight=False)
         if token is not None and token_file is None:
             notes.print(f"token: {token}", highlight=False, markup=False)
         if not is_loopback(host) and certificate is None:
