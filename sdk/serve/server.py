@@ -113,6 +113,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
     timeout = 20  # s, of a client that sends nothing
+    disable_nagle_algorithm = True  # or a body waits 40 ms for the client to acknowledge its headers
     server_version, sys_version = "reid", ""
 
     def do_GET(self) -> None:
