@@ -3,8 +3,8 @@
 python benchmarks/live_page.py --output benchmarks/results/live_page.json
 
 A drawn site of four cameras of 640×480 px with given detections and the model that ships, on ONNX Runtime, as quickly
-as it goes. The reader asks for what an open page asks for, as often: all cameras' pictures eight times a second, and the
-lists every second.
+as it goes. The reader asks for what an open page asks for, as often: all cameras' pictures eight times a second, and
+the lists every second.
 """
 
 import http.client
