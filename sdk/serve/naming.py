@@ -1,6 +1,7 @@
 """Changing what a running tracker calls people: in its gallery, and in the tracks that it follows just now.
 
-All that this page needs of the tracker's inside is in this module. Callers see to it that no `update` runs meanwhile.
+All that this page needs of the tracker's inside is in this module, and goes as the tracker and the gallery learn to do
+it themselves. Callers see to it that no `update` runs meanwhile.
 """
 
 import unicodedata
@@ -28,9 +29,12 @@ def forget(tracker: MultiCameraTracker, identity: str) -> int:
 
     Who is in view at the time is somebody nobody knows from then on. Raises `GalleryError` if the identity is unknown.
     """
+    if hasattr(tracker, "forget"):
+        return tracker.forget(identity)
     count = tracker.reid.gallery.forget(identity)
-    for key, old in _tracklets_of(tracker, identity):
-        tracker._tracklets[key] = Tracklet(old.camera, old.track, old.last_tick, old.last_tick, seen=1, changed=1)
+    for key, old in list(tracker._tracklets.items()):
+        if old.identity == identity:
+            tracker._tracklets[key] = Tracklet(old.camera, old.track, old.last_tick, old.last_tick, seen=1, changed=1)
     return count
 
 
@@ -41,21 +45,34 @@ def rename(tracker: MultiCameraTracker, identity: str, to: str) -> None:
         raise GalleryError(f"'{to}' is somebody already")
     if identity not in gallery.identities():
         raise GalleryError(f"identity '{identity}' is not in the gallery")
-    with gallery._lock:
-        gallery._identity = [to if name == identity else name for name in gallery._identity]
+    if hasattr(tracker, "rename"):
+        tracker.rename(identity, to)
+        return
+    if hasattr(gallery, "rename"):
+        gallery.rename(identity, to)
+    else:
+        with gallery._lock:
+            gallery._identity = [to if name == identity else name for name in gallery._identity]
     _call(tracker, identity, to)
 
 
 def merge(tracker: MultiCameraTracker, identity: str, into: str) -> None:
     """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
+    if hasattr(tracker, "merge"):
+        tracker.merge(identity, into)
+        return
     tracker.reid.gallery.merge(identity, into)
     _call(tracker, identity, into)
 
 
 def _call(tracker: MultiCameraTracker, identity: str, to: str) -> None:
-    for _, tracklet in _tracklets_of(tracker, identity):
-        tracklet.identity = to
-
-
-def _tracklets_of(tracker: MultiCameraTracker, identity: str) -> list[tuple[tuple[str, int], Tracklet]]:
-    return [(key, tracklet) for key, tracklet in tracker._tracklets.items() if tracklet.identity == identity]
+    """Change a name in what the tracker holds itself."""
+    identities = getattr(tracker, "_identities", None)
+    if identities is not None and identity in identities.people:
+        person = identities.people.pop(identity)
+        person.name = to
+        identities.people[to] = person
+    tracklets = tracker._tracklets if identities is None else identities.tracklets
+    for tracklet in list(tracklets.values()):
+        if tracklet.identity == identity:
+            tracklet.identity = to

@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from sdk.errors import DataError, GalleryError
 from sdk.serve.access import SESSION_SECONDS, Access
 from sdk.serve.metrics import CONTENT_TYPE, render_metrics
 from sdk.serve.site import LiveSite
+from sdk.terminal import notes
 from sdk.web import common_script, look
 
 HOST = "127.0.0.1"
@@ -104,7 +106,10 @@ class Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request, client_address) -> None:
-        """A browser that hangs up is no error to print."""
+        """A browser that hangs up is no error to print; anything else is one of ours."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            notes.print(f"the page failed: {type(error).__name__}: {error}", markup=False, highlight=False)
 
 
 class Handler(BaseHTTPRequestHandler):
