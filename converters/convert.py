@@ -1,66 +1,267 @@
-"""`reid convert`: from a checkpoint to a model file that has been checked against it."""
+"""`reid convert`: from a model to files that have been checked against it, or to no file at all."""
 
-import hashlib
 import os
-from importlib.metadata import version
+import tempfile
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from converters.onnx_export import export_onnx
-from converters.verify import Agreement, compare
-from sdk.engines import Metadata, load_engine
-from sdk.errors import DataError, EngineError
+from converters.foreign import Authors
+from converters.sources import Source, open_source, require, tools
+from converters.threshold import transfer_threshold
+from converters.verify import Agreement, Crops, Ranking, check, compare_features, compare_ranking, embed_all
+from sdk.engines import load_engine
+from sdk.engines.builder import BuildOptions, build_engine
+from sdk.engines.gpu import Gpu, find_gpu
+from sdk.engines.metadata import Metadata
+from sdk.engines.onnx import EMBEDDING, INPUT, open_session
+from sdk.engines.plan import RTX, SUFFIXES, TENSORRT
+from sdk.engines.versions import Library, import_library
+from sdk.errors import DataError, MissingPackageError
+from sdk.preprocess import to_batch
 from sdk.reidentifier import ReIdentifier
-from training.checkpoint import Checkpoint, load_checkpoint
-from training.embedder import TorchEmbedder
 
-MIN_COSINE = 0.99999
-"""Of every crop, between the FP32 ONNX file and PyTorch; below it the graph computes something else."""
+PRECISIONS = ("fp32", "fp16", "int8")
+TARGETS = {"onnx": None, "tensorrt": TENSORRT, "rtx": RTX}
+SOME_CROPS = 128
+"""How many crops tell how large the activations become, and are enough for a second check."""
 
 
-def convert(checkpoint_path: Path, output: Path, crops: list[np.ndarray]) -> Agreement:
-    """Write the ONNX file `output`, having compared it with PyTorch on `crops` (uint8 BGR `[H, W, 3]`).
+@dataclass(frozen=True)
+class ConvertOptions:
+    """What a user may choose."""
 
-    The file appears under its name only when it agrees. Raises `DataError` for an unusable checkpoint or
-    output name, and `EngineError` naming the worst crop if a cosine is below `MIN_COSINE`.
+    precision: str | None = None
+    """One of `PRECISIONS`; None: as the model is."""
+    calibration: tuple[np.ndarray, ...] | None = None
+    """Crops for INT8, uint8 BGR `[H, W, 3]` each."""
+    rescore: bool = False
+    target: str | None = None
+    """One of `TARGETS`; None: by the output's name and what is installed."""
+    build: BuildOptions = field(default_factory=BuildOptions)
+    authors: Authors = field(default_factory=Authors)
+    """What is known of another project's model."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written, and how well it agrees."""
+
+    files: tuple[Path, ...]
+    """The model first; then what goes with it."""
+    metadata: Metadata
+    agreement: Agreement
+    ranking: Ranking | None
+    original: str
+    """What it was compared with."""
+    notes: tuple[str, ...] = ()
+    """What a user should know, a line each."""
+
+
+def convert(source_path: Path, output: Path, crops: Crops, options: ConvertOptions | None = None) -> Converted:
+    """Write `output`, having compared it with the model in `source_path` on `crops`.
+
+    `model.engine` comes with `model.onnx`, from which it was built, and with `rescore` come `model.rescore.onnx` and
+    `model.rescore.engine`. All appear under their names when all are there and the model agrees. Raises `DataError`
+    for an unusable source or output name, `EngineError` where it does not agree or cannot be built.
     """
-    if output.suffix != ".onnx":
-        raise DataError(f"{output}: this release writes .onnx files; name the output model.onnx")
+    options = options or ConvertOptions()
+    output, library, notes = choose_target(output, options.target)
     if not output.parent.is_dir():
         raise DataError(f"{output}: the folder {output.parent} does not exist")
-    checkpoint = load_checkpoint(checkpoint_path)
-    model = checkpoint.build_model()
-    partial = output.with_name(f".{output.stem}.partial.onnx")
+    if output.is_dir():
+        raise DataError(f"{output}: is a folder; name a file")
+    source = open_source(source_path, options.rescore, options.authors)
     try:
-        export_onnx(model, _metadata(checkpoint, checkpoint_path, model.embedding_dim), partial)
-        reid = ReIdentifier(load_engine(partial), threshold=0)  # only its features are compared
-        agreement = compare(TorchEmbedder(model), lambda batch: reid.embed(batch).embedding, crops)
-        if agreement.cosine.min() < MIN_COSINE:
-            raise EngineError(
-                f"{output}: not written, its features differ from PyTorch's: crop {agreement.worst} has cosine "
-                f"{agreement.cosine.min():.6f}, the limit is {MIN_COSINE}"
-            )
-        os.replace(partial, output)
+        with tempfile.TemporaryDirectory(prefix=".convert-", dir=output.parent) as folder:
+            converted = _convert_into(Path(folder), output, source, crops, options, library)
+            for file in converted.files:
+                os.replace(Path(folder) / file.name, file)
     except OSError as error:
         raise DataError(f"{output}: cannot be written ({error.strerror or error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return agreement
+    return replace(converted, notes=notes + converted.notes)
 
 
-def _metadata(checkpoint: Checkpoint, path: Path, embedding_dim: int) -> Metadata:
-    evaluation = dict(checkpoint.evaluation) if checkpoint.evaluation else None
-    return Metadata(
-        backbone=checkpoint.config.model.backbone,
-        input_size=checkpoint.config.model.input_size,
-        embedding_dim=embedding_dim,
-        precision="fp32",
-        threshold=evaluation.pop("threshold") if evaluation else None,
-        evaluation=evaluation,
-        checkpoint_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        tools={package: version(package) for package in ("aligned-reid", "torch", "onnx", "onnxscript")},
+def choose_target(output: Path, target: str | None) -> tuple[Path, Library | None, tuple[str, ...]]:
+    """The file to write, the library to build it with (None: ONNX alone), and notes.
+
+    Without a target an engine is built by TensorRT if it is here with a GPU, else by TensorRT-RTX if that is here;
+    else the ONNX file is written that an engine can be built from. Raises `DataError` where name and target disagree.
+    """
+    suffixes = (".onnx", *SUFFIXES)
+    if output.suffix not in suffixes:
+        raise DataError(f"{output}: name it model.onnx or model.engine (known are {', '.join(suffixes)})")
+    if target is not None and target not in TARGETS:
+        raise DataError(f"--target {target}: unknown; {', '.join(TARGETS)}")
+    wants_onnx = output.suffix == ".onnx"
+    if target is not None and wants_onnx != (target == "onnx"):
+        wanted = "model.onnx" if target == "onnx" else "model.engine"
+        raise DataError(f"{output}: --target {target} writes {wanted}; name it so, or leave --target away")
+    if wants_onnx:
+        return output, None, ()
+    if target is not None:
+        return output, import_library(TARGETS[target]), ()
+    for name in (TENSORRT, RTX):
+        if name == TENSORRT and not isinstance(find_gpu(), Gpu):
+            continue
+        try:
+            return output, import_library(name), ()
+        except MissingPackageError:
+            continue
+    beside = output.with_suffix(".onnx")
+    note = (
+        f"no TensorRT that can build an engine here, so {beside.name} is written; go on where it shall run: "
+        f"reid convert {beside.name} -o {output.name}"
     )
+    return beside, None, (note,)
+
+
+def rescore_path(model: Path) -> Path:
+    """Where the re-scoring graph of a model lies: model.rescore.onnx."""
+    return model.with_name(f"{model.stem}.rescore.onnx")
+
+
+def _convert_into(
+    folder: Path, output: Path, source: Source, crops: Crops, options: ConvertOptions, library: Library | None
+) -> Converted:
+    """Write all files into `folder`, under the names that they will have."""
+    beside = output.with_suffix(".onnx")
+    onnx_path = folder / beside.name
+    precision = options.precision or source.metadata.precision
+    reference = embed_all(source.embed, crops.images)
+    if source.file is not None and precision == source.metadata.precision:  # as it is
+        onnx_path.write_bytes(source.file.read_bytes())
+        agreement = _agreement(onnx_path, reference, crops)
+        built_from = _half_around(source) if precision == "int8" and library is not None else None
+    elif source.metadata.precision != "fp32":
+        raise DataError(
+            f"{source.original}: is {source.metadata.precision} already; convert the FP32 model to {precision}"
+        )
+    elif source.file is not None and source.file.resolve() == beside.resolve():
+        raise DataError(
+            f"{beside}: would be overwritten by its {precision} version; choose another name for the output"
+        )
+    else:
+        agreement, built_from = _write_onnx(onnx_path, precision, source, reference, crops, options)
+    ranking = _check(agreement, output, crops, precision)
+    metadata, files, notes = load_engine(onnx_path).metadata, [beside], []
+    if library is not None:
+        content, metadata = build_engine(onnx_path, library, options.build, built_from)
+        engine_path = folder / output.name
+        engine_path.write_bytes(content)
+        files.insert(0, output)
+        if isinstance(reason := find_gpu(), Gpu):
+            agreement = _agreement(engine_path, reference, crops)
+            ranking = _check(agreement, output, crops, precision)
+        else:
+            notes.append(f"{output.name} is built but was not run: {reason}; what was compared is its ONNX graph")
+            if built_from is not None:
+                _check_graph(built_from, output, metadata, reference, crops)
+    if metadata.stripes and options.rescore:
+        files += _write_rescoring(folder, output, metadata, library, options.build)
+    return Converted(tuple(files), metadata, agreement, ranking, source.original, tuple(notes))
+
+
+def _write_onnx(
+    path: Path, precision: str, source: Source, reference: np.ndarray, crops: Crops, options: ConvertOptions
+) -> tuple[Agreement, bytes | None]:
+    """Write the ONNX file; how it agrees, and what an engine is to be built from where that is another graph.
+
+    INT8 leaves FP32 around its layers in the ONNX file, which ONNX Runtime runs, and FP16 in the engine.
+    """
+    require("onnx")
+    from converters.activations import measure_peaks
+    from converters.onnx_export import with_metadata
+    from converters.precision import check_range, count_half, half_activations, prove_half, to_half
+
+    graph = source.graph()
+    metadata = replace(source.metadata, precision=precision, tools=tools())
+    if precision == "fp32":
+        path.write_bytes(with_metadata(graph, metadata))
+        return _agreement(path, reference, crops), None
+    batch = to_batch(crops.images, metadata.input_size)
+    activations = half_activations(graph)
+    report = {"largest_activation": check_range(measure_peaks(graph, activations, _some(batch)), activations)}
+    for_engine = None
+    if precision == "int8":
+        from converters.quantize import quantize
+
+        if not options.calibration:
+            raise DataError("--int8 needs crops of your cameras to calibrate on: --calibration FOLDER")
+        quantized = quantize(graph, to_batch(options.calibration, metadata.input_size))
+        graph, for_engine = quantized.proto, to_half(quantized.proto)
+        report |= {
+            "calibration_crops": len(options.calibration),
+            "int8_layers": len(quantized.layers),
+            "left_out": list(quantized.left_out),
+        }
+    else:
+        graph = to_half(graph)
+        prove_half(graph)
+    report |= count_half(graph if for_engine is None else for_engine).to_dict()
+    path.write_bytes(with_metadata(graph, metadata))
+    agreement = _agreement(path, reference, crops)
+    metadata = replace(
+        metadata,
+        threshold=transfer_threshold(metadata.threshold, precision, *agreement.features),
+        precision_report=report | {"cosine": agreement.to_dict()},
+    )
+    path.write_bytes(with_metadata(graph, metadata))
+    return agreement, None if for_engine is None else with_metadata(for_engine, metadata)
+
+
+def _half_around(source: Source) -> bytes:
+    """An INT8 graph of ours with FP16 for FP32 between its layers."""
+    require("onnx")
+    from converters.onnx_export import with_metadata
+    from converters.precision import to_half
+
+    return with_metadata(to_half(source.graph()), source.metadata)
+
+
+def _agreement(model: Path, reference: np.ndarray, crops: Crops) -> Agreement:
+    reid = ReIdentifier(model, threshold=0)  # only its features are compared
+    return compare_features(reference, embed_all(lambda batch: reid.embed(batch).embedding, crops.images))
+
+
+def _check_graph(graph: bytes, output: Path, metadata: Metadata, reference: np.ndarray, crops: Crops) -> None:
+    """The graph that an engine is built from, where it is another than the ONNX file's, on some of the crops.
+
+    As it is written: ONNX Runtime's optimisation of half-precision scales spoils the features (docs/convert.md).
+    """
+    session = open_session(graph, optimised=False)
+    chosen = _some(np.arange(len(crops)))
+
+    def embed(images):
+        return session.run([EMBEDDING], {INPUT: to_batch(images, metadata.input_size)})[0]
+
+    agreement = compare_features(reference[chosen], embed_all(embed, [crops.images[i] for i in chosen]))
+    check(agreement, None, metadata.precision, f"{output}: not written")
+
+
+def _check(agreement: Agreement, output: Path, crops: Crops, precision: str) -> Ranking | None:
+    ranking = compare_ranking(agreement, crops)
+    check(agreement, ranking, precision, f"{output}: not written")
+    return ranking
+
+
+def _write_rescoring(folder: Path, output: Path, metadata: Metadata, library: Library | None, build: BuildOptions):
+    """The re-scoring graph, and its engine where one is built; their final names."""
+    require("onnx")
+    from converters.rescore_export import build_rescoring, rescore_graph
+
+    graph = rescore_graph(replace(metadata, max_batch=None, target=None, precision_report=None))
+    files = [rescore_path(output)]
+    (folder / files[0].name).write_bytes(graph.SerializeToString())
+    if library is not None:
+        files.append(files[0].with_suffix(".engine"))
+        (folder / files[1].name).write_bytes(build_rescoring(graph, library, build))
+    return files
+
+
+def _some(batch: np.ndarray) -> np.ndarray:
+    return batch[np.linspace(0, len(batch) - 1, min(len(batch), SOME_CROPS)).round().astype(int)]
 
 
 if __name__ == "__main__":

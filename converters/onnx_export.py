@@ -1,17 +1,16 @@
-"""A checkpoint to ONNX: preprocessing in the graph, dynamic batch, metadata inside."""
+"""A network to ONNX: preprocessing in the graph, dynamic batch, metadata inside."""
 
 import contextlib
 import io
 import logging
 import warnings
-from pathlib import Path
 
 import onnx
 import torch
 from torch import Tensor, nn
 
 from sdk.engines.metadata import KEY, Metadata
-from sdk.engines.onnx import EMBEDDING, INPUT
+from sdk.engines.onnx import EMBEDDING, INPUT, STRIPES
 from training.model import AlignedReID
 
 OPSET = 18
@@ -19,26 +18,36 @@ OPSET = 18
 
 
 class GlobalBranch(nn.Module):
-    """What inference keeps: uint8 BGR crops `[B, H, W, 3]` → embedding float32 `[B, D]` at unit length."""
+    """What inference keeps: uint8 BGR crops `[B, H, W, 3]` → embedding float32 `[B, D]` at unit length.
 
-    def __init__(self, model: AlignedReID):
+    With `stripes` the local branch too: → (embedding, stripes float16 `[B, S, d]` at unit length), for re-scoring.
+    """
+
+    def __init__(self, model: AlignedReID, stripes: bool = False):
         super().__init__()
-        self.model = model
+        self.model, self.stripes = model, stripes
 
-    def forward(self, crops: Tensor) -> Tensor:
-        return self.model(crops).embedding
+    def forward(self, crops: Tensor):
+        # First of all: TensorRT lets uint8 come in, but not through anything but a cast.
+        outputs = self.model(crops.to(torch.float32))
+        return (outputs.embedding, outputs.stripes.half()) if self.stripes else outputs.embedding
 
 
-def export_onnx(model: AlignedReID, metadata: Metadata, path: Path) -> None:
-    """Write the global branch of `model` with `metadata` to `path`."""
-    height, width = model.config.input_size
-    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
+def export_model(model: AlignedReID, stripes: bool = False) -> onnx.ModelProto:
+    """The graph of `model`'s global branch, with `stripes` also of its local one."""
+    names = [EMBEDDING, STRIPES] if stripes else [EMBEDDING]
+    return export_module(GlobalBranch(model.eval(), stripes), model.config.input_size, names)
+
+
+def export_module(module: nn.Module, input_size: tuple[int, int], output_names: list[str]) -> onnx.ModelProto:
+    """The graph of a module whose `forward(crops)` takes uint8 BGR `[B, H, W, 3]`; H, W = `input_size`, any B."""
+    example = torch.zeros(2, *input_size, 3, dtype=torch.uint8)
     with _quiet():
         program = torch.onnx.export(
-            GlobalBranch(model.eval()),
+            module,
             (example,),
             input_names=[INPUT],
-            output_names=[EMBEDDING],
+            output_names=output_names,
             dynamic_shapes={"crops": {0: torch.export.Dim("batch", min=1)}},
             opset_version=OPSET,
             dynamo=True,
@@ -46,9 +55,14 @@ def export_onnx(model: AlignedReID, metadata: Metadata, path: Path) -> None:
         )
     proto = program.model_proto
     _strip_notes(proto)
+    return proto
+
+
+def with_metadata(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
+    """The bytes of an ONNX file that says of itself what it is. Raises what the checker has against the graph."""
     onnx.helper.set_model_props(proto, {KEY: metadata.to_json()})
     onnx.checker.check_model(proto)
-    onnx.save(proto, path)
+    return proto.SerializeToString()
 
 
 def _strip_notes(proto: onnx.ModelProto) -> None:

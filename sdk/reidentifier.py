@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from sdk.engines import Engine, load_engine
-from sdk.errors import EngineError
+from sdk.errors import EngineError, GalleryError
 from sdk.gallery import Gallery, Match
 from sdk.preprocess import to_batch
 
 MAX_BATCH = 64
-"""More crops than this are embedded in several calls, which bounds the memory of activations."""
+"""More crops than this, or than the engine was built for, are embedded in several calls: it bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,30 @@ class ReIdentifier:
     def __init__(
         self,
         engine: str | Path | Engine | None = None,
-        gallery: Gallery | None = None,
+        gallery: Gallery | str | Path | None = None,
         threshold: float | None = None,
+        rescore: bool = False,
+        weight: float = 1.0,
     ):
         """engine: a model file of `reid convert`, or a loaded engine; None: the model that ships with the package.
 
-        gallery: where identities live; None: a new one in memory.
+        gallery: where identities live: a `Gallery`, or the file or store to open; None: a new one in memory.
         threshold: cosine distance up to which crops match, and tracklets in a `MultiCameraTracker`; None: those
         calibrated into the model, one for each.
-        Raises `EngineError` if the engine cannot be loaded, or has no calibrated threshold and none is given.
+        rescore: keep the stripes of those who are enrolled, and order the candidates of a match by cosine distance +
+        `weight` × aligned local distance / (2S − 1). Whether the first is accepted is still up to its cosine distance,
+        which the threshold is calibrated for.
+        Raises `EngineError` if the engine cannot be loaded, has no calibrated threshold and none is given, or gives no
+        stripes to re-score by; `GalleryError` if the gallery cannot be opened, or holds features of another model.
         """
         self.engine = load_engine(engine) if engine is None or isinstance(engine, (str, Path)) else engine
-        self.gallery = Gallery() if gallery is None else gallery
+        metadata = self.engine.metadata
+        if rescore and not metadata.stripes:
+            raise EngineError(
+                "the model gives no stripes, so nothing can be re-scored; convert its checkpoint with --rescore"
+            )
+        self.rescore = rescore
+        self.weight = float(weight)
         if threshold is None:
             if self.engine.metadata.threshold is None:
                 raise EngineError("the model has no calibrated threshold; pass one: ReIdentifier(…, threshold=0.4)")
@@ -66,11 +78,21 @@ class ReIdentifier:
             tracklet_threshold = threshold
         self.threshold = float(threshold)
         self.tracklet_threshold = float(tracklet_threshold)
+        # Last, so that a file is not left open by an error above.
+        self.gallery = gallery if isinstance(gallery, Gallery) else Gallery(gallery)
+        stripes = (metadata.stripes, metadata.stripe_dim) if rescore else None
+        try:
+            self.gallery.bind(metadata.checkpoint_sha256, metadata.embedding_dim, stripes)
+        except GalleryError:
+            if self.gallery is not gallery:
+                self.gallery.close()
+            raise
 
     def embed(self, crops: Sequence[np.ndarray]) -> Features:
         """The features of N crops. Raises `CropError` naming the first bad crop and all their indices."""
         batch = to_batch(crops, self.engine.metadata.input_size)
-        results = [self.engine.run(batch[i : i + MAX_BATCH]) for i in range(0, len(batch), MAX_BATCH)]
+        step = min(MAX_BATCH, self.engine.metadata.max_batch or MAX_BATCH)
+        results = [self.engine.run(batch[i : i + step]) for i in range(0, len(batch), step)]
         embedding, stripes = zip(*results, strict=True)
         return Features(np.concatenate(embedding), None if stripes[0] is None else np.concatenate(stripes))
 
@@ -82,15 +104,21 @@ class ReIdentifier:
         camera and time (seconds) say where and when they were taken. Raises `CropError` for a bad crop and
         `GalleryError` for a bad name; nobody is enrolled then.
         """
-        self.gallery.add(self.embed(crops).embedding, identity=identity, camera=camera, time=time)
+        features = self.embed(crops)
+        stripes = features.stripes if self.rescore else None
+        self.gallery.add(features.embedding, stripes, identity=identity, camera=camera, time=time, crops=crops)
 
-    def match(self, crops: Sequence[np.ndarray], camera: str | None = None, top_k: int = 5) -> list[Match]:
+    def match(
+        self, crops: Sequence[np.ndarray], camera: str | Sequence[str | None] | None = None, top_k: int = 5
+    ) -> list[Match]:
         """Find each crop's person among the enrolled: one `Match` a crop, in order.
 
-        camera: compare with exemplars of this camera only; None: of all. top_k: how many candidates a match
-        lists. Raises `CropError` naming the first bad crop. An empty gallery matches nobody.
+        camera: compare with exemplars of this camera only, or a list of one a crop; None: of all. top_k: how many
+        candidates a match lists. Raises `CropError` naming the first bad crop. An empty gallery matches nobody.
         """
-        found = self.gallery.search(self.embed(crops).embedding, top_k, camera=camera)
+        features = self.embed(crops)
+        stripes = features.stripes if self.rescore else None
+        found = self.gallery.search(features.embedding, top_k, camera=camera, stripes=stripes, weight=self.weight)
         return [self._decide(tuple(candidates)) for candidates in found]
 
     def _decide(self, candidates: tuple) -> Match:

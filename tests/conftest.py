@@ -75,3 +75,15 @@ def small_onnx(small_run, drawn_people, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "small.onnx"
     convert(small_run / "model.pt", path, read_crops(drawn_people, limit=16))
     return path
+
+
+@pytest.fixture(scope="session")
+def emulated(tmp_path_factory) -> Path:
+    """A folder with the GPU kernel's library compiled for the processor, under the name that the SDK looks for."""
+    from sdk.engines import native
+    from tests.test_native import build
+
+    folder = tmp_path_factory.mktemp("emulated")
+    build(folder, "-DCMAKE_CUDA_COMPILER=", target="aligned_reid_emulated")
+    (folder / native.filename("aligned_reid_emulated")).rename(folder / native.filename(native.KERNEL))
+    return folder

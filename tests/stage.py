@@ -11,9 +11,9 @@ from tests.moving import BLUE, GREEN, ColourEngine, World
 class Stage:
     """Its sources, its tracker and what the page knows of it."""
 
-    def __init__(self):
+    def __init__(self, gallery: str | None = None):
         self.world = World()
-        self.reid = ReIdentifier(ColourEngine())
+        self.reid = ReIdentifier(ColourEngine(), gallery=gallery)
         self.tracker = MultiCameraTracker(self.reid, detector=self.world, frame_rate=6)
         self.site = LiveSite(self.tracker, ["dock", "lobby"])
         self.time = 0.0

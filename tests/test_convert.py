@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 import pytest
 
-from converters import convert as convert_module
-from converters.convert import MIN_COSINE, convert
-from converters.verify import compare, read_crops
+from converters.convert import convert
+from converters.verify import MIN_COSINE, compare, read_crops
 from sdk.engines import load_engine
 from sdk.errors import DataError, EngineError
 from sdk.reidentifier import ReIdentifier
+from training import embedder as embedder_module
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.config import ModelConfig, RunConfig
 from training.embedder import TorchEmbedder
@@ -19,12 +19,12 @@ from training.model import AlignedReID
 
 
 def test_onnx_equals_pytorch_on_every_crop(small_run, small_onnx, drawn_people):
-    crops = read_crops(drawn_people)
+    crops = read_crops(drawn_people).images
     reid = ReIdentifier(small_onnx)
     embed = TorchEmbedder(load_checkpoint(small_run / "model.pt").build_model())
     agreement = compare(embed, lambda batch: reid.embed(batch).embedding, crops)
     assert len(agreement.cosine) == len(crops) == 96
-    assert agreement.cosine.min() >= MIN_COSINE
+    assert agreement.cosine.min() >= MIN_COSINE["fp32"]
 
 
 def test_the_graph_keeps_the_contract(small_onnx):
@@ -58,8 +58,8 @@ def test_a_resnet50_converts(tmp_path, drawn_people):
     config = RunConfig(ModelConfig("resnet50", width=8, input_size=(64, 32)))
     model = AlignedReID(config.model, 2)
     save_checkpoint(Checkpoint(config, ["a", "b"], 0, model.state_dict()), tmp_path / "r50.pt")
-    agreement = convert(tmp_path / "r50.pt", tmp_path / "r50.onnx", read_crops(drawn_people, limit=8))
-    assert agreement.cosine.min() >= MIN_COSINE
+    converted = convert(tmp_path / "r50.pt", tmp_path / "r50.onnx", read_crops(drawn_people, limit=8))
+    assert converted.agreement.cosine.min() >= MIN_COSINE["fp32"]
     assert load_engine(tmp_path / "r50.onnx").metadata.threshold is None
 
 
@@ -69,19 +69,37 @@ def test_a_model_that_differs_is_not_written(small_run, drawn_people, tmp_path, 
             features = super().__call__([crop[..., ::-1] for crop in crops])  # RGB for BGR, the usual mistake
             return np.ascontiguousarray(features)
 
-    monkeypatch.setattr(convert_module, "TorchEmbedder", Wrong)
+    monkeypatch.setattr(embedder_module, "TorchEmbedder", Wrong)
     with pytest.raises(EngineError, match="not written"):
         convert(small_run / "model.pt", tmp_path / "wrong.onnx", read_crops(drawn_people, limit=8))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bad_outputs_are_refused(small_run, tmp_path):
-    with pytest.raises(DataError, match=r"model\.onnx"):
-        convert(small_run / "model.pt", tmp_path / "model.engine", [])
-    with pytest.raises(DataError, match="does not exist"):
-        convert(small_run / "model.pt", tmp_path / "absent" / "model.onnx", [])
+def test_bad_outputs_are_refused(small_run, drawn_people, tmp_path):
+    crops = read_crops(drawn_people, limit=2)
+    checkpoint = small_run / "model.pt"
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    for output, message in (
+        ("model.bin", r"name it model\.onnx or model\.engine"),
+        ("absent/model.onnx", "does not exist"),
+        ("folder.onnx", "is a folder"),
+        ("file/model.onnx", "does not exist"),
+    ):
+        with pytest.raises(DataError, match=message):
+            convert(checkpoint, tmp_path / output, crops)
     with pytest.raises(DataError, match="no such checkpoint"):
-        convert(tmp_path / "absent.pt", tmp_path / "model.onnx", [])
+        convert(tmp_path / "absent.pt", tmp_path / "model.onnx", crops)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.onnx"]
+
+
+def test_a_folder_that_takes_no_files_is_named(small_run, drawn_people, tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)  # whoever runs the tests may be allowed everything
+    with pytest.raises(DataError, match=r"model\.onnx: cannot be written \(Permission denied\)"):
+        convert(small_run / "model.pt", tmp_path / "model.onnx", read_crops(drawn_people, limit=2))
 
 
 def test_nan_features_never_pass_the_comparison():
@@ -90,6 +108,7 @@ def test_nan_features_never_pass_the_comparison():
 
 
 def test_crops_are_read_from_below_a_folder(drawn_people, tmp_path):
-    assert len(read_crops(drawn_people, limit=10)) == 10
+    crops = read_crops(drawn_people, limit=10)
+    assert len(crops) == len(crops.names) == len(crops.identities) == 10
     with pytest.raises(DataError, match=r"no \.png"):
         read_crops(tmp_path)

@@ -112,7 +112,7 @@ def test_a_model_without_threshold_asks_for_one(small_onnx):
         ("absent.onnx", None, "no such model"),
         ("broken.onnx", b"\x08\x07truncated", "cannot load"),
         ("weights.pt", b"", "unknown kind"),
-        ("model.engine", b"ftrt", "unknown kind"),
+        ("model.engine", b"ftrt", "only 4 bytes of a TensorRT plan"),
     ],
 )
 def test_an_unusable_model_file_is_named(tmp_path, name, content, message):

@@ -25,7 +25,7 @@ from sdk.serve.metrics import render_metrics
 from sdk.serve.naming import LONGEST
 from sdk.serve.people import People
 from sdk.serve.run import paced, run_site
-from tests.moving import BLUE
+from tests.moving import BLUE, GREEN
 from tests.stage import Stage, make_busy
 
 TOKEN = "a token that nobody guesses"
@@ -118,6 +118,21 @@ def test_nothing_is_left_of_the_forgotten(busy):
     assert blue not in busy.reid.gallery.identities(), "their track would have enrolled them again"
     with pytest.raises(GalleryError, match="not in the gallery"):
         busy.site.forget(blue)
+
+
+def test_a_gallery_on_disk_keeps_the_names(tmp_path):
+    stage = make_busy(Stage(tmp_path / "site.db"))
+    stage.site.rename("person-1", "Ann")
+    stage.site.forget("person-2")
+    stage.reid.gallery.close()
+    later = Stage(tmp_path / "site.db")
+    assert later.reid.gallery.identities() == ["Ann"]
+    assert later.site.find("ann") == {"people": [{"identity": "Ann", "last": None, "picture": None}], "total": 1}
+    history = later.site.history("Ann")
+    assert (history["known"], history["stays"]) == (True, [])
+    later.walk(20, dock=[(BLUE, 10), (GREEN, 150)], lobby=[])
+    assert "Ann" in names(later.site)
+    later.reid.gallery.close()
 
 
 def test_names_change_between_ticks_only(busy):

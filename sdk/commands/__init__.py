@@ -3,6 +3,8 @@
 import typer
 
 from sdk.commands.demo import demo
+from sdk.commands.doctor import doctor
+from sdk.commands.gallery import gallery
 from sdk.commands.match import match
 from sdk.commands.report import report
 from sdk.commands.search import search
@@ -13,6 +15,7 @@ from sdk.commands.track import track
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (match, search, track, demo, report, serve):
+    for command in (match, search, track, demo, doctor, report, serve):
         app.command()(command)
+    app.add_typer(gallery, name="gallery")
     app.add_typer(simulate, name="simulate")

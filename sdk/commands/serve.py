@@ -23,6 +23,9 @@ def serve(
         list[str] | None,
         typer.Option(help="Where events go: a file, - (standard output), http(s)://…, mqtt(s)://…; may be repeated."),
     ] = None,
+    gallery: Annotated[
+        str | None, typer.Option(help="Where identities are kept: a file, or a store. Default: memory, until the end.")
+    ] = None,
     model: Model = None,
     detector: Annotated[str, typer.Option(help="hog, or motion for fixed cameras.")] = "hog",
     threshold: Threshold = None,
@@ -55,7 +58,8 @@ def serve(
     access, stop, tell = Access(token), threading.Event(), Tell()
     with ended_by_signals(), contextlib.ExitStack() as stack:
         sinks = [stack.enter_context(open_sink(address)) for address in events or ()]
-        reid = ReIdentifier(model, threshold=threshold)
+        reid = ReIdentifier(model, gallery=gallery, threshold=threshold)
+        stack.callback(reid.gallery.close)
         if simulated:
             site = Site(0, cameras=4, people=12, seconds=300.0)
             opened = stack.enter_context(open_drawn_site(reid, site, tell, stop))

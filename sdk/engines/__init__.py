@@ -6,9 +6,10 @@ from typing import Protocol
 import numpy as np
 
 from sdk.engines.metadata import Metadata
+from sdk.engines.plan import SUFFIXES
 from sdk.errors import EngineError
 
-__all__ = ["DEFAULT_MODEL", "Engine", "Metadata", "load_engine"]
+__all__ = ["DEFAULT_MODEL", "Engine", "Metadata", "load_engine", "read_metadata"]
 
 DEFAULT_MODEL = Path(__file__).parents[1] / "models" / "default.onnx"
 """The model that ships with the package, trained on drawn people only (docs/default-model.md)."""
@@ -24,17 +25,64 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(path: str | Path | None = None) -> Engine:
-    """Open a model file: `.onnx` in ONNX Runtime; no path means the model that ships with the package.
+def load_engine(
+    path: str | Path | None = None, *, rebuild: bool = False, sha256: str | None = None, host_code: bool = False
+) -> Engine:
+    """Open a model file; no path means the model that ships with the package.
 
-    Raises `EngineError` if the file is missing, of an unknown kind, or was not written by `reid convert`.
+    `.onnx` runs in ONNX Runtime, `.engine`, `.plan` and `.trt` in TensorRT or TensorRT-RTX, whichever wrote it.
+
+    **An engine is code.** TensorRT trusts what it deserialises, so load none that you, or somebody you trust, did not
+    build; `sha256` (hexadecimal) says which file you mean, and no other is opened. `reid convert` prints it.
+
+    What can be known of an engine without deserialising it is checked first: that it is whole, of the library and
+    version that are here, and for this GPU. rebuild: where it is not, build it again from the ONNX file beside it, of
+    the same name, if that is the one that it was built from. host_code: let a version-compatible engine bring code
+    for the processor too, which another version of TensorRT needs to run it.
+
+    Raises `EngineError` if the file is missing, of an unknown kind, not the one that `sha256` names, not written by
+    `reid convert`, or does not fit this machine; `MissingPackageError` where the runtime is not installed.
     """
     path = DEFAULT_MODEL if path is None else Path(path)
-    if not path.is_file():
-        raise EngineError(f"{path}: no such model file; `reid convert` writes one")
+    _check_is_file(path)
+    if sha256 is not None:
+        from sdk.engines.loading import check_sha256
+
+        check_sha256(path, sha256)
     if path.suffix == ".onnx":
         from sdk.engines.onnx import OnnxEngine
 
         return OnnxEngine(path)
-    remedy = "; convert a checkpoint with: reid convert checkpoint.pt -o model.onnx"
-    raise EngineError(f"{path}: unknown kind of model '{path.suffix}', this release runs .onnx files" + remedy)
+    if path.suffix in SUFFIXES:
+        from sdk.engines.loading import open_plan
+
+        return open_plan(path, rebuild, host_code)
+    raise _unknown_kind(path)
+
+
+def read_metadata(path: str | Path) -> Metadata:
+    """What a model file says of itself, without a GPU and whatever is installed. Raises `EngineError`."""
+    path = Path(path)
+    _check_is_file(path)
+    if path.suffix == ".onnx":
+        from sdk.engines.onnx import read_onnx_metadata
+
+        return read_onnx_metadata(path)
+    if path.suffix in SUFFIXES:
+        from sdk.engines.plan import read_header, read_plan_metadata
+
+        read_header(path)
+        return read_plan_metadata(path)
+    raise _unknown_kind(path)
+
+
+def _check_is_file(path: Path) -> None:
+    if not path.is_file():
+        raise EngineError(f"{path}: no such model file; `reid convert` writes one")
+
+
+def _unknown_kind(path: Path) -> EngineError:
+    return EngineError(
+        f"{path}: unknown kind of model '{path.suffix}', known are .onnx, {', '.join(SUFFIXES)}; convert a checkpoint "
+        "with: reid convert checkpoint.pt -o model.onnx"
+    )

@@ -1,7 +1,10 @@
-"""What a model file says of itself: one JSON, written by the converters, read by every engine."""
+"""What a model file says of itself: one JSON, written by the converters, read by every engine.
+
+An ONNX file has it in its `metadata_props`, a TensorRT plan as the name of its network (see `sdk.engines.plan`).
+"""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 from sdk.errors import EngineError
 
@@ -20,13 +23,14 @@ class Metadata:
     """Height and width of the input crops, px."""
     embedding_dim: int
     precision: str
-    """Of the weights: "fp32"."""
+    """Of the weights and activations: "fp32", "fp16" or "int8" (with the layers that did not bear it in FP16)."""
     stripes: int = 0
     """S, the number of stripes in the second output; 0 where the model has the global branch only."""
     stripe_dim: int = 0
     threshold: dict | None = None
-    """Calibrated cosine distances, as `sdk.calibration` writes them: "value" for crops,
-    "tracklet_value" for tracklets, and at what error rates. None if uncalibrated."""
+    """Calibrated cosine distances, as `sdk.calibration` writes them: "value" for crops, "tracklet_value" for
+    tracklets, and at what error rates; "precision" is the one that they hold for, the file's own where it is not said.
+    None if uncalibrated."""
     cameras: dict | None = None
     """What each camera of a site adds to the features (`sdk.calibration.CameraStatistics`); None: not measured."""
     evaluation: dict | None = None
@@ -35,7 +39,18 @@ class Metadata:
     tools: dict[str, str] = field(default_factory=dict)
     """Versions of what wrote the file, by package."""
     target: str | None = None
-    """The GPU an engine was built for; None for ONNX, which runs anywhere."""
+    """The GPU architectures an engine was built for: "sm_87", or "sm_80+" for that and later ones, or several with
+    commas; None for ONNX, which runs anywhere."""
+    max_batch: int | None = None
+    """Most crops of one call of an engine; None where there is no limit."""
+    version_compatible: bool = False
+    """Whether a later TensorRT of the same major version may load the engine."""
+    onnx_sha256: str = ""
+    """Of the ONNX file that an engine was built from."""
+    preprocessing: str = ""
+    """What the graph does to the crops, in words, where it is not the SDK's own."""
+    precision_report: dict | None = None
+    """How the precision was reached and what it did to the features (`converters.convert`)."""
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -53,6 +68,7 @@ class Metadata:
             if schema > SCHEMA:
                 raise EngineError(f"{source}: metadata schema {schema}; this release reads up to {SCHEMA}: upgrade")
             data["input_size"] = tuple(data["input_size"])
-            return cls(**data)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            known = {field.name for field in fields(cls)}
+            return cls(**{name: value for name, value in data.items() if name in known})
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise EngineError(f"{source}: damaged AlignedReID metadata ({error}){remedy}") from error

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 
 from sdk.engines.metadata import KEY, Metadata
-from sdk.errors import EngineError
+from sdk.errors import CropError, EngineError
 
 INPUT = "crops"
 EMBEDDING = "embedding"
@@ -18,14 +18,8 @@ class OnnxEngine:
 
     def __init__(self, path: str | Path):
         """Raises `EngineError` if ONNX Runtime cannot load the file or it does not keep the contract."""
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only: its warnings name nodes that a user has never heard of
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's own exceptions share no public base class
-            reason = str(error).strip().splitlines()[0]
-            raise EngineError(f"{path}: ONNX Runtime cannot load it ({reason}); was it copied whole?") from error
-        self.metadata = Metadata.from_json(self._session.get_modelmeta().custom_metadata_map.get(KEY), str(path))
+        self._session = open_session(path)
+        self.metadata = _metadata_of(self._session, path)
         inputs = {node.name: node for node in self._session.get_inputs()}
         outputs = [node.name for node in self._session.get_outputs()]
         if list(inputs) != [INPUT] or inputs[INPUT].type != "tensor(uint8)" or EMBEDDING not in outputs:
@@ -33,6 +27,55 @@ class OnnxEngine:
         self._outputs = [EMBEDDING, STRIPES] if STRIPES in outputs else [EMBEDDING]
 
     def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """uint8 BGR `[B, H, W, 3]` → embedding float32 `[B, D]` at unit length, and stripes `[B, S, d]` or None."""
+        """uint8 BGR `[B, H, W, 3]` → embedding float32 `[B, D]` at unit length, and stripes `[B, S, d]` or None.
+
+        Raises `CropError` for anything else than such an array.
+        """
+        check_batch(crops, self.metadata)
         results = self._session.run(self._outputs, {INPUT: crops})
         return results[0], results[1] if len(results) > 1 else None
+
+
+def open_session(content: str | Path | bytes, optimised: bool = True) -> onnxruntime.InferenceSession:
+    """A session on the CPU, for a path or for the bytes of a file. Raises `EngineError` naming the cause."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only: its warnings name nodes that a user has never heard of
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    source = content if isinstance(content, bytes) else str(content)
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exceptions share no public base class
+        name = "the graph" if isinstance(content, bytes) else content
+        reason = str(error).strip().splitlines()[0]
+        raise EngineError(f"{name}: ONNX Runtime cannot load it ({reason}); was it copied whole?") from error
+
+
+def read_onnx_metadata(path: str | Path) -> Metadata:
+    """What the file says of itself. Raises `EngineError` if it cannot be loaded or is not of `reid convert`."""
+    return _metadata_of(open_session(path, optimised=False), path)
+
+
+def check_batch(crops: np.ndarray, metadata: Metadata) -> None:
+    """Raise `CropError` unless `crops` is what an engine takes: uint8 `[B, H, W, 3]`, B from 1 to the largest batch."""
+    height, width = metadata.input_size
+    wanted = f"an engine of this model takes uint8 [B, {height}, {width}, 3], BGR; `ReIdentifier.embed` prepares crops"
+    if not isinstance(crops, np.ndarray):
+        raise CropError(f"the batch is a {type(crops).__name__}, not a numpy array; {wanted}")
+    if crops.dtype != np.uint8:
+        raise CropError(f"the batch is {crops.dtype}; the graph scales and normalises by itself: {wanted}")
+    if crops.ndim == 4 and crops.shape[1:] == (3, height, width):
+        raise CropError(
+            f"the batch has its channels first, shape {crops.shape}; the graph transposes by itself: {wanted}"
+        )
+    if crops.ndim != 4 or crops.shape[1:] != (height, width, 3) or not len(crops):
+        raise CropError(f"the batch has shape {crops.shape}; {wanted}")
+    if metadata.max_batch is not None and len(crops) > metadata.max_batch:
+        raise CropError(
+            f"a batch of {len(crops)} crops; this engine was built for at most {metadata.max_batch}: split it, use "
+            "`ReIdentifier.embed`, which does, or convert again with a larger --max-batch"
+        )
+
+
+def _metadata_of(session: onnxruntime.InferenceSession, path: str | Path) -> Metadata:
+    return Metadata.from_json(session.get_modelmeta().custom_metadata_map.get(KEY), str(path))

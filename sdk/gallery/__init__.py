@@ -1,6 +1,6 @@
 """The gallery: the identities that are known, and the search among them."""
 
-from sdk.gallery.memory import Gallery
-from sdk.gallery.results import Candidate, Match
+from sdk.gallery.gallery import Gallery
+from sdk.gallery.results import AuditLine, Candidate, IdentitySummary, Match, VerifyReport
 
-__all__ = ["Candidate", "Gallery", "Match"]
+__all__ = ["AuditLine", "Candidate", "Gallery", "IdentitySummary", "Match", "VerifyReport"]

@@ -40,19 +40,12 @@ def forget(tracker: MultiCameraTracker, identity: str) -> int:
 
 def rename(tracker: MultiCameraTracker, identity: str, to: str) -> None:
     """Give somebody another name, which nobody has. Raises `GalleryError` if they are unknown or somebody has it."""
-    gallery = tracker.reid.gallery
-    if to in gallery.identities():
+    if to in tracker.reid.gallery.identities():
         raise GalleryError(f"'{to}' is somebody already")
-    if identity not in gallery.identities():
-        raise GalleryError(f"identity '{identity}' is not in the gallery")
     if hasattr(tracker, "rename"):
         tracker.rename(identity, to)
         return
-    if hasattr(gallery, "rename"):
-        gallery.rename(identity, to)
-    else:
-        with gallery._lock:
-            gallery._identity = [to if name == identity else name for name in gallery._identity]
+    tracker.reid.gallery.rename(identity, to)
     _call(tracker, identity, to)
 
 

@@ -1,0 +1,22 @@
+"""The subcommands of this room: `reid convert` (also `python -m converters.convert`), `verify` and `calibrate`."""
+
+import typer
+
+from converters.calibrate import calibrate
+from converters.commands.convert import convert
+from converters.commands.verify import verify
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's subcommands to `reid`."""
+    for command in (convert, verify, calibrate):
+        app.command()(command)
+
+
+def main() -> None:
+    """`python -m converters.convert`."""
+    from sdk.cli import run_app
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(convert)
+    run_app(app)

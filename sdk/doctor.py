@@ -1,0 +1,143 @@
+"""What is on this machine, what is missing, what that costs, and how to get it: `reid doctor`."""
+
+import importlib.util
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sdk.engines import Metadata, read_metadata
+from sdk.engines.gpu import Gpu, find_gpu
+from sdk.engines.loading import check_plan, sha256_of
+from sdk.engines.plan import RTX, SUFFIXES, TENSORRT, TITLES, read_header
+from sdk.engines.versions import EXTRAS, import_library
+from sdk.errors import EngineError, MissingPackageError
+
+OK, MISSING, BROKEN = "ok", "missing", "broken"
+"""Missing: something cannot be done without it. Broken: it is here but does not work."""
+
+PYTHON = ((3, 10), (3, 13))
+JETSON = Path("/etc/nv_tegra_release")
+
+PACKAGES = (
+    # distribution, what it is for, what to install
+    ("numpy", "everything", "aligned-reid"),
+    ("opencv-python", "images and videos", "aligned-reid"),
+    ("onnxruntime", "running .onnx models", "aligned-reid"),
+    ("supervision", "reid track, MultiCameraTracker", "aligned-reid[track]"),
+    ("trackers", "reid track, MultiCameraTracker", "aligned-reid[track]"),
+    ("torch", "reid train, converting checkpoints", "aligned-reid[train]"),
+    ("onnx", "reid convert", "aligned-reid[convert]"),
+    ("onnxscript", "converting checkpoints", "aligned-reid[convert]"),
+    ("pycuda", "running TensorRT engines", "aligned-reid[tensorrt]"),
+)
+ALSO = {"opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv")}
+"""Other distributions of the same module."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: str
+    """`OK`, `MISSING` or `BROKEN`."""
+    found: str
+    remedy: str = ""
+    """What its absence costs, and how to get it."""
+
+
+def examine() -> Iterator[Finding]:
+    """All of the machine, one thing after the other; nothing is changed."""
+    yield _python()
+    yield from _packages()
+    yield from _gpu()
+    yield from _libraries()
+    yield from _rescoring()
+
+
+def examine_model(path: Path) -> tuple[Metadata, list[Finding]]:
+    """What a model file says of itself, and whether this machine can run it.
+
+    Raises `EngineError` for a file that cannot be read at all.
+    """
+    metadata = read_metadata(path)
+    findings = [Finding("SHA-256", OK, sha256_of(path))]
+    if path.suffix in SUFFIXES:
+        findings.append(Finding("built by", OK, read_header(path).title))
+        try:
+            check_plan(path)
+        except MissingPackageError as error:
+            findings.append(Finding("runs here", MISSING, "no", str(error)))
+        except EngineError as error:
+            state = BROKEN if isinstance(find_gpu(), Gpu) else MISSING
+            findings.append(Finding("runs here", state, "no", str(error)))
+        else:
+            findings.append(Finding("runs here", OK, "yes, as far as can be told without loading it"))
+    else:
+        findings.append(Finding("runs here", OK, "yes, in ONNX Runtime on the processor"))
+    return metadata, findings
+
+
+def _python() -> Finding:
+    here = sys.version_info[:2]
+    found = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    if JETSON.is_file():
+        found += f", Jetson {JETSON.read_text(errors='replace').splitlines()[0].lstrip('# ')}"
+    if PYTHON[0] <= here <= PYTHON[1]:
+        return Finding("Python", OK, found)
+    return Finding("Python", BROKEN, found, "aligned-reid is tested on 3.10 to 3.13; use one of these")
+
+
+def _packages() -> Iterator[Finding]:
+    for package, purpose, extra in PACKAGES:
+        installed = _version(package, *ALSO.get(package, ()))
+        if installed is None:
+            yield Finding(package, MISSING, "not installed", f"needed for {purpose}: pip install '{extra}'")
+        else:
+            yield Finding(package, OK, installed)
+
+
+def _gpu() -> Iterator[Finding]:
+    gpu = find_gpu()
+    if isinstance(gpu, Gpu):
+        yield Finding("GPU", OK, f"{gpu.name}, {gpu.architecture}, driver for CUDA {gpu.driver}")
+    else:
+        yield Finding("GPU", MISSING, gpu, "models run on the processor; engines need an NVIDIA GPU and its driver")
+
+
+def _libraries() -> Iterator[Finding]:
+    for name in (TENSORRT, RTX):
+        try:
+            library = import_library(name)
+        except MissingPackageError:
+            cost = "no engines for RTX cards, none built without a GPU" if name == RTX else "no engines for this GPU"
+            yield Finding(TITLES[name], MISSING, "not installed", f"{cost}: pip install 'aligned-reid[{EXTRAS[name]}]'")
+        except EngineError as error:
+            yield Finding(TITLES[name], BROKEN, "does not load", str(error))
+        else:
+            yield Finding(TITLES[name], OK, library.version)
+
+
+def _rescoring() -> Iterator[Finding]:
+    if importlib.util.find_spec("sdk.rescoring") is None:
+        yield Finding("re-scoring", OK, "NumPy on the processor")
+        return
+    from sdk import rescoring
+
+    for way in rescoring.available():
+        remedy = "" if way.usable else way.reason
+        yield Finding(
+            f"re-scoring: {way.name}", OK if way.usable else MISSING, way.reason if way.usable else "no", remedy
+        )
+
+
+def _version(*names: str) -> str | None:
+    for name in names:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None

@@ -1,0 +1,344 @@
+"""TensorRT and TensorRT-RTX: plans of `reid convert` on an NVIDIA GPU. The two have the same interface to Python."""
+
+import importlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from sdk.engines.cuda import Device, DeviceMemory, GpuStripes, Graph, open_device
+from sdk.engines.metadata import Metadata
+from sdk.engines.native import PLUGIN, find_library, how_to_build
+from sdk.errors import CropError, EngineError, missing_package
+
+INPUT, EMBEDDING, STRIPES = "crops", "embedding", "stripes"
+QUERY, GALLERY, CANDIDATES, DISTANCE = "query_stripes", "gallery_stripes", "candidates", "distance"
+GRAPHS = 8
+"""For how many batch sizes an engine keeps a CUDA graph; the least recently used goes."""
+
+_LIBRARIES = {b"ftrt": ("tensorrt", "tensorrt"), b"vtrt": ("tensorrt_rtx", "rtx")}
+"""By a plan's first bytes: the module that runs it, and the extra that installs it."""
+_plugins_loaded: dict[str, Path] = {}
+_loading = threading.Lock()
+
+
+class TensorRTEngine:
+    """A plan on a GPU. `run` may be called from any thread; calls wait for each other, as the GPU's work does.
+
+    All memory is allocated here, for the largest batch of the plan's profile; larger ones are run in parts.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        metadata: Metadata,
+        *,
+        device: Device | None = None,
+        graphs: bool = False,
+        host_code: bool = False,
+    ):
+        """path: a plan that `sdk.engines.load_engine` has checked; its metadata.
+
+        graphs: launch each batch size as a CUDA graph once it has been seen twice. It saves the launch of every
+        kernel, which pays where kernels are short: small models and batches (benchmarks/gpu.py measures it).
+        host_code: allow a version-compatible plan to bring code for the processor; off, since a plan could bring any.
+        Raises `EngineError` if it cannot be loaded or does not keep the contract, `MissingPackageError` without
+        TensorRT or pycuda.
+        """
+        self.metadata = metadata
+        self._device = open_device() if device is None else device
+        self._plan = _Plan(path, self._device, host_code)
+        height, width = metadata.input_size
+        self._plan.require(INPUT, np.uint8, (None, height, width, 3))
+        self._plan.require(EMBEDDING, np.float32, (None, metadata.embedding_dim))
+        self._outputs = [EMBEDDING]
+        if STRIPES in self._plan.outputs:
+            self._plan.require(STRIPES, np.float16, (None, metadata.stripes, metadata.stripe_dim))
+            self._outputs.append(STRIPES)
+        self._rows = {name: (self._plan.shape(name)[1:], self._plan.dtype(name)) for name in self._outputs}
+        self.min_batch, self.max_batch = self._plan.limits(INPUT)
+        self._stream = self._device.stream()
+        self._staged, self._memory = {}, {}
+        for name in (INPUT, *self._outputs):
+            shape = (self.max_batch, *self._plan.shape(name)[1:])
+            self._staged[name] = self._device.pinned(shape, self._plan.dtype(name))
+            self._memory[name] = self._device.allocate(self._staged[name].array.nbytes)
+            self._plan.bind(name, self._memory[name])
+        self._staged[INPUT].array[:] = 0  # a batch below the smallest is filled up with what is there
+        self._lock = threading.Lock()
+        self._batch = 0
+        self._graphs: OrderedDict[int, Graph | None] | None = OrderedDict() if graphs else None
+
+    def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """uint8 BGR `[B, H, W, 3]` → embedding float32 `[B, D]` at unit length, and stripes `[B, S, d]` or None.
+
+        Stripes are float16. B is any number. Raises `CropError` for another array, `EngineError` if the GPU fails.
+        """
+        self._check(crops)
+        results = {name: np.empty((len(crops), *sizes), dtype) for name, (sizes, dtype) in self._rows.items()}
+        with self._lock, self._device.active():
+            if self._stream is None:
+                raise EngineError(f"{self._plan.path}: this engine has been closed; load it again")
+            for start in range(0, len(crops), self.max_batch):
+                self._run_part(crops, start, results)
+        return results[EMBEDDING], results.get(STRIPES)
+
+    def bare(self, batch: int) -> Callable[[], None]:
+        """A run of `batch` crops, whatever lies in the staging memory, without anything of the SDK around it: copy,
+        inference, copy, wait. For benchmarks; no other thread may run the engine meanwhile."""
+        staged = self._staged[INPUT].array[:batch]
+        self.run(staged.copy())
+
+        def work() -> None:
+            with self._device.active():
+                self._stream.upload(self._memory[INPUT], staged)
+                self._enqueue(batch)
+                for name in self._outputs:
+                    self._stream.download(self._staged[name].array[:batch], self._memory[name])
+                self._stream.synchronize()
+
+        return work
+
+    def close(self) -> None:
+        """Give the GPU's memory back; waits for calls that are under way."""
+        with self._lock, self._device.active():
+            if self._stream is None:
+                return
+            for graph in (self._graphs or {}).values():
+                if graph is not None:
+                    graph.free()
+            self._plan.close()
+            for owned in (*self._staged.values(), *self._memory.values(), self._stream):
+                owned.free()
+            self._stream = None
+
+    def _run_part(self, crops: np.ndarray, start: int, results: dict[str, np.ndarray]) -> None:
+        part = crops[start : start + self.max_batch]
+        size = max(len(part), self.min_batch)
+        staged = self._staged[INPUT].array[:size]
+        staged[: len(part)] = part
+        if size != self._batch:
+            self._plan.set_shape(INPUT, staged.shape)
+            self._batch = size
+        self._stream.upload(self._memory[INPUT], staged)
+        self._enqueue(size)
+        for name in self._outputs:
+            self._stream.download(self._staged[name].array[: len(part)], self._memory[name])
+        self._stream.synchronize()
+        for name in self._outputs:  # copies: the staging memory is the next call's
+            results[name][start : start + len(part)] = self._staged[name].array[: len(part)]
+
+    def _enqueue(self, size: int) -> None:
+        """The first run of a batch size must not be recorded, TensorRT prepares things then; the second is."""
+        if self._graphs is None:
+            self._plan.enqueue(self._stream)
+            return
+        if size not in self._graphs:
+            self._plan.enqueue(self._stream)
+            self._graphs[size] = None
+            if len(self._graphs) > GRAPHS:
+                oldest = self._graphs.popitem(last=False)[1]
+                if oldest is not None:
+                    self._stream.synchronize()
+                    oldest.free()
+            return
+        self._graphs.move_to_end(size)
+        if self._graphs[size] is None:
+            self._stream.synchronize()
+            self._graphs[size] = Graph(self._stream, lambda: self._plan.enqueue(self._stream))
+        self._graphs[size].launch()
+
+    def _check(self, crops: np.ndarray) -> None:
+        height, width = self.metadata.input_size
+        wanted = f"this engine takes uint8 [B, {height}, {width}, 3], BGR; `ReIdentifier.embed` prepares crops"
+        if not isinstance(crops, np.ndarray) or crops.dtype != np.uint8:
+            kind = crops.dtype if isinstance(crops, np.ndarray) else type(crops).__name__
+            raise CropError(f"the batch is {kind}; {wanted}")
+        if crops.ndim != 4 or crops.shape[1:] != (height, width, 3):
+            raise CropError(f"the batch has shape {crops.shape}; {wanted}")
+
+
+class RescoringEngine:
+    """A re-scoring plan (FILE.rescore.engine) on a GPU: distances of queries to candidates of a resident gallery."""
+
+    def __init__(self, path: str | Path, *, device: Device | None = None):
+        """Raises `EngineError` if it cannot be loaded; one that was built with the plugin needs its library."""
+        self.device = open_device() if device is None else device
+        load_plugin(path)
+        self._plan = _Plan(path, self.device, host_code=False)
+        for name, dtype, sizes in ((QUERY, np.float16, 3), (GALLERY, np.float16, 3), (CANDIDATES, np.int32, 2)):
+            self._plan.require(name, dtype, (None,) * sizes)
+        self._plan.require(DISTANCE, np.float32, (None, None))
+        _, self.stripes, self.dim = self._plan.shape(QUERY)
+        self.most_entries = self._plan.largest(GALLERY)[0]
+        self.most_queries, self.most_candidates = self._plan.largest(CANDIDATES)
+        self._stream = self.device.stream()
+        most_pairs = self.most_queries * self.most_candidates
+        sizes = {QUERY: (self.most_queries * self.stripes * self.dim, np.float16), CANDIDATES: (most_pairs, np.int32)}
+        sizes[DISTANCE] = (most_pairs, np.float32)
+        self._staged = {name: self.device.pinned((count,), dtype) for name, (count, dtype) in sizes.items()}
+        self._memory = {name: self.device.allocate(staged.array.nbytes) for name, staged in self._staged.items()}
+        for name, memory in self._memory.items():
+            self._plan.bind(name, memory)
+        self._lock = threading.Lock()
+
+    def distances(self, query: np.ndarray, gallery: GpuStripes, candidates: np.ndarray) -> np.ndarray:
+        """query float16 `[B, S, d]`, candidates int32 `[B, K]` → float32 `[B, K]`; in parts above the profile's sizes.
+
+        Raises `EngineError` for a gallery beyond the plan's profile, `IndexError` for a candidate outside the gallery.
+        """
+        if len(gallery) > self.most_entries:
+            raise EngineError(
+                f"{self._plan.path}: re-scores galleries of up to {self.most_entries} crops, this one has "
+                f"{len(gallery)}; build it for more, or let the kernel library do it"
+            )
+        result = np.empty(candidates.shape, np.float32)
+        with self._lock, self.device.active(), gallery.lock:
+            if candidates.size and candidates.max() >= len(gallery):
+                raise IndexError(f"candidates reach to {candidates.max()}; the gallery has {len(gallery)}")
+            self._plan.bind(GALLERY, gallery.memory)  # it may have grown
+            self._plan.set_shape(GALLERY, gallery.shape)
+            for i in range(0, len(query), self.most_queries):
+                for j in range(0, candidates.shape[1], self.most_candidates):
+                    rows = slice(i, i + self.most_queries), slice(j, j + self.most_candidates)
+                    self._run_part(query[rows[0]], candidates[rows], result[rows])
+        return result
+
+    def _run_part(self, query: np.ndarray, candidates: np.ndarray, result: np.ndarray) -> None:
+        for name, array in ((QUERY, query), (CANDIDATES, candidates)):
+            staged = self._staged[name].array[: array.size]
+            staged[:] = array.reshape(-1)
+            self._plan.set_shape(name, array.shape)
+            self._stream.upload(self._memory[name], staged)
+        self._plan.enqueue(self._stream)
+        staged = self._staged[DISTANCE].array[: result.size]
+        self._stream.download(staged, self._memory[DISTANCE])
+        self._stream.synchronize()
+        result[...] = staged.reshape(result.shape)
+
+
+class _Plan:
+    """A deserialised plan with one execution context: names, shapes, addresses."""
+
+    def __init__(self, path: str | Path, device: Device, host_code: bool):
+        self.path = Path(path)
+        self._trt = library_of(self.path)
+        self._log = _log(self._trt)
+        with device.active():
+            runtime = self._trt.Runtime(self._log)
+            if host_code:
+                runtime.engine_host_code_allowed = True
+            engine = runtime.deserialize_cuda_engine(self.path.read_bytes())
+            context = engine.create_execution_context() if engine is not None else None
+        if context is None:
+            self._fail("cannot be loaded", "build it again on this machine: reid convert … -o model.engine")
+        self._runtime, self._engine, self._context = runtime, engine, context
+        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+        inputs = [name for name in names if engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT]
+        self.inputs, self.outputs = inputs, [name for name in names if name not in inputs]
+
+    def require(self, name: str, dtype, shape: tuple[int | None, ...]) -> None:
+        """Raise `EngineError` unless there is such a tensor; None stands for any size."""
+        wanted = f"'{name}' {np.dtype(dtype)} [{', '.join('·' if size is None else str(size) for size in shape)}]"
+        if name not in self.inputs + self.outputs:
+            raise EngineError(f"{self.path}: has no {wanted}; convert the model with `reid convert`")
+        found = self.shape(name)
+        fits = len(found) == len(shape) and all(b is None or a == b for a, b in zip(found, shape, strict=True))
+        if self.dtype(name) != np.dtype(dtype) or not fits:
+            raise EngineError(f"{self.path}: has '{name}' {self.dtype(name)} {list(found)}, expected {wanted}")
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """−1 for sizes that are chosen with each run."""
+        return tuple(self._engine.get_tensor_shape(name))
+
+    def dtype(self, name: str) -> np.dtype:
+        return np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name)))
+
+    def largest(self, name: str) -> tuple[int, ...]:
+        """The largest shape of an input in the plan's one profile."""
+        return tuple(self._engine.get_tensor_profile_shape(name, 0)[2])
+
+    def limits(self, name: str) -> tuple[int, int]:
+        """The smallest and the largest batch of an input; equal where the plan has one size only."""
+        smallest, _, largest = self._engine.get_tensor_profile_shape(name, 0)
+        return smallest[0], largest[0]
+
+    def bind(self, name: str, memory: DeviceMemory) -> None:
+        if not self._context.set_tensor_address(name, memory.address):
+            self._fail(f"does not take '{name}'", "convert the model again")
+
+    def set_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        if not self._context.set_input_shape(name, tuple(shape)):
+            self._fail(f"does not take '{name}' of shape {list(shape)}", "convert it for a larger batch: --max-batch")
+
+    def enqueue(self, stream) -> None:
+        if not self._context.execute_async_v3(stream.handle):
+            self._fail("cannot run", "`nvidia-smi` shows whether the GPU is well")
+
+    def close(self) -> None:
+        self._context = self._engine = self._runtime = None  # in this order, the reverse of their making
+
+    def _fail(self, what: str, remedy: str) -> None:
+        said = "; ".join(self._log.errors[-2:]) or "no reason given"
+        raise EngineError(f"{self.path}: {what} (TensorRT says: {said}); {remedy}")
+
+
+def library_of(path: str | Path):
+    """The module that runs this plan: `tensorrt` or `tensorrt_rtx`.
+
+    Raises `EngineError` for what is no plan, `MissingPackageError` where the module is not installed.
+    """
+    with Path(path).open("rb") as file:
+        magic = file.read(4)
+    if magic not in _LIBRARIES:
+        raise EngineError(f"{path}: not a TensorRT plan (it begins with {magic!r}); reid convert writes one")
+    module, extra = _LIBRARIES[magic]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] == module:
+            raise missing_package(module.replace("_", "-"), extra, f"{path}") from None
+        raise EngineError(f"{path}: {module} is installed but does not load ({error})") from error
+    except (ImportError, OSError, RuntimeError) as error:
+        raise EngineError(f"{path}: {module} is installed but does not load ({error})") from error
+
+
+def load_plugin(plan: str | Path) -> Path | None:
+    """Make the plugin known to the library of this plan; where it came from, or None where it is not built.
+
+    Once a process, whoever asks. Raises `EngineError` if the library is there and cannot be loaded.
+    """
+    trt = library_of(plan)
+    path = find_library(PLUGIN)
+    with _loading:
+        if path is None or trt.__name__ in _plugins_loaded:
+            return _plugins_loaded.get(trt.__name__)
+        registry = trt.get_plugin_registry()
+        known = registry.get_creator("AlignedLocalDistance", "1", "reid") is not None
+        if not known and registry.load_library(str(path)) is None:
+            raise EngineError(f"{path}: {trt.__name__} cannot load it; build it again on this machine")
+        _plugins_loaded[trt.__name__] = path
+        return path
+
+
+def plugin_state() -> tuple[bool, str]:
+    """Whether the plugin's library is built, and where it is or how it is made, in words."""
+    path = find_library(PLUGIN)
+    return (True, str(path)) if path is not None else (False, how_to_build(PLUGIN))
+
+
+def _log(trt):
+    """TensorRT's log for one object: kept, not printed; errors become part of ours."""
+
+    class Log(trt.ILogger):
+        def __init__(self):
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity, message):
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.errors = [*self.errors[-9:], message.strip()]
+
+    return Log()

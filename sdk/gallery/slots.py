@@ -1,0 +1,102 @@
+"""A table of sealed records of one size, which are overwritten in place and never moved."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from sdk.gallery.records import Checksum, Cipher, Damaged
+
+
+class SlotTable:
+    """Records by slot number. A slot that is erased holds zeros, and is used again before the table grows."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str, size: int, seal: Checksum | Cipher):
+        """size: bytes of a record's body. Nothing is read or written yet."""
+        self.name = name
+        self._connection = connection
+        self._size = size + seal.overhead
+        self._seal = seal
+        self._free: list[int] = []
+        self._next = 1
+
+    @staticmethod
+    def create(connection: sqlite3.Connection, name: str) -> None:
+        connection.execute(f"CREATE TABLE {name} (slot INTEGER PRIMARY KEY, record BLOB NOT NULL)")
+
+    def load(self, problems: list[str]) -> Iterator[tuple[int, bytes]]:
+        """Every record: (slot, body). What is damaged is passed over and told in `problems`."""
+        for slot, record in self._read(problems):
+            self._next = max(self._next, slot + 1)
+            if not any(record):
+                self._free.append(slot)
+                continue
+            try:
+                if len(record) != self._size:
+                    raise Damaged
+                yield slot, self._seal.open(self._place(slot), record)
+            except Damaged:
+                problems.append(f"{self.name} {slot} is damaged")
+        self._free.reverse()  # the first free slot is used first
+
+    def _read(self, problems: list[str]) -> Iterator[tuple[int, bytes]]:
+        try:
+            yield from self._connection.execute(f"SELECT slot, record FROM {self.name} ORDER BY slot")
+        except sqlite3.DatabaseError as error:
+            problems.append(f"table {self.name} is damaged ({error})")
+            raise TableDamaged from error
+
+    def salvage(self, problems: list[str], last: int) -> Iterator[tuple[int, bytes]]:
+        """As `load`, slot by slot up to `last`: passes over pages that SQLite cannot read."""
+        lost = 0
+        for slot in range(1, last + 1):
+            try:
+                row = self._connection.execute(f"SELECT record FROM {self.name} WHERE slot = ?", (slot,)).fetchone()
+                if row is not None and any(row[0]):
+                    yield slot, self._seal.open(self._place(slot), row[0])
+            except (sqlite3.DatabaseError, Damaged):
+                lost += 1
+        if lost:
+            problems.append(f"{lost} records of table {self.name} cannot be read")
+
+    def put(self, bodies: Iterable[bytes]) -> list[int]:
+        """Store new records; their slots."""
+        slots, new, reused = [], [], []
+        for body in bodies:
+            if self._free:
+                slot = self._free.pop()
+                reused.append((self._seal.seal(self._place(slot), body), slot))
+            else:
+                slot, self._next = self._next, self._next + 1
+                new.append((slot, self._seal.seal(self._place(slot), body)))
+            slots.append(slot)
+        if reused:
+            self._overwrite(reused)
+        if new:
+            self._connection.executemany(f"INSERT INTO {self.name} (slot, record) VALUES (?, ?)", new)
+        return slots
+
+    def replace(self, slot: int, body: bytes) -> None:
+        self._overwrite([(self._seal.seal(self._place(slot), body), slot)])
+
+    def erase(self, slots: Iterable[int]) -> None:
+        """Overwrite records with zeros."""
+        slots = list(slots)
+        self._overwrite([(bytes(self._size), slot) for slot in slots])
+        self._free += slots
+
+    def _overwrite(self, records: list[tuple[bytes, int]]) -> None:
+        # The length stays, so SQLite writes over the old bytes instead of allocating anew.
+        self._connection.executemany(f"UPDATE {self.name} SET record = ? WHERE slot = ?", records)
+
+    def mark(self) -> tuple[list[int], int]:
+        """Of the free slots; `restore` goes back to it when a transaction fails."""
+        return self._free.copy(), self._next
+
+    def restore(self, mark: tuple[list[int], int]) -> None:
+        self._free, self._next = mark
+
+    def _place(self, slot: int) -> bytes:
+        return f"{self.name}/{slot}".encode()
+
+
+class TableDamaged(Exception):
+    """SQLite cannot read a table to its end."""

@@ -1,0 +1,115 @@
+"""What the gallery's tests and benchmarks share: drawn features, and a process that is killed while it writes."""
+
+import os
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+DIM = 64
+
+
+def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Random vectors of unit length, float32."""
+    x = rng.standard_normal(shape, np.float32)
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def features_of(name: str, number: int = 3, dim: int = DIM) -> np.ndarray:
+    """Exemplars that anybody can draw again from the name: float32 `[number, dim]`."""
+    return unit(np.random.default_rng(zlib.crc32(name.encode())), number, dim)
+
+
+def traces(folder: Path, name: str, features: np.ndarray) -> list[str]:
+    """Files of a folder that hold the name, or 16 bytes in a row of one of the features (at eight places of each)."""
+    needles = [name.encode()]
+    for row in features:
+        content = row.tobytes()
+        needles += [content[at : at + 16] for at in range(0, len(content) - 15, max(16, len(content) // 8))]
+    return [
+        f"{path.name}: {needle[:24]!r}"
+        for path in sorted(folder.iterdir())
+        for needle in needles
+        if needle in path.read_bytes()
+    ]
+
+
+WRITER = """
+import os, sys, threading
+import numpy as np
+from sdk.gallery import Gallery
+from tests.galleries import features_of
+
+path, journal, round_number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+log = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+gallery = Gallery(path)
+enrolled = []
+
+def say(*words):
+    os.write(log, (" ".join(words) + "\\n").encode())
+
+def enrol(worker):
+    for i in range(10**6):
+        name = f"person/{round_number}/{worker}/{i}/end"
+        say("enrolling", name)
+        gallery.add(features_of(name), identity=name, camera=f"c{i % 3}")
+        say("enrolled", name)
+        enrolled.append(name)
+
+def match():
+    while True:
+        for candidates in gallery.search(features_of("somebody"), k=5):
+            assert all(0 <= c.distance <= 2 for c in candidates)
+
+def forget():
+    random = np.random.default_rng(round_number)
+    while True:
+        if len(enrolled) > 4:
+            name = enrolled.pop(int(random.integers(len(enrolled))))
+            say("forgetting", name)
+            gallery.forget(name)
+            say("forgot", name)
+
+def guarded(run, *arguments):
+    try:
+        run(*arguments)
+    except BaseException as error:
+        say("failed", repr(error).replace("\\n", " "))
+
+jobs = [(enrol, 0), (enrol, 1), (match,), (forget,)]
+for job in jobs:
+    threading.Thread(target=guarded, args=job, daemon=True).start()
+say("ready")
+threading.Event().wait()
+"""
+
+
+def kill_while_writing(folder: Path, number: int, lines: int) -> dict[str, set[str]]:
+    """Write `folder`/site.db from four threads, and kill the process soon after it has said `lines` things.
+
+    The names that the process said it was enrolling, had enrolled, was forgetting, had forgotten. Raises
+    `AssertionError` if a thread failed.
+    """
+    log = folder.parent / f"{folder.name}-{number}.log"
+    log.touch()
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", WRITER, str(folder / "site.db"), str(log), str(number)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while log.read_bytes().count(b"\n") < lines:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+    finally:
+        process.kill()
+        process.communicate()
+    said = {word: set() for word in ("enrolling", "enrolled", "forgetting", "forgot", "failed")}
+    for line in log.read_text().split("\n")[:-1]:
+        word, _, name = line.partition(" ")
+        said.setdefault(word, set()).add(name)
+    assert not said["failed"], said["failed"]
+    return said

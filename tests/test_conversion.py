@@ -1,0 +1,434 @@
+"""Precisions, engines, re-scoring and other projects' models: what `reid convert` makes of a model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, numpy_helper
+
+from converters.convert import ConvertOptions, choose_target, convert
+from converters.foreign import Authors
+from converters.onnx_export import export_model
+from converters.precision import check_range, count_half, prove_half, to_half
+from converters.quantize import calibrate, insert, quantize
+from converters.rescore_export import CANDIDATES, DISTANCE, GALLERY, QUERY, for_plugin, rescore_graph
+from converters.threshold import transfer_threshold
+from converters.verify import MIN_COSINE, Crops, compare_features, compare_ranking, read_crops
+from sdk import ReIdentifier
+from sdk.distances import local_distance_gathered
+from sdk.engines import Metadata, load_engine, read_metadata
+from sdk.engines.builder import BuildOptions, build_plan
+from sdk.engines.onnx import open_session
+from sdk.engines.plan import find_metadata
+from sdk.engines.versions import import_library
+from sdk.errors import DataError, EngineError
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.config import ModelConfig, RunConfig
+from training.model import AlignedReID
+from training.start import SHIPPED
+
+
+@pytest.fixture(scope="module")
+def rtx():
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX has no package for this platform")
+    return import_library("tensorrt_rtx")
+
+
+@pytest.fixture(scope="module")
+def crops(drawn_people) -> Crops:
+    return read_crops(drawn_people, limit=48)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return load_checkpoint(SHIPPED).build_model()
+
+
+@pytest.fixture(scope="module")
+def shipped_graph(shipped):
+    return export_model(shipped, stripes=True)
+
+
+@pytest.fixture(scope="module")
+def small_stripes(small_run, crops, tmp_path_factory) -> Path:
+    """The small run with stripes, in FP32."""
+    path = tmp_path_factory.mktemp("stripes") / "small.onnx"
+    convert(small_run / "model.pt", path, crops, ConvertOptions(rescore=True))
+    return path
+
+
+def types(graph) -> set[int]:
+    return {tensor.data_type for tensor in graph.initializer}
+
+
+def test_an_fp16_engine_is_made_of_the_shipped_model(rtx, crops, tmp_path):
+    options = ConvertOptions("fp16", rescore=True, target="rtx", build=BuildOptions(max_batch=16))
+    done = convert(SHIPPED, tmp_path / "model.engine", crops, options)
+    names = ["model.engine", "model.onnx", "model.rescore.engine", "model.rescore.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names == sorted(file.name for file in done.files)
+    assert done.agreement.cosine.min() >= MIN_COSINE["fp16"]
+    metadata = read_metadata(tmp_path / "model.engine")
+    assert metadata == done.metadata
+    assert (metadata.precision, metadata.max_batch, metadata.target) == ("fp16", 16, "sm_80+")
+    assert (metadata.stripes, metadata.stripe_dim) == (8, 128)
+    assert metadata.precision_report["weights"] > 0.999
+    assert metadata.precision_report["nodes"] == 1
+    half = (tmp_path / "model.onnx").stat().st_size
+    assert half < 0.51 * len(export_model(load_checkpoint(SHIPPED).build_model(), True).SerializeToString())
+    features = ReIdentifier(tmp_path / "model.onnx", threshold=0.5).embed(crops.images[:3])
+    assert features.stripes.shape == (3, 8, 128)
+    assert features.stripes.dtype == np.float16
+    assert features.embedding.dtype == np.float32
+    rescoring = (tmp_path / "model.rescore.engine").read_bytes()
+    assert Metadata.from_json(find_metadata(rescoring), "rescore").stripes == 8
+
+
+def test_a_resnet50_becomes_an_engine_in_every_precision(rtx, crops, tmp_path):
+    torch.manual_seed(0)
+    config = RunConfig(ModelConfig("resnet50", width=8, input_size=(64, 32)))
+    save_checkpoint(Checkpoint(config, [], 0, AlignedReID(config.model).state_dict()), tmp_path / "r50.pt")
+    source = tmp_path / "r50.pt"
+    for precision in ("fp32", "fp16", "int8"):
+        calibration = tuple(crops.images) if precision == "int8" else None
+        done = convert(
+            source, tmp_path / f"{precision}.engine", crops, ConvertOptions(precision, calibration, target="rtx")
+        )
+        assert done.agreement.cosine.min() >= MIN_COSINE[precision]
+        metadata = read_metadata(tmp_path / f"{precision}.engine")
+        assert (metadata.precision, metadata.backbone, metadata.embedding_dim) == (precision, "resnet50", 256)
+        source = tmp_path / "fp32.onnx"
+    assert metadata.precision_report["int8_layers"] > 26
+    assert TensorProto.INT8 in types(onnx.load(tmp_path / "int8.onnx").graph)
+
+
+def test_a_partner_of_mutual_learning_converts_alike(tmp_path, crops):
+    """A run hands on any of its networks as the same kind of checkpoint, whatever its backbone."""
+    config = RunConfig(ModelConfig("resnet50-xception", width=8, input_size=(64, 32)))
+    model = AlignedReID(config.model, 3)
+    save_checkpoint(Checkpoint(config, ["a", "b", "c"], 1, model.state_dict()), tmp_path / "partner.pt")
+    done = convert(tmp_path / "partner.pt", tmp_path / "partner.onnx", crops, ConvertOptions("fp16", rescore=True))
+    assert (done.metadata.backbone, done.metadata.stripes) == ("resnet50-xception", model.num_stripes)
+
+
+def test_half_is_counted_in_the_graph_and_its_absence_is_an_error(shipped_graph):
+    half = to_half(shipped_graph)
+    onnx.checker.check_model(half, full_check=True)
+    report = prove_half(half)
+    assert report.weights > 0.999
+    assert report.nodes == 1
+    assert report.tensors > 0.7
+    assert count_half(shipped_graph).nodes == 0
+    with pytest.raises(EngineError, match=r"not half-precision: 0\.0% of the weights"):
+        prove_half(shipped_graph)
+    one_back = onnx.ModelProto.FromString(half.SerializeToString())
+    weight = max(one_back.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    as_float = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float32), weight.name)
+    weight.CopyFrom(as_float)
+    with pytest.raises(EngineError, match="not half-precision"):
+        prove_half(one_back)
+
+
+def test_what_does_not_fit_into_half_is_refused(shipped_graph):
+    graph = onnx.ModelProto.FromString(shipped_graph.SerializeToString())
+    weight = next(tensor for tensor in graph.graph.initializer if tensor.name.endswith("layer1.0.conv1.weight"))
+    values = numpy_helper.to_array(weight).copy()
+    values[0, 0, 0, 0] = 1e6
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    with pytest.raises(EngineError, match=r"layer1\.0\.conv1\.weight is beyond FP16"):
+        to_half(graph)
+    with pytest.raises(EngineError, match="the activation b reaches 40000"):
+        check_range({"a": 5.0, "b": 4e4}, ["a", "b"])
+    with pytest.raises(EngineError, match="the activation a reaches nan"):
+        check_range({"a": np.nan}, ["a"])
+    assert check_range({"a": 5.0, "b": 4e4}, ["a"]) == 5
+
+
+def test_int8_leaves_out_the_layers_that_bear_it_worst(small_stripes, monkeypatch):
+    """One layer whose weights are spoiled is found by measurement."""
+    from converters import quantize as module
+
+    graph = onnx.load(small_stripes)
+    batch = np.random.default_rng(0).integers(0, 256, (32, 64, 32, 3), np.uint8)
+    (spoiled,) = [t.name for t in graph.graph.initializer if t.name.endswith("layer2.0.conv1.weight")]
+    real = module._quantise_weight
+
+    def coarse(weight, axis):
+        values, scale = real(weight, axis)
+        return ((values // 64) * 64, scale) if weight.shape == (16, 8, 3, 3) else (values, scale)
+
+    monkeypatch.setattr(module, "_quantise_weight", coarse)
+    done = quantize(graph, batch)
+    assert spoiled in done.left_out
+    assert len(done.left_out) <= 3
+    assert done.mean_cosine >= module.MEAN_COSINE
+    monkeypatch.setattr(
+        module, "_quantise_weight", lambda weight, axis: (real(weight, axis)[0] * 0, real(weight, axis)[1])
+    )
+    with pytest.raises(EngineError, match="changes this model too much"):
+        quantize(graph, batch)
+
+
+def test_scales_are_found_on_enough_crops_only(small_stripes):
+    graph = onnx.load(small_stripes)
+    batch = np.random.default_rng(0).integers(0, 256, (32, 64, 32, 3), np.uint8)
+    assert 0 < calibrate(graph, ["relu"], batch)["relu"] < 1
+    with pytest.raises(DataError, match="5 calibration crops; INT8 needs at least 32"):
+        quantize(graph, batch[:5])
+    first = next(node for node in graph.graph.node if node.op_type == "Conv")
+    first.input[0] = "absent"
+    with pytest.raises(EngineError, match="has no activation absent"):
+        insert(graph, [first.input[1]], {"absent": 1.0})
+
+
+def stripes_of(rng, count: int, stripes: int) -> np.ndarray:
+    values = np.maximum(rng.normal(size=(count, stripes, 128)), 0)
+    return (values / np.linalg.norm(values, axis=2, keepdims=True)).astype(np.float16)
+
+
+@pytest.mark.parametrize("stripes", [1, 2, 7, 8, 16])
+def test_the_rescoring_graph_is_the_local_distance(stripes):
+    rng = np.random.default_rng(stripes)
+    graph = rescore_graph(Metadata("resnet18", (128, 64), 256, "fp32", stripes=stripes, stripe_dim=128))
+    onnx.checker.check_model(graph, full_check=True)
+    assert [(node.domain, node.op_type) for node in graph.graph.node] == [("reid", "AlignedLocalDistance")]
+    query, gallery = stripes_of(rng, 5, stripes), stripes_of(rng, 40, stripes)
+    candidates = rng.integers(-1, 40, (5, 9)).astype(np.int32)
+    candidates[0, 0] = -1
+    inputs = {QUERY: query, GALLERY: gallery, CANDIDATES: candidates}
+    distance = open_session(graph.SerializeToString()).run([DISTANCE], inputs)[0]
+    expected = local_distance_gathered(query, gallery, candidates)
+    assert np.isinf(distance[candidates < 0]).all()
+    np.testing.assert_allclose(distance, expected, rtol=1e-6, atol=2e-6)
+
+
+def test_with_the_plugin_there_is_no_body_that_could_be_taken_for_it():
+    graph = rescore_graph(Metadata("resnet18", (128, 64), 256, "fp32", stripes=8, stripe_dim=128))
+    (node,) = for_plugin(graph).graph.node
+    assert not for_plugin(graph).functions
+    found = {attribute.name: attribute.s for attribute in node.attribute}
+    assert found == {"plugin_namespace": b"reid", "plugin_version": b"1"}
+    assert len(graph.functions) == 1, "the original keeps its body"
+
+
+def test_the_threshold_moves_with_the_distances():
+    rng = np.random.default_rng(0)
+    before = rng.normal(size=(200, 32))
+    before /= np.linalg.norm(before, axis=1, keepdims=True)
+    common = np.ones(32) / np.sqrt(32)
+    after = before + 0.2 * common  # everybody becomes more alike: distances shrink
+    after /= np.linalg.norm(after, axis=1, keepdims=True)
+    threshold = {"value": 0.7, "tracklet_value": 0.8, "false_match_rate": 0.01}
+    moved = transfer_threshold(threshold, "int8", before, after)
+    upper = np.triu_indices(200, 1)
+    distances = [(1 - features @ features.T)[upper] for features in (before, after)]
+    for key in ("value", "tracklet_value"):
+        kept, unmoved, now = (
+            (distance <= limit).mean()
+            for distance, limit in zip(
+                (distances[0], distances[1], distances[1]), (threshold[key], threshold[key], moved[key]), strict=True
+            )
+        )
+        assert unmoved - kept > 0.01, "unmoved it would be wrong"
+        assert abs(now - kept) < (unmoved - kept) / 3
+    assert (moved["precision"], moved["fp32_value"], moved["false_match_rate"]) == ("int8", 0.7, 0.01)
+    assert transfer_threshold(threshold, "int8", before[:5], after[:5]) == {**threshold, "precision": "fp32"}
+    assert transfer_threshold(None, "int8", before, after) is None
+
+
+def test_an_onnx_file_of_ours_goes_on_to_other_precisions_and_engines(rtx, small_stripes, crops, tmp_path):
+    done = convert(small_stripes, tmp_path / "half.onnx", crops, ConvertOptions("fp16", rescore=True))
+    before, after = read_metadata(small_stripes).threshold, done.metadata.threshold
+    assert (after["fp32_value"], after["precision"]) == (before["value"], "fp16")
+    assert after["value"] == pytest.approx(before["value"], abs=0.01)
+    assert after["value"] != before["value"]
+    convert(tmp_path / "half.onnx", tmp_path / "half.engine", crops, ConvertOptions(target="rtx"))
+    assert read_metadata(tmp_path / "half.engine").precision == "fp16"
+    assert read_metadata(tmp_path / "half.engine").threshold == after
+    with pytest.raises(DataError, match="is fp16 already"):
+        convert(tmp_path / "half.onnx", tmp_path / "other.onnx", crops, ConvertOptions("int8", tuple(crops.images)))
+    copy = tmp_path / "same.onnx"
+    copy.write_bytes(small_stripes.read_bytes())
+    with pytest.raises(DataError, match="would be overwritten by its fp16 version"):
+        convert(copy, tmp_path / "same.engine", crops, ConvertOptions("fp16", target="rtx"))
+    with pytest.raises(DataError, match="leave the flags for other projects' models away"):
+        convert(small_stripes, tmp_path / "x.onnx", crops, ConvertOptions(authors=Authors(color="rgb")))
+
+
+def test_int8_on_the_way_to_an_engine_is_half_between_its_layers(rtx, small_stripes, crops, tmp_path):
+    options = ConvertOptions("int8", tuple(crops.images))
+    convert(small_stripes, tmp_path / "model.onnx", crops, options)
+    assert TensorProto.FLOAT16 not in types(onnx.load(tmp_path / "model.onnx").graph)
+    convert(tmp_path / "model.onnx", tmp_path / "model.engine", crops, ConvertOptions(target="rtx"))
+    graph = to_half(onnx.load(tmp_path / "model.onnx"))
+    profile = {"crops": tuple((batch, 64, 32, 3) for batch in (1, 8, 64))}
+    plan = build_plan(graph.SerializeToString(), profile, rtx, BuildOptions(), lambda target: target)
+    assert plan.types["int8"] > 10
+    assert plan.types["half"] > plan.types["float"]
+
+
+def test_the_target_is_chosen_by_name_and_by_what_is_here(monkeypatch, tmp_path):
+    from converters import convert as module
+    from sdk.engines.gpu import Gpu
+    from sdk.errors import MissingPackageError
+
+    installed = set()
+
+    def library(name):
+        if name not in installed:
+            raise MissingPackageError(name)
+        return name
+
+    monkeypatch.setattr(module, "import_library", library)
+    monkeypatch.setattr(module, "find_gpu", lambda: "none")
+    engine = tmp_path / "model.engine"
+    path, found, (note,) = choose_target(engine, None)
+    assert (path.name, found) == ("model.onnx", None)
+    assert "reid convert model.onnx -o model.engine" in note
+    installed |= {"tensorrt", "tensorrt_rtx"}
+    assert choose_target(engine, None)[1] == "tensorrt_rtx"
+    monkeypatch.setattr(module, "find_gpu", lambda: Gpu("Orin", 87, "12.6"))
+    assert choose_target(engine, None)[1] == "tensorrt"
+    assert choose_target(engine, "rtx")[1] == "tensorrt_rtx"
+    assert choose_target(tmp_path / "model.onnx", None) == (tmp_path / "model.onnx", None, ())
+    for name, target, message in (
+        ("model.onnx", "rtx", r"--target rtx writes model\.engine"),
+        ("model.engine", "onnx", r"--target onnx writes model\.onnx"),
+        ("model.engine", "npu", "--target npu: unknown"),
+    ):
+        with pytest.raises(DataError, match=message):
+            choose_target(tmp_path / name, target)
+
+
+class Stem(torch.nn.Module):
+    """As another project's: float input, unnormalised output."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = torch.nn.Conv2d(3, 16, 3, 2, 1)
+        self.bn = torch.nn.BatchNorm2d(16)
+        self.fc = torch.nn.Linear(16, 12)
+
+    def forward(self, images):
+        x = torch.relu(self.bn(self.conv(images))).mean((2, 3))
+        return self.fc(x)
+
+
+@pytest.fixture(scope="module")
+def foreign_onnx(tmp_path_factory):
+    path = tmp_path_factory.mktemp("foreign") / "theirs.onnx"
+    torch.onnx.export(Stem().eval(), (torch.zeros(2, 3, 64, 32),), path, input_names=["crops"], verbose=False,
+                      dynamic_shapes={"images": {0: torch.export.Dim("n", min=1)}}, dynamo=True,
+                      output_names=["embedding"], external_data=False)  # fmt: skip
+    return path
+
+
+@pytest.mark.parametrize(
+    "authors",
+    [
+        Authors(color="rgb"),
+        Authors(color="bgr", mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4)),
+        Authors(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), value_range=255),
+    ],
+)
+def test_another_projects_onnx_gets_its_preprocessing_into_the_graph(foreign_onnx, authors, crops, tmp_path):
+    done = convert(foreign_onnx, tmp_path / "ours.onnx", crops, ConvertOptions("fp16", authors=authors))
+    assert done.agreement.cosine.min() >= MIN_COSINE["fp16"]
+    embedding = ReIdentifier(tmp_path / "ours.onnx", threshold=0.5).embed(crops.images[:5]).embedding
+    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, atol=1e-5)
+    assert done.metadata.input_size == (64, 32)
+    assert str(authors.mean or (0.485, 0.456, 0.406)) in done.metadata.preprocessing
+    # By hand, as their users would do it.
+    from sdk.preprocess import to_batch
+
+    images = to_batch(crops.images[:5], (64, 32)).astype(np.float64)
+    images = images if authors.color == "bgr" else images[..., ::-1]
+    if authors.value_range != 255:
+        images = images / 255
+    images = (images - (authors.mean or (0.485, 0.456, 0.406))) / (authors.std or (0.229, 0.224, 0.225))
+    with torch.no_grad():
+        theirs = Stem().eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32))).numpy()
+    theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
+    assert (theirs * embedding).sum(1).min() > 0.9999
+
+
+def test_another_projects_onnx_is_not_guessed_at(foreign_onnx, crops, tmp_path):
+    with pytest.raises(DataError, match="its preprocessing is unknown; say what its authors did, with --color"):
+        convert(foreign_onnx, tmp_path / "ours.onnx", crops)
+    with pytest.raises(DataError, match="its input is 64x32; leave --input-size away"):
+        convert(
+            foreign_onnx, tmp_path / "ours.onnx", crops, ConvertOptions(authors=Authors("rgb", input_size=(256, 128)))
+        )
+    with pytest.raises(DataError, match="no local branch"):
+        convert(foreign_onnx, tmp_path / "ours.onnx", crops, ConvertOptions(rescore=True, authors=Authors("rgb")))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("layout", ["torchreid", "fast-reid"])
+def test_another_projects_checkpoint_converts(layout, crops, tmp_path):
+    from training.backbones import build_backbone
+
+    torch.manual_seed(1)
+    backbone = build_backbone("resnet18", 16, 1)
+    weights = backbone.state_dict()
+    if layout == "torchreid":
+        content = {"state_dict": {f"module.{key}": value for key, value in weights.items()}, "epoch": 3}
+        content["state_dict"]["module.classifier.weight"] = torch.zeros(5, 128)
+    else:
+        neck = torch.nn.BatchNorm1d(128)
+        torch.nn.init.uniform_(neck.weight, 0.5, 2)
+        weights = {f"backbone.{key}": value for key, value in weights.items()}
+        weights |= {f"heads.bottleneck.0.{key}": value for key, value in neck.state_dict().items()}
+        content = {"model": weights, "iteration": 7}
+    path = tmp_path / "theirs.pth"
+    torch.save(content, path)
+    authors = Authors("rgb", input_size=(64, 32), backbone="resnet18", last_stride=1)
+    done = convert(path, tmp_path / "ours.onnx", crops, ConvertOptions(authors=authors))
+    assert done.agreement.cosine.min() >= MIN_COSINE["fp32"]
+    assert (done.metadata.backbone, done.metadata.embedding_dim) == ("resnet18", 128)
+    with pytest.raises(DataError, match=r"say --backbone .* --last-stride"):
+        convert(path, tmp_path / "x.onnx", crops, ConvertOptions(authors=Authors("rgb")))
+    with pytest.raises(DataError, match="is no plain resnet50, it misses"):
+        convert(path, tmp_path / "x.onnx", crops, ConvertOptions(authors=replace(authors, backbone="resnet50")))
+    with pytest.raises(DataError, match="not a checkpoint of `reid train`"):
+        convert(path, tmp_path / "x.onnx", crops)
+
+
+def test_a_loss_in_rank_1_is_measured_where_there_are_labels(crops):
+    rng = np.random.default_rng(0)
+    identities = {name: i for i, name in enumerate(sorted(set(crops.identities)))}
+    clear = np.eye(len(identities))[[identities[name] for name in crops.identities]] + 0.01
+    ranking = compare_ranking(compare_features(clear, rng.normal(size=clear.shape)), crops)
+    assert ranking.rank1[0] == 1
+    assert ranking.loss > 0.2
+    from converters.verify import check
+
+    with pytest.raises(EngineError, match=r"rank-1 falls from 1\.0000"):
+        check(compare_features(clear, clear), ranking, "int8", "model.onnx")
+    assert compare_ranking(compare_features(clear, clear), replace(crops, identities=None)) is None
+
+
+@pytest.fixture(scope="module")
+def real_crops(real_people) -> Crops:
+    return read_crops(real_people)
+
+
+def test_fp16_on_real_people(real_crops, tmp_path):
+    assert len(real_crops) == 704
+    done = convert(SHIPPED, tmp_path / "model.onnx", real_crops, ConvertOptions("fp16"))
+    assert done.agreement.cosine.min() >= 0.9995
+    assert abs(done.ranking.loss) <= 0.003
+    assert done.ranking.queries == 704
+
+
+def test_int8_on_real_people(real_crops, tmp_path):
+    options = ConvertOptions("int8", tuple(real_crops.images[::8]))
+    half = Crops(
+        *(part[::2] for part in (real_crops.images, real_crops.names, real_crops.identities, real_crops.cameras))
+    )
+    done = convert(SHIPPED, tmp_path / "model.onnx", half, options)
+    assert done.ranking.loss <= 0.015
+    assert load_engine(tmp_path / "model.onnx").metadata.precision_report["int8_layers"] >= 10

@@ -1,0 +1,238 @@
+"""A TensorRT plan is read and refused before it is deserialised; real TensorRT-RTX engines, built without a GPU."""
+
+import hashlib
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sdk.engines import Metadata, gpu, load_engine, loading, read_metadata, versions
+from sdk.engines.builder import BuildOptions, build_engine, write_atomically
+from sdk.engines.gpu import Gpu, serves
+from sdk.engines.plan import HEADER, find_metadata, network_name, read_header, read_plan_metadata
+from sdk.engines.versions import import_library, version_fits
+from sdk.errors import CropError, EngineError, MissingPackageError
+
+RTX = "tensorrt_rtx"
+MODEL = Metadata(
+    "resnet18", (64, 32), 64, "fp32", threshold={"value": 0.3}, target="sm_87", tools={"tensorrt": "10.3.0"}
+)
+
+
+def write_plan(path, metadata=MODEL, magic=b"ftrt", version=(10, 3, 0, 26), cut=0):
+    """The bytes of which a plan is known by: its header and its network's name; the layers are noise."""
+    noise = np.random.default_rng(0).integers(0, 256, 5000, np.uint8).tobytes()
+    body = noise + network_name(metadata).encode() + noise if metadata else noise
+    content = HEADER.pack(magic, HEADER.size + len(body), *version) + body
+    path.write_bytes(content[: len(content) - cut])
+    return path
+
+
+class FakeLibrary:
+    def __init__(self, version):
+        self.__version__ = version
+
+
+@pytest.fixture
+def orin(monkeypatch):
+    """As on a Jetson Orin with JetPack 6.2: TensorRT 10.3 and its GPU; what comes after the checks is not there."""
+    monkeypatch.setattr(loading, "find_gpu", lambda: Gpu("Orin", 87, "12.6"))
+    monkeypatch.setattr(loading, "import_library", lambda name: versions.Library(name, FakeLibrary("10.3.0")))
+
+
+def test_a_plan_says_what_it_is(tmp_path):
+    path = write_plan(tmp_path / "model.engine")
+    header = read_header(path)
+    assert (header.library, header.version) == ("tensorrt", (10, 3, 0, 26))
+    assert header.size == path.stat().st_size
+    assert header.title == "TensorRT 10.3.0.26"
+    assert read_metadata(path) == MODEL
+    assert read_header(write_plan(tmp_path / "rtx.engine", magic=b"vtrt")).library == RTX
+
+
+def test_metadata_of_any_length_is_found_whole():
+    long = replace(MODEL, evaluation={"identities": [f"perso\u0308n {i}" for i in range(20_000)]})
+    content = b'{"aligned_reid": broken' + bytes(100) + network_name(long).encode() + bytes(100)
+    assert Metadata.from_json(find_metadata(content), "plan") == long
+    assert find_metadata(b'{"aligned_reid": {"schema": 1') is None
+    assert find_metadata(b"") is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cut": 1000}, "truncated, .* bytes are here; copy it again"),
+        ({"magic": b"\x08\x08\x12\x07"}, "looks like an ONNX file: name it .onnx"),
+        ({"magic": b"PK\x03\x04"}, "looks like a checkpoint"),
+        ({"magic": b"nope"}, "not a TensorRT plan"),
+        ({"metadata": None}, "no AlignedReID metadata"),
+        ({"metadata": replace(MODEL, schema=99)}, "schema 99"),
+        (
+            {"version": (10, 16, 0, 1)},
+            "built by TensorRT 10.16.0.1, here is TensorRT 10.3.0; build it again here: reid",
+        ),
+        ({"metadata": replace(MODEL, tools={"tensorrt": "11.1.0"})}, "its metadata names tensorrt 11.1.0"),
+        ({"metadata": replace(MODEL, target="sm_86")}, r"built for sm_86, this GPU \(Orin\) is sm_87"),
+        ({"metadata": replace(MODEL, target="cdna3")}, "target 'cdna3' is unknown"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_line(tmp_path, orin, arguments, message):
+    path = write_plan(tmp_path / "model.engine", **arguments)
+    with pytest.raises(EngineError, match=message) as caught:
+        load_engine(path)
+    assert str(caught.value).startswith(str(path)) or "target" in message
+    assert "\n" not in str(caught.value)
+    assert "rebuild" not in str(caught.value), "there is no ONNX file beside it"
+
+
+def test_what_fits_goes_on_to_tensorrt(tmp_path, orin, monkeypatch):
+    """`sdk.engines.tensorrt` is asked only now; here a stand-in shows with what."""
+    import sys
+    import types
+
+    module = types.ModuleType("sdk.engines.tensorrt")
+    module.TensorRTEngine = lambda path, metadata: (path, metadata)
+    monkeypatch.setitem(sys.modules, "sdk.engines.tensorrt", module)
+    path = write_plan(tmp_path / "model.engine")
+    assert load_engine(path, sha256=hashlib.sha256(path.read_bytes()).hexdigest().upper()) == (path, MODEL)
+
+
+def test_another_file_than_was_meant_is_not_opened(tmp_path, small_onnx):
+    for path in (write_plan(tmp_path / "model.engine"), small_onnx):
+        with pytest.raises(EngineError, match="not the file you meant, its SHA-256 is"):
+            load_engine(path, sha256="0" * 64)
+    assert load_engine(small_onnx, sha256=hashlib.sha256(small_onnx.read_bytes()).hexdigest())
+
+
+def test_without_gpu_or_library_it_is_said(tmp_path, monkeypatch):
+    path = write_plan(tmp_path / "model.engine")
+    (tmp_path / "model.onnx").write_bytes(b"")
+    monkeypatch.setattr(loading, "find_gpu", lambda: "no NVIDIA driver")
+    monkeypatch.setattr(loading, "import_library", lambda name: versions.Library(name, FakeLibrary("10.3.0")))
+    with pytest.raises(EngineError, match=r"needs an NVIDIA GPU: no NVIDIA driver; without one, run the \.onnx file$"):
+        load_engine(path, rebuild=True)
+    with pytest.raises(MissingPackageError, match=r"aligned-reid\[tensorrt\]"):
+        import_library("tensorrt")
+
+
+@pytest.mark.parametrize(
+    ("plan", "installed", "compatible", "fits"),
+    [
+        ((10, 3, 0, 26), "10.3.0", False, True),
+        ((10, 3, 0, 26), "10.3.0.30", False, True),
+        ((10, 3, 0, 26), "10.4.0", False, False),
+        ((10, 3, 0, 26), "10.4.0", True, True),
+        ((10, 4, 0, 26), "10.3.0", True, False),
+        ((10, 4, 0, 26), "11.1.0", True, False),
+    ],
+)
+def test_versions(plan, installed, compatible, fits):
+    assert version_fits(plan, installed, compatible) is fits
+
+
+def test_targets():
+    assert serves("sm_87", 87)
+    assert not serves("sm_87", 89)
+    assert serves("sm_80+", 120)
+    assert not serves("sm_80+", 75)
+    assert serves("sm_75, sm_86", 86)
+
+
+def test_the_gpu_or_why_there_is_none():
+    found = gpu.find_gpu()
+    assert isinstance(found, Gpu) or "NVIDIA" in found or "CUDA" in found
+
+
+@pytest.fixture(scope="module")
+def rtx():
+    pytest.importorskip(RTX, reason="TensorRT-RTX has no package for this platform")
+    return import_library(RTX)
+
+
+def test_a_real_engine_carries_its_metadata(rtx, small_onnx, tmp_path):
+    content, metadata = build_engine(small_onnx, rtx, BuildOptions(max_batch=16))
+    path = tmp_path / "model.engine"
+    write_atomically(path, content)
+    header = read_header(path)
+    assert header.library == RTX
+    assert version_fits(header.version, rtx.version, version_compatible=False)
+    assert header.size == len(content)
+    assert read_plan_metadata(path) == metadata
+    of_onnx = load_engine(small_onnx).metadata
+    assert metadata == replace(
+        of_onnx,
+        target="sm_80+",
+        max_batch=16,
+        onnx_sha256=hashlib.sha256(small_onnx.read_bytes()).hexdigest(),
+        tools={**of_onnx.tools, RTX: rtx.version},
+    )
+    assert of_onnx.threshold == metadata.threshold != None  # noqa: E711
+    if not isinstance(gpu.find_gpu(), Gpu):
+        with pytest.raises(EngineError, match="needs an NVIDIA GPU"):
+            load_engine(path)
+    path.write_bytes(content[:-1])
+    with pytest.raises(EngineError, match="truncated"):
+        load_engine(path)
+
+
+def test_an_engine_is_built_again_from_the_file_beside_it(rtx, small_onnx, tmp_path, monkeypatch):
+    import sys
+    import types
+
+    module = types.ModuleType("sdk.engines.tensorrt")  # a GPU would be needed for the real one
+    module.TensorRTEngine = lambda path, metadata: metadata
+    monkeypatch.setitem(sys.modules, "sdk.engines.tensorrt", module)
+    monkeypatch.setattr(loading, "find_gpu", lambda: Gpu("RTX 4090", 89, "13.0"))
+    beside, path = tmp_path / "model.onnx", tmp_path / "model.engine"
+    beside.write_bytes(small_onnx.read_bytes())
+    content, metadata = build_engine(beside, rtx, BuildOptions(max_batch=5))
+    stale = bytearray(content)
+    stale[24:28] = bytes((1, 0, 0, 9))
+    path.write_bytes(stale)
+    with pytest.raises(EngineError, match=r"built by TensorRT-RTX 1\.0\.0\.9.*or load it with rebuild=True"):
+        load_engine(path)
+    assert load_engine(path, rebuild=True) == metadata == read_metadata(path)
+    assert load_engine(path) == metadata, "the file was replaced"
+    path.write_bytes(stale)
+    beside.write_bytes(small_onnx.read_bytes() + struct.pack("<B", 0))
+    with pytest.raises(EngineError, match=r"was built from another model\.onnx"):
+        load_engine(path, rebuild=True)
+    beside.unlink()
+    with pytest.raises(EngineError, match="cannot be built again"):
+        load_engine(path, rebuild=True)
+
+
+def test_a_graph_that_the_parser_refuses_is_named(rtx, tmp_path):
+    from sdk.engines.builder import build_plan
+
+    with pytest.raises(EngineError, match="does not parse the graph"):
+        build_plan(b"\x08\x07nothing", {}, rtx, BuildOptions(), lambda target: target)
+
+
+def test_batches_that_an_engine_does_not_take(small_onnx):
+    engine = load_engine(small_onnx)
+    good = np.zeros((4, 64, 32, 3), np.uint8)
+    assert engine.run(good)[0].shape == (4, 64)
+    for batch, message in (
+        (good.transpose(0, 3, 1, 2), "channels first"),
+        (good.astype(np.float32), "is float32; the graph scales"),
+        (good[:, :32], "has shape"),
+        (good[:0], "has shape"),
+        (good.tolist(), "is a list"),
+    ):
+        with pytest.raises(CropError, match=message):
+            engine.run(batch)
+    engine.metadata = replace(engine.metadata, max_batch=3)
+    with pytest.raises(CropError, match="a batch of 4 crops; this engine was built for at most 3"):
+        engine.run(good)
+
+
+def test_the_entry_point_splits_what_is_too_large_for_the_engine(small_onnx):
+    from sdk import ReIdentifier
+
+    engine = load_engine(small_onnx)
+    crops = list(np.random.default_rng(0).integers(0, 256, (7, 64, 32, 3), np.uint8))
+    whole = ReIdentifier(engine, threshold=0.5).embed(crops).embedding
+    engine.metadata = replace(engine.metadata, max_batch=3)
+    np.testing.assert_allclose(ReIdentifier(engine, threshold=0.5).embed(crops).embedding, whole, atol=1e-6)

@@ -1,0 +1,276 @@
+"""The TensorRT engine's own logic, with stand-ins for TensorRT and the driver (tests/fake_cuda.py): parts of a batch,
+staging, threads, what is freed and what is said. Whether a GPU computes right is for benchmarks/gpu.py.
+"""
+
+import gc
+import sys
+
+import numpy as np
+import pytest
+
+from sdk.engines import cuda, native, tensorrt
+from sdk.engines.metadata import Metadata
+from sdk.errors import CropError, EngineError, MissingPackageError
+from tests.fake_cuda import FakeDriver, fake_tensorrt
+from tests.test_cuda import in_threads, install
+
+METADATA = Metadata("resnet18", (4, 2), 3, "fp16", stripes=2, stripe_dim=8)
+LARGEST = 5
+
+
+def embed(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Something that tells crops apart: sums over channels, and over rows."""
+    crops = inputs["crops"].astype(np.float32)
+    sums = crops.sum(axis=(1, 2))
+    return {"embedding": sums, "stripes": np.repeat(sums[:, :2, None] / 64, 8, axis=2).astype(np.float16)}
+
+
+def tensors(smallest: int = 1, with_stripes: bool = True, **changed) -> dict:
+    made = {
+        "crops": ("input", np.uint8, (-1, 4, 2, 3), (LARGEST, 4, 2, 3), smallest),
+        "embedding": ("output", np.float32, (-1, 3), None, None),
+        "stripes": ("output", np.float16, (-1, 2, 8), None, None),
+    }
+    if not with_stripes:
+        del made["stripes"]
+    return made | changed
+
+
+@pytest.fixture
+def driver(monkeypatch) -> FakeDriver:
+    return install(monkeypatch, FakeDriver())
+
+
+@pytest.fixture
+def plan(tmp_path):
+    path = tmp_path / "model.engine"
+    path.write_bytes(b"ftrt-whole")
+    return path
+
+
+def open_engine(monkeypatch, driver, plan, made=None, metadata=METADATA, **options):
+    made = made or tensors()
+    trt = fake_tensorrt(driver, made, lambda inputs: {k: v for k, v in embed(inputs).items() if k in made})
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    return tensorrt.TensorRTEngine(plan, metadata, **options), trt
+
+
+def crops(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 4, 2, 3), np.uint8)
+
+
+@pytest.mark.parametrize("smallest", [1, 3])
+def test_batches_of_every_size_are_run_in_parts(monkeypatch, driver, plan, smallest):
+    engine, _ = open_engine(monkeypatch, driver, plan, tensors(smallest))
+    assert (engine.min_batch, engine.max_batch) == (smallest, LARGEST)
+    for count in (*range(13), 33):
+        batch = crops(count, count)
+        embedding, stripes = engine.run(batch)
+        expected = embed({"crops": batch})
+        np.testing.assert_array_equal(embedding, expected["embedding"])
+        np.testing.assert_array_equal(stripes, expected["stripes"])
+        assert embedding.dtype == np.float32
+        assert stripes.dtype == np.float16
+        assert driver.stack() == []
+
+
+def test_a_model_without_stripes(monkeypatch, driver, plan):
+    engine, _ = open_engine(monkeypatch, driver, plan, tensors(with_stripes=False))
+    embedding, stripes = engine.run(crops(2))
+    assert embedding.shape == (2, 3)
+    assert stripes is None
+
+
+def test_results_are_the_callers_own(monkeypatch, driver, plan):
+    engine, _ = open_engine(monkeypatch, driver, plan)
+    first = engine.run(crops(3, 1))[0]
+    kept = first.copy()
+    engine.run(crops(3, 2))
+    engine.close()
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_the_shape_is_set_only_when_it_changes(monkeypatch, driver, plan):
+    engine, trt = open_engine(monkeypatch, driver, plan)
+    for count in (2, 2, 2, 4, 4, 2):
+        engine.run(crops(count))
+    assert trt.contexts[0].shape_changes == 3
+
+
+def test_any_thread_may_run_it_and_their_batches_are_not_mixed(monkeypatch, driver, plan):
+    engine, _ = open_engine(monkeypatch, driver, plan)
+
+    def work(i):
+        right = True
+        for turn in range(20):
+            batch = crops(1 + (i + turn) % 12, 100 * i + turn)
+            right &= np.array_equal(engine.run(batch)[0], embed({"crops": batch})["embedding"])
+        return right, len(driver.stack())
+
+    assert in_threads(8, work) == [(True, 0)] * 8
+    assert driver.most_at_once == 1
+    assert driver.retained == 1
+
+
+def test_running_allocates_nothing_and_closing_frees_everything(monkeypatch, driver, plan):
+    engine, _ = open_engine(monkeypatch, driver, plan)
+    before = set(driver.living)
+    assert len(before) == 6  # pinned and on the GPU: crops, embedding, stripes
+    for count in (1, 5, 12):
+        engine.run(crops(count))
+    assert set(driver.living) == before
+    assert in_threads(1, lambda i: engine.close()) == [None]
+    assert driver.living == {}
+    engine.close()
+    with pytest.raises(EngineError, match=r"model\.engine: this engine has been closed; load it again"):
+        engine.run(crops(1))
+
+
+def test_an_engine_that_is_dropped_frees_everything(monkeypatch, driver, plan):
+    engine, _ = open_engine(monkeypatch, driver, plan)
+    engine.run(crops(2))
+    del engine
+    gc.collect()
+    assert driver.living == {}
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (np.zeros((1, 4, 2, 3), np.float32), "the batch is float32; this engine takes uint8"),
+        (np.zeros((1, 3, 4, 2), np.uint8), r"shape \(1, 3, 4, 2\); this engine takes uint8 \[B, 4, 2, 3\]"),
+        (np.zeros((4, 2, 3), np.uint8), "has shape"),
+        ([np.zeros((4, 2, 3), np.uint8)], "the batch is list"),
+    ],
+)
+def test_other_batches_are_refused(monkeypatch, driver, plan, batch, message):
+    engine, _ = open_engine(monkeypatch, driver, plan)
+    with pytest.raises(CropError, match=message):
+        engine.run(batch)
+
+
+def test_a_plan_that_keeps_another_contract_is_refused(monkeypatch, driver, plan):
+    for name, tensor, message in (
+        (
+            "crops",
+            ("input", np.float32, (-1, 3, 4, 2), (5, 3, 4, 2), 1),
+            r"has 'crops' float32 .* expected 'crops' uint8",
+        ),
+        ("embedding", ("output", np.float32, (-1, 7), None, None), r"expected 'embedding' float32 \[·, 3\]"),
+        ("stripes", ("output", np.float32, (-1, 2, 8), None, None), "expected 'stripes' float16"),
+    ):
+        with pytest.raises(EngineError, match=message):
+            open_engine(monkeypatch, driver, plan, tensors(**{name: tensor}))
+    incomplete = tensors(with_stripes=False)
+    del incomplete["embedding"]
+    with pytest.raises(EngineError, match="has no 'embedding'"):
+        open_engine(monkeypatch, driver, plan, incomplete)
+    gc.collect()
+    assert driver.living == {}
+    assert driver.stack() == []
+
+
+def test_what_tensorrt_said_is_in_the_error(monkeypatch, driver, plan):
+    plan.write_bytes(b"ftrt-damaged")
+    with pytest.raises(
+        EngineError, match=r"cannot be loaded \(TensorRT says: magicTag does not match\); build it again"
+    ):
+        open_engine(monkeypatch, driver, plan)
+
+
+def test_no_plan_and_no_library(monkeypatch, driver, plan):
+    plan.write_bytes(b"\x08\x07onnx")
+    with pytest.raises(EngineError, match="not a TensorRT plan"):
+        tensorrt.TensorRTEngine(plan, METADATA)
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    plan.write_bytes(b"ftrt-whole")
+    with pytest.raises(MissingPackageError, match=r"aligned-reid\[tensorrt\]"):
+        tensorrt.TensorRTEngine(plan, METADATA)
+
+
+def test_host_code_is_allowed_only_where_it_is_asked_for(monkeypatch, driver, plan):
+    _, trt = open_engine(monkeypatch, driver, plan)
+    assert trt.runtimes[0].engine_host_code_allowed is False
+    _, trt = open_engine(monkeypatch, driver, plan, host_code=True)
+    assert trt.runtimes[0].engine_host_code_allowed is True
+
+
+def test_graphs_are_recorded_once_a_batch_size_and_the_oldest_goes(monkeypatch, driver, plan):
+    """The second run of a size records, later ones launch; a stand-in does what was recorded."""
+    living = []
+
+    class Recorded:
+        def __init__(self, stream, work):
+            living.append(self)
+            self.work = work
+
+        def launch(self):
+            self.work()
+
+        def free(self):
+            living.remove(self)
+
+    monkeypatch.setattr(tensorrt, "Graph", Recorded)
+    monkeypatch.setattr(tensorrt, "GRAPHS", 2)
+    engine, _ = open_engine(monkeypatch, driver, plan, graphs=True)
+    for number, count in enumerate((1, 1, 1, 2, 2, 3, 3, 1, 1, 2)):
+        batch = crops(count, number)
+        np.testing.assert_array_equal(engine.run(batch)[0], embed({"crops": batch})["embedding"])
+        assert len(living) <= 2
+    engine.close()
+    assert living == []
+
+
+def rescoring_tensors(most_queries: int = 3, most_candidates: int = 4, most_entries: int = 20) -> dict:
+    return {
+        "query_stripes": ("input", np.float16, (-1, 2, 8), (most_queries, 2, 8), 1),
+        "gallery_stripes": ("input", np.float16, (-1, 2, 8), (most_entries, 2, 8), 1),
+        "candidates": ("input", np.int32, (-1, -1), (most_queries, most_candidates), 1),
+        "distance": ("output", np.float32, (-1, -1), None, None),
+    }
+
+
+def align(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    from sdk.distances import local_distance_gathered
+
+    return {
+        "distance": local_distance_gathered(*(inputs[n] for n in ("query_stripes", "gallery_stripes", "candidates")))
+    }
+
+
+def test_re_scoring_in_a_plan_is_run_in_parts_over_a_gallery_that_grows(monkeypatch, driver, plan, tmp_path):
+    monkeypatch.setattr(tensorrt, "_plugins_loaded", {})
+    monkeypatch.setenv(native.VARIABLE, str(tmp_path))
+    library = tmp_path / native.filename(native.PLUGIN)
+    library.write_bytes(b"")
+    loaded = []
+    monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(driver, rescoring_tensors(), align, loaded))
+    engine = tensorrt.RescoringEngine(plan)
+    assert loaded == [str(library)]
+    tensorrt.RescoringEngine(plan)
+    assert loaded == [str(library)]  # once a process
+    rng = np.random.default_rng(0)
+    everybody, query = (rng.normal(size=(count, 2, 8)).astype(np.float16) for count in (20, 8))
+    gallery = cuda.GpuStripes(2, 8, capacity=4)
+    for entries in (4, 20):
+        gallery.extend(everybody[len(gallery) : entries])
+        candidates = rng.integers(-1, entries, (8, 11)).astype(np.int32)
+        expected = align({"query_stripes": query, "gallery_stripes": everybody, "candidates": candidates})["distance"]
+        np.testing.assert_allclose(engine.distances(query, gallery, candidates), expected, atol=1e-6)
+    with pytest.raises(IndexError, match="reach to 20; the gallery has 20"):
+        engine.distances(query[:1], gallery, np.array([[20]], np.int32))
+    gallery.extend(everybody[:1])
+    with pytest.raises(EngineError, match="up to 20 crops, this one has 21"):
+        engine.distances(query, gallery, candidates)
+    assert driver.stack() == []
+
+
+def test_a_plugin_that_cannot_be_loaded(monkeypatch, driver, plan, tmp_path):
+    monkeypatch.setattr(tensorrt, "_plugins_loaded", {})
+    monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(driver, rescoring_tensors(), align, plugins=None))
+    monkeypatch.setattr(native, "library_folders", lambda: [tmp_path])
+    assert tensorrt.load_plugin(plan) is None  # not built: a plan without plugin layers runs all the same
+    assert tensorrt.plugin_state()[0] is False
+    (tmp_path / native.filename(native.PLUGIN)).write_bytes(b"")
+    with pytest.raises(EngineError, match="tensorrt cannot load it; build it again"):
+        tensorrt.load_plugin(plan)
