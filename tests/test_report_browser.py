@@ -98,7 +98,7 @@ def test_a_person_opens_with_their_visits_in_order(page):
         "dock", "lobby", "yard of the north building, back door", "dock",
     ]  # fmt: skip
     assert [p.text for p in page.all(".between")] == ["→\n5.0 s", "→\n5.0 s", "→\n75 s"]
-    assert len(page.all(".detail .lane")) == 3
+    assert len(page.all(".detail .lane .time")) == 3
     assert page.chromium.current_url.endswith("#person=person-3")
     page.chromium.refresh()
     assert len(page.all(".detail")) == 1, "the address says who is open"
@@ -128,6 +128,31 @@ def test_the_keyboard_alone_is_enough(page):
     page.one("#activity").send_keys(Keys.END)
     assert page.names == ["person-3"]
     assert page.one("#activity").get_attribute("aria-valuetext") == "2:50, 1 in view"
+
+
+def test_a_short_stay_in_a_long_time_is_shown_large(chromium, tmp_path):
+    day = [Visit("ann", "dock", 1.7e9, 1.7e9 + 60, [1]), Visit("ann", "lobby", 1.7e9 + 120, 1.7e9 + 240, [1])]
+    day.append(Visit("bob", "dock", 1.7e9 + 80000, 1.7e9 + 80010, [2]))
+    path = tmp_path / "report.html"
+    path.write_text(render(Record(["dock", "lobby"], day), {}, "A day"), encoding="utf-8")
+    with screen(chromium, 1280):
+        chromium.get(path.as_uri() + "#person=ann")
+        page = Report(chromium)
+        dock, lobby = (part.size["width"] for part in page.all(".detail .time i"))
+        whole = page.one(".detail .time").size["width"]
+        assert dock / whole == pytest.approx(0.25, abs=0.01)
+        assert lobby / whole == pytest.approx(0.5, abs=0.01)
+        assert page.one(".row .time i").size["width"] < 5
+        assert page.one(".between").text == "→\n60 s"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (89.4, "89 s"), (119.7, "2 min 0 s"), (599.6, "10 min"),
+     (3600, "60 min"), (7200, "2.0 h"), (259200, "3.0 days")],
+)  # fmt: skip
+def test_durations_read_well(page, seconds, text):
+    assert page.chromium.execute_script("return duration(arguments[0])", seconds) == text
 
 
 def test_what_happened_is_told(page):

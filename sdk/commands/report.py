@@ -22,4 +22,4 @@ def report(
     record = build_report(folder, output, title, videos)
     people = len({visit.identity for visit in record.visits})
     size = output.stat().st_size / 1e6
-    notes.print(f"wrote {output}: {people} people, {len(record.cameras)} cameras, {size:.1f} MB")
+    notes.print(f"wrote {output}: {people} people, {len(record.cameras)} cameras, {size:.1f} MB", soft_wrap=True)

@@ -72,7 +72,9 @@ def serve(
         if token is not None and token_file is None:
             notes.print(f"token: {token}", highlight=False, markup=False)
         if not is_loopback(host) and certificate is None:
-            notes.print("without --certificate the token and the pictures cross the network unencrypted")
+            notes.print(
+                "without --certificate the token and the pictures cross the network unencrypted", soft_wrap=True
+            )
         run_site(live, opened.ticks, stop)
-        notes.print(f"{live.ended}; the page stays until Ctrl-C")
+        notes.print(f"{live.ended}; the page stays until Ctrl-C", soft_wrap=True)
         stop.wait()

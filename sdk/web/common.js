@@ -34,8 +34,9 @@ function moment(seconds, withDate = false) {
 
 function duration(seconds) {
   if (seconds < 9.95) return seconds.toFixed(1) + " s";
-  if (seconds < 90) return Math.round(seconds) + " s";
-  if (seconds < 5400) return Math.floor(seconds / 60) + " min" + (seconds < 600 ? " " + Math.round(seconds % 60) + " s" : "");
+  seconds = Math.round(seconds);
+  if (seconds < 90) return seconds + " s";
+  if (seconds < 5400) return Math.floor(seconds / 60) + " min" + (seconds < 600 ? " " + seconds % 60 + " s" : "");
   if (seconds < 172800) return (seconds / 3600).toFixed(1) + " h";
   return (seconds / 86400).toFixed(1) + " days";
 }

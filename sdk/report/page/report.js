@@ -6,7 +6,8 @@ const CHUNK = 200;
 const chosen = { text: "", camera: null, way: null, at: null, person: null };
 let room = CHUNK;
 
-const place = (time) => 100 * Math.min(1, Math.max(0, (time - START) / LENGTH)) + "%";
+const WHOLE = { first: START, length: LENGTH };
+const place = (time, range = WHOLE) => 100 * Math.min(1, Math.max(0, (time - range.first) / range.length)) + "%";
 const source = (visit) => visit.picture ? "data:image/jpeg;base64," + visit.picture : null;
 const fits = (visit, at) => visit.first <= at && at <= visit.last;
 
@@ -96,12 +97,14 @@ function outageText(outage) {
   return data.cameras[outage.camera] + " " + what + " for " + duration(outage.last - outage.first) + (outage.reason ? ": " + outage.reason : "");
 }
 
-function axis(target) {
-  const marks = ticks(START, END, Math.max(2, Math.floor(target.getBoundingClientRect().width / 90)));
-  target.replaceChildren(...marks.map((at) => {
-    const share = (at - START) / LENGTH;
-    const mark = element("span", { text: moment(at), class: share < .03 ? "start" : share > .97 ? "end" : null });
-    mark.style.left = place(at);
+function axis(target, range = WHOLE, width = target.getBoundingClientRect().width) {
+  const marks = ticks(range.first, range.first + range.length, Math.max(2, Math.floor(width / 90)));
+  const texts = marks.map((at) => moment(at));
+  const whole = texts.every((text) => /^\d\d:\d\d:00$/.test(text));
+  target.replaceChildren(...marks.map((at, index) => {
+    const share = (at - range.first) / range.length;
+    const mark = element("span", { text: whole ? texts[index].slice(0, 5) : texts[index], class: share < .03 ? "start" : share > .97 ? "end" : null });
+    mark.style.left = place(at, range);
     return mark;
   }));
 }
@@ -134,19 +137,19 @@ function lanes(visits) {
   return placed;
 }
 
-function timeBar(visits) {
+function timeBar(visits, range = WHOLE) {
   const bar = element("span", { class: "time", "aria-hidden": "true" });
   for (const { visit, lane, lanes: number } of lanes(visits)) {
     const piece = element("i", { class: cameraClass(visit.camera), title: data.cameras[visit.camera] + ", " + moment(visit.first) + " to " + moment(visit.last) });
-    piece.style.left = place(visit.first);
-    piece.style.width = 100 * (visit.last - visit.first) / LENGTH + "%";
+    piece.style.left = place(visit.first, range);
+    piece.style.width = 100 * (visit.last - visit.first) / range.length + "%";
     piece.style.top = 100 * lane / number + "%";
     piece.style.height = 100 / number + "%";
     bar.append(piece);
   }
-  if (chosen.at !== null) {
+  if (chosen.at !== null && chosen.at >= range.first && chosen.at <= range.first + range.length) {
     const line = element("u");
-    line.style.left = place(chosen.at);
+    line.style.left = place(chosen.at, range);
     bar.append(line);
   }
   return bar;
@@ -175,13 +178,23 @@ function drawPeople() {
   find("more").hidden = found.length <= room;
 }
 
+/* The lanes of somebody who was here for a small part of the time show that part alone. */
+function rangeOf(person) {
+  const first = Math.min(...person.visits.map((visit) => visit.first)), last = Math.max(...person.visits.map((visit) => visit.last));
+  return last - first < .6 * LENGTH ? { first, length: Math.max(last - first, 1) } : WHOLE;
+}
+
 function detail(person) {
   const part = element("div", { class: "detail", role: "group", "aria-label": person.name + " in detail" });
+  const range = rangeOf(person);
   for (const number of [...new Set(person.visits.map((visit) => visit.camera))].sort((a, b) => a - b)) {
     part.append(element("div", { class: "lane" },
       element("span", {}, swatch(number), element("span", { text: data.cameras[number] })),
-      timeBar(person.visits.filter((visit) => visit.camera === number))));
+      timeBar(person.visits.filter((visit) => visit.camera === number), range)));
   }
+  const scale = element("div", { class: "axis", "aria-hidden": "true" });
+  axis(scale, range, find("axis").getBoundingClientRect().width);
+  part.append(element("div", { class: "lane" }, element("span"), scale));
   const path = element("ol", { class: "path", tabindex: "0", "aria-label": "Visits in order" });
   person.visits.forEach((visit, index) => {
     if (index) path.append(element("li", { class: "between" }, ...between(person.visits[index - 1], visit)));
