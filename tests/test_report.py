@@ -160,6 +160,24 @@ def test_a_killed_run_has_a_report_and_a_wrong_file_is_named(folder, tmp_path):
         read_record(tmp_path / "absent")
 
 
+def test_a_run_of_several_days_is_read_as_one_or_day_by_day(tmp_path):
+    midnight = 1.7e9
+    night = [line(midnight - 2 + i / 10, "dock", 1, "ann", frame=i) for i in range(40)]
+    write_lines(tmp_path / "tracks.2026-11-23.jsonl", [line(midnight - 86500, "dock", 1, "bob", frame=0)])
+    write_lines(tmp_path / "tracks.2026-11-24.jsonl", night[:20])
+    write_lines(tmp_path / "tracks.jsonl", night[20:])
+    lost = event(midnight + 1, "camera_lost", "dock", reason="x"), event(midnight + 2, "camera_back", "dock", seconds=1)
+    write_lines(tmp_path / "events.jsonl", [event(midnight - 86500, "merged", identity="bob", other="x"), *lost])
+    whole = read_record(tmp_path)
+    assert [(v.identity, v.frames) for v in whole.visits] == [("bob", 1), ("ann", 40)], "over midnight it is one visit"
+    assert (len(whole.outages), len(whole.events)) == (1, 1)
+    counts = {day: len(read_record(tmp_path, day).visits) for day in ("2026-11-23", "2026-11-24", "today")}
+    assert counts == {"2026-11-23": 1, "2026-11-24": 1, "today": 1}
+    assert [len(read_record(tmp_path, day).outages) for day in ("2026-11-24", "today")] == [0, 1]
+    with pytest.raises(DataError, match=r"no records of '2026-11-25'; there are 2026-11-23, 2026-11-24, today"):
+        read_record(tmp_path, "2026-11-25")
+
+
 def mean_colour(jpeg):
     return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).mean(axis=(0, 1))
 

@@ -16,15 +16,21 @@ from sdk.web import common_script, look, source_hash
 PAGE = Path(__file__).parent / "page"
 
 
-def build_report(folder: str | Path, path: str | Path, title: str | None = None, videos: str | Path | None = None):
+def build_report(
+    folder: str | Path,
+    path: str | Path,
+    title: str | None = None,
+    videos: str | Path | None = None,
+    day: str | None = None,
+) -> Record:
     """Write the report about `folder`, which `reid track` wrote, to `path`. Returns the `Record` that it shows.
 
     title: the heading; None: the folder's name. videos: the folder with `<camera>.mp4` from which the pictures of
-    people are cut; None: `folder`, where boxes are drawn in. Raises `DataError` if the folder holds no records, or
-    the page cannot be written.
+    people are cut; None: `folder`, where boxes are drawn in. day: see `read_record`. Raises `DataError` if the folder
+    holds no records, or the page cannot be written.
     """
     folder, path = Path(folder), Path(path)
-    record = read_record(folder)
+    record = read_record(folder, day)
     pictures = cut_thumbnails(record.visits, Path(videos) if videos else folder)
     page = render(record, pictures, title or folder.resolve().name)
     try:

@@ -70,30 +70,45 @@ class Record:
         return (min(a for a, _ in times), max(b for _, b in times)) if times else (0.0, 0.0)
 
 
-def read_record(folder: str | Path) -> Record:
-    """Read `tracks.jsonl`, and `events.jsonl` where there is one, of a folder that `reid track` wrote.
+TODAY = "today"
+"""The day whose records have no date in their file's name yet."""
 
-    The files are read line by line, so only visits are held in memory. A last line that was never finished is passed
-    over. Raises `DataError` if there is no such folder or file, or naming the line that is no record.
+
+def read_record(folder: str | Path, day: str | None = None) -> Record:
+    """Read the records, and `events.jsonl` where there is one, of a folder that `reid track` wrote.
+
+    A run of several days has a `tracks.2026-11-24.jsonl` for each that is over, and `tracks.jsonl` for the last one.
+    day: only that one, as in the file's name, or "today". The files are read line by line, so only visits are held in
+    memory. A last line that was never finished is passed over. Raises `DataError` if there is no such folder or file,
+    or naming the line that is no record.
     """
     folder = Path(folder)
-    tracks = folder / "tracks.jsonl"
-    if not tracks.is_file():
-        raise DataError(f"{tracks}: no such file; name a folder that `reid track --output` wrote")
+    files = _files(folder)
+    if not files:
+        raise DataError(f"{folder / 'tracks.jsonl'}: no such file; name a folder that `reid track --output` wrote")
+    if day is not None and day not in files:
+        raise DataError(f"{folder} has no records of '{day}'; there are {', '.join(files)}")
     record = Record()
-    _read_tracks(record, tracks)
+    _read_tracks(record, list(files.values()) if day is None else [files[day]])
     if (folder / "events.jsonl").is_file():
-        _read_events(record, folder / "events.jsonl")
+        _read_events(record, folder / "events.jsonl", None if day is None else record.span)
     record.visits.sort(key=lambda visit: (visit.first, visit.camera, visit.identity))
     return record
 
 
-def _read_tracks(record: Record, path: Path) -> None:
+def _files(folder: Path) -> dict[str, Path]:
+    """The files with records by their day, in order."""
+    days = {path.name.split(".")[1]: path for path in sorted(folder.glob("tracks.????-??-??.jsonl"))}
+    last = folder / "tracks.jsonl"
+    return days | ({TODAY: last} if last.is_file() else {})
+
+
+def _read_tracks(record: Record, paths: list[Path]) -> None:
     open_visits: dict[tuple[str, str], Visit] = {}
     named: set[tuple[str, int]] = set()
     unnamed: set[tuple[str, int]] = set()
     cameras: dict[str, None] = {}
-    rows = _lines(path, TRACK)
+    rows = itertools.chain.from_iterable(_lines(path, TRACK) for path in paths)
     # One camera's boxes of one frame follow one another, unless some waited longer for their names than others.
     for (camera, frame), group in itertools.groupby(rows, key=lambda row: (row["camera"], row["frame"])):
         cameras[camera] = None
@@ -144,11 +159,14 @@ def covered_shares(boxes: list[list[float]]) -> list[float]:
     return shares
 
 
-def _read_events(record: Record, path: Path) -> None:
+def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -> None:
+    """span: pass over what happened before and after."""
     down: dict[tuple[str, str], tuple[float, str]] = {}
     last = record.span[1]
     for event in _lines(path, EVENT):
         camera, kind, time, detail = event["camera"], event["kind"], event["time"], event["detail"]
+        if span is not None and not span[0] <= time <= span[1]:
+            continue
         last = max(last, time)
         if camera is not None and camera not in record.cameras:
             record.cameras.append(camera)
