@@ -1,12 +1,13 @@
 """Takes the pictures of pages in docs/images: the report and the live page over a drawn site, in headless Chromium.
 
-python docs/page_pictures.py
+python docs/page_pictures.py            # or one: report.jpg, live.jpg
 
 Needs selenium (in the extra `test`), Chromium and its driver.
 """
 
 import itertools
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -58,12 +59,12 @@ def beside(first: np.ndarray, second: np.ndarray, gap: int = 24) -> np.ndarray:
 
 
 def report(chrome: webdriver.Chrome) -> np.ndarray:
-    site = Site(SEED, cameras=3, people=8, seconds=60.0)
+    site = Site(SEED, cameras=3, people=7, seconds=45.0)
     with tempfile.TemporaryDirectory() as folder:
         run_demo(site, ReIdentifier(), Path(folder) / "run")
         events = [
-            Event(30.0, "camera_lost", "camera-2", detail={"reason": "no route to host"}),
-            Event(38.0, "camera_back", "camera-2", detail={"seconds": 8.0}),
+            Event(22.0, "camera_lost", "camera-2", detail={"reason": "no route to host"}),
+            Event(28.0, "camera_back", "camera-2", detail={"seconds": 6.0}),
         ]
         (Path(folder) / "run" / "events.jsonl").write_text("".join(event.to_json() + "\n" for event in events))
         build_report(Path(folder) / "run", Path(folder) / "report.html", title="A drawn site")
@@ -77,11 +78,11 @@ def live(chrome: webdriver.Chrome) -> np.ndarray:
     drawn = Site(SEED, cameras=4, people=12, seconds=60.0)
     with open_drawn_site(ReIdentifier(), drawn, lambda _: None, stop) as opened:
         site = LiveSite(opened.tracker, opened.cameras)
-        ticks = itertools.takewhile(lambda tick: tick[0] < 40, opened.ticks)
+        ticks = itertools.takewhile(lambda tick: tick[0] < 32, opened.ticks)
         with serve(site) as address:
             thread = threading.Thread(target=run_site, args=(site, ticks, stop))
             thread.start()
-            while site.now < 34:
+            while site.now < 27:
                 time.sleep(0.2)
             chrome.get(address)
             wide = take(chrome, 1280, 1000)
@@ -93,8 +94,10 @@ def live(chrome: webdriver.Chrome) -> np.ndarray:
 
 
 def main() -> None:
+    pictures = {"report.jpg": report, "live.jpg": live}
     with browser() as chrome:
-        for name, picture in (("report.jpg", report(chrome)), ("live.jpg", live(chrome))):
+        for name in sys.argv[1:] or pictures:
+            picture = pictures[name](chrome)
             cv2.imwrite(str(IMAGES / name), picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
             size = (IMAGES / name).stat().st_size / 1000
             print(f"wrote {IMAGES / name}, {picture.shape[1]}×{picture.shape[0]} px, {size:.0f} kB")
