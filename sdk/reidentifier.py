@@ -1,12 +1,15 @@
 """The one obvious entry point: crops in, identities out."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sdk.engines import Engine, load_engine
+from sdk.calibration import CameraStatistics
+from sdk.engines import Engine, Metadata, load_engine
 from sdk.errors import EngineError, GalleryError
 from sdk.gallery import Gallery, Match
 from sdk.preprocess import to_batch
@@ -66,6 +69,7 @@ class ReIdentifier:
             raise EngineError(
                 "the model gives no stripes, so nothing can be re-scored; convert its checkpoint with --rescore"
             )
+        self._cameras = CameraStatistics.from_dict(metadata.cameras) if metadata.cameras else None
         self.rescore = rescore
         self.weight = float(weight)
         if threshold is None:
@@ -82,19 +86,27 @@ class ReIdentifier:
         self.gallery = gallery if isinstance(gallery, Gallery) else Gallery(gallery)
         stripes = (metadata.stripes, metadata.stripe_dim) if rescore else None
         try:
-            self.gallery.bind(metadata.checkpoint_sha256, metadata.embedding_dim, stripes)
+            self.gallery.bind(_features_of(metadata), metadata.embedding_dim, stripes)
         except GalleryError:
             if self.gallery is not gallery:
                 self.gallery.close()
             raise
 
-    def embed(self, crops: Sequence[np.ndarray]) -> Features:
-        """The features of N crops. Raises `CropError` naming the first bad crop and all their indices."""
+    def embed(self, crops: Sequence[np.ndarray], camera: str | Sequence[str | None] | None = None) -> Features:
+        """The features of N crops. Raises `CropError` naming the first bad crop and all their indices.
+
+        camera: that took them, or a list of one a crop. It matters to a model that was calibrated per camera
+        (`reid calibrate --per-camera`): what that camera adds to the embeddings is taken away.
+        """
         batch = to_batch(crops, self.engine.metadata.input_size)
         step = min(MAX_BATCH, self.engine.metadata.max_batch or MAX_BATCH)
         results = [self.engine.run(batch[i : i + step]) for i in range(0, len(batch), step)]
-        embedding, stripes = zip(*results, strict=True)
-        return Features(np.concatenate(embedding), None if stripes[0] is None else np.concatenate(stripes))
+        parts, stripes = zip(*results, strict=True)
+        embedding = np.concatenate(parts)
+        if self._cameras is not None:
+            of_crops = [camera] * len(crops) if camera is None or isinstance(camera, str) else camera
+            embedding = self._cameras.normalise(embedding, of_crops)
+        return Features(embedding, None if stripes[0] is None else np.concatenate(stripes))
 
     def enroll(
         self, crops: Sequence[np.ndarray], identity: str, camera: str | None = None, time: float | None = None
@@ -104,19 +116,25 @@ class ReIdentifier:
         camera and time (seconds) say where and when they were taken. Raises `CropError` for a bad crop and
         `GalleryError` for a bad name; nobody is enrolled then.
         """
-        features = self.embed(crops)
+        features = self.embed(crops, camera)
         stripes = features.stripes if self.rescore else None
         self.gallery.add(features.embedding, stripes, identity=identity, camera=camera, time=time, crops=crops)
 
     def match(
-        self, crops: Sequence[np.ndarray], camera: str | Sequence[str | None] | None = None, top_k: int = 5
+        self,
+        crops: Sequence[np.ndarray],
+        camera: str | Sequence[str | None] | None = None,
+        top_k: int = 5,
+        *,
+        taken_by: str | Sequence[str | None] | None = None,
     ) -> list[Match]:
         """Find each crop's person among the enrolled: one `Match` a crop, in order.
 
         camera: compare with exemplars of this camera only, or a list of one a crop; None: of all. top_k: how many
-        candidates a match lists. Raises `CropError` naming the first bad crop. An empty gallery matches nobody.
+        candidates a match lists. taken_by: the camera that took the crops, as `camera` of `embed`. Raises `CropError`
+        naming the first bad crop. An empty gallery matches nobody.
         """
-        features = self.embed(crops)
+        features = self.embed(crops, taken_by)
         stripes = features.stripes if self.rescore else None
         found = self.gallery.search(features.embedding, top_k, camera=camera, stripes=stripes, weight=self.weight)
         return [self._decide(tuple(candidates)) for candidates in found]
@@ -126,3 +144,11 @@ class ReIdentifier:
             return Match(None, float("inf"))
         best = candidates[0]
         return Match(best.identity if best.distance <= self.threshold else None, best.distance, candidates)
+
+
+def _features_of(metadata: Metadata) -> str:
+    """What tells one model's features from another's: its checkpoint and what is taken away of its cameras."""
+    if not metadata.cameras:
+        return metadata.checkpoint_sha256
+    text = metadata.checkpoint_sha256 + json.dumps(metadata.cameras, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

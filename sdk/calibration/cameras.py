@@ -4,6 +4,7 @@ Every dimension of the embedding is brought to mean 0 and deviation 1 over the c
 unit length. (Camera-based batch normalisation, Zhuang et al., ECCV 2020, does the same within the network.)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,20 +45,16 @@ class CameraStatistics:
         deviation = np.maximum(deviation, 1e-3 * deviation.mean(axis=1, keepdims=True) + 1e-6)
         return cls(tuple(names), mean.astype(np.float32), deviation.astype(np.float32))
 
-    def normalise(self, embedding: np.ndarray, cameras: np.ndarray) -> np.ndarray:
+    def normalise(self, embedding: np.ndarray, cameras: Sequence[str | None]) -> np.ndarray:
         """Features without what their cameras add: float `[N, D]`, cameras `[N]` → float32 `[N, D]` at unit length.
 
-        Raises `DataError` naming a camera that has no statistics: its features cannot be compared with the others'.
+        Of a camera that has no statistics, or None, what all cameras add on average is taken away: less than could be,
+        but the features can be compared with the others'.
         """
         place = {name: i for i, name in enumerate(self.cameras)}
-        unknown = sorted({name for name in np.asarray(cameras).tolist() if name not in place})
-        if unknown:
-            raise DataError(
-                f"no statistics of camera '{unknown[0]}', only of {', '.join(self.cameras)}; "
-                "calibrate again with crops of all cameras"
-            )
-        rows = np.array([place[name] for name in np.asarray(cameras).tolist()], int)
-        features = (np.asarray(embedding, np.float32) - self.mean[rows]) / self.deviation[rows]
+        rows = np.array([place.get(name, len(place)) for name in cameras], int)
+        mean, deviation = (np.vstack([part, part.mean(axis=0)]) for part in (self.mean, self.deviation))
+        features = (np.asarray(embedding, np.float32) - mean[rows]) / deviation[rows]
         return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
     def to_dict(self) -> dict:
