@@ -59,7 +59,7 @@ def beside(first: np.ndarray, second: np.ndarray, gap: int = 24) -> np.ndarray:
 
 
 def report(chrome: webdriver.Chrome) -> np.ndarray:
-    site = Site(SEED, cameras=3, people=7, seconds=45.0)
+    site = Site(0, cameras=3, people=6, seconds=45.0)  # that of `make demo`
     with tempfile.TemporaryDirectory() as folder:
         run_demo(site, ReIdentifier(), Path(folder) / "run")
         events = [
@@ -68,7 +68,8 @@ def report(chrome: webdriver.Chrome) -> np.ndarray:
         ]
         (Path(folder) / "run" / "events.jsonl").write_text("".join(event.to_json() + "\n" for event in events))
         build_report(Path(folder) / "run", Path(folder) / "report.html", title="A drawn site")
-        chrome.get((Path(folder) / "report.html").as_uri() + "#person=person-2")
+        chrome.get((Path(folder) / "report.html").as_uri() + "#person=person-1")
+        chrome.execute_script("window.scrollTo(0, 0)")
         wide = take(chrome, 1280, 1000)
         return beside(wide, take(chrome, 400, 1000, "dark"))
 

@@ -19,10 +19,10 @@ class Stage:
         self.time = 0.0
         self._kept = []
 
-    def walk(self, ticks, **figures):
-        """figures: camera → [(colour, x)]; everybody steps to the right."""
+    def walk(self, ticks, records=None, **figures):
+        """figures: camera → [(colour, x)]; everybody steps to the right. records: a `RecordWriter`."""
         ended = self.site.ended
-        run_site(self.site, list(self._ticks(ticks, figures)), threading.Event())
+        run_site(self.site, list(self._ticks(ticks, figures)), threading.Event(), records)
         self.site.ended = ended
 
     def _ticks(self, ticks, figures):

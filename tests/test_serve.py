@@ -20,11 +20,13 @@ from sdk.cli import main
 from sdk.errors import DataError, GalleryError
 from sdk.event_sinks import json_lines_sink
 from sdk.events import Event
+from sdk.report import read_record
 from sdk.serve import Access, serve
 from sdk.serve.metrics import render_metrics
 from sdk.serve.naming import LONGEST
 from sdk.serve.people import People
-from sdk.serve.run import paced, run_site
+from sdk.serve.run import new_folder, paced, run_site
+from sdk.video.records import RecordWriter
 from tests.moving import BLUE, GREEN
 from tests.stage import Stage, make_busy
 
@@ -133,6 +135,20 @@ def test_a_gallery_on_disk_keeps_the_names(tmp_path):
     later.walk(20, dock=[(BLUE, 10), (GREEN, 150)], lobby=[])
     assert "Ann" in names(later.site)
     later.reid.gallery.close()
+
+
+def test_what_was_served_can_be_reported(stage, tmp_path):
+    folder = new_folder(tmp_path / "out")
+    with RecordWriter(folder, stage.tracker.identity_of) as records:
+        stage.walk(20, dock=[(BLUE, 10), (GREEN, 150)], lobby=[], records=records)
+        stage.walk(40, dock=[(GREEN, 10)], lobby=[(BLUE, 10)], records=records)
+    visits = [(v.identity, v.camera) for v in read_record(folder).visits]
+    assert sorted(visits) == [("person-1", "dock"), ("person-1", "lobby"), ("person-2", "dock")]
+    frames = [json.loads(line)["frame"] for line in (folder / "tracks.jsonl").read_text().splitlines()]
+    assert max(frames) == 59
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be made a folder"):
+        new_folder(tmp_path / "file")
 
 
 def test_names_change_between_ticks_only(busy):
@@ -483,7 +499,8 @@ def test_the_command_serves_a_video_until_it_is_told_to_end(tmp_path):
     for value in range(5):
         writer.write(np.full((48, 64, 3), 10 * value, np.uint8))
     writer.release()
-    with running(tmp_path / "dock.mp4", "--port", 0, "--detector", "motion") as process:
+    arguments = ("--port", 0, "--detector", "motion", "-o", tmp_path / "out")
+    with running(tmp_path / "dock.mp4", *arguments) as process:
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:")
         end = time.monotonic() + 20
@@ -497,6 +514,8 @@ def test_the_command_serves_a_video_until_it_is_told_to_end(tmp_path):
         assert process.wait(10) == 0
         assert time.monotonic() - began < 5
         assert "Traceback" not in process.stderr.read()
+    (folder,) = (tmp_path / "out").iterdir()
+    assert {path.name for path in folder.iterdir()} >= {"tracks.jsonl", "events.jsonl"}
 
 
 @pytest.mark.parametrize(

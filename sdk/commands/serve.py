@@ -23,6 +23,10 @@ def serve(
         list[str] | None,
         typer.Option(help="Where events go: a file, - (standard output), http(s)://…, mqtt(s)://…; may be repeated."),
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to record in, for `reid report`; each start has a folder in it."),
+    ] = None,
     gallery: Annotated[
         str | None, typer.Option(help="Where identities are kept: a file, or a store. Default: memory, until the end.")
     ] = None,
@@ -40,10 +44,11 @@ def serve(
     from sdk.reidentifier import ReIdentifier
     from sdk.serve import Access, LiveSite
     from sdk.serve import serve as serve_page
-    from sdk.serve.run import ended_by_signals, run_site
+    from sdk.serve.run import ended_by_signals, new_folder, run_site
     from sdk.serve.server import is_loopback
     from sdk.serve.sources import Tell, open_drawn_site, open_sources
     from sdk.simulation.site import Site
+    from sdk.video.records import RecordWriter
 
     if bool(sources) == simulated:
         raise DataError("name the sources, one a camera; or --simulated for a drawn site")
@@ -65,6 +70,12 @@ def serve(
             opened = stack.enter_context(open_drawn_site(reid, site, tell, stop))
         else:
             opened = stack.enter_context(open_sources(sources, reid, detector, tell, stop))
+        records = None
+        if output is not None:
+            folder = new_folder(output)
+            records = stack.enter_context(RecordWriter(folder, opened.tracker.identity_of))
+            sinks.append(stack.enter_context(open_sink(str(folder / "events.jsonl"))))
+            notes.print(f"recording in {folder}", markup=False, highlight=False, soft_wrap=True)
         live = LiveSite(opened.tracker, opened.cameras, sinks)
         tell.listeners = [live.listen, *sinks]
         address = stack.enter_context(serve_page(live, access, host, port, certificate, key))
@@ -75,6 +86,6 @@ def serve(
             notes.print(
                 "without --certificate the token and the pictures cross the network unencrypted", soft_wrap=True
             )
-        run_site(live, opened.ticks, stop)
+        run_site(live, opened.ticks, stop, records)
         notes.print(f"{live.ended}; the page stays until Ctrl-C", soft_wrap=True)
         stop.wait()

@@ -5,16 +5,22 @@ import threading
 import time as clock
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
+from sdk.errors import DataError
 from sdk.serve.site import LiveSite
+from sdk.video.records import RecordWriter
 
 Ticks = Iterable[tuple[float, dict[str, np.ndarray]]]
 
 
-def run_site(site: LiveSite, ticks: Ticks, stop: threading.Event) -> None:
-    """Track `ticks` into `site` until they or the site are ended; what the tracker raises is passed on."""
+def run_site(site: LiveSite, ticks: Ticks, stop: threading.Event, records: RecordWriter | None = None) -> None:
+    """Track `ticks` into `site`, and into `records`, until they have ended or `stop` is set.
+
+    What the tracker raises is passed on, and the site says so.
+    """
     reason = "the sources have ended"
     try:
         for time, frames in ticks:
@@ -24,6 +30,9 @@ def run_site(site: LiveSite, ticks: Ticks, stop: threading.Event) -> None:
                 began = clock.perf_counter()
                 tracks = site.tracker.update(frames, time)
                 site.take(time, frames, tracks, clock.perf_counter() - began)
+            if records is not None:
+                for camera, detections in tracks.items():
+                    records.write(time, camera, site.frames_of(camera) - 1, detections)
         with site.turn():
             site.tracker.finish()
     except Exception as error:
@@ -31,6 +40,19 @@ def run_site(site: LiveSite, ticks: Ticks, stop: threading.Event) -> None:
         raise
     finally:
         site.end(reason)
+
+
+def new_folder(output: Path) -> Path:
+    """A folder in `output` that is named after this moment, so that no start overwrites what an earlier one wrote.
+
+    Raises `DataError` if it cannot be made.
+    """
+    folder = output / clock.strftime("%Y-%m-%dT%H-%M-%S")
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be made a folder ({error.strerror})") from error
+    return folder
 
 
 def paced(ticks: Ticks, stop: threading.Event) -> Iterator[tuple[float, dict[str, np.ndarray]]]:

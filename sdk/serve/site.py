@@ -152,6 +152,10 @@ class LiveSite:
         with self._lock:
             self.ended = reason
 
+    def frames_of(self, camera: str) -> int:
+        """How many frames of a camera there were."""
+        return self._camera(camera).frames
+
     def _camera(self, name: str) -> Camera:
         return self.cameras[self._camera_number(name)]
 
