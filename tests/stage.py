@@ -19,10 +19,10 @@ class Stage:
         self.time = 0.0
         self._kept = []
 
-    def walk(self, ticks, records=None, **figures):
-        """figures: camera → [(colour, x)]; everybody steps to the right. records: a `RecordWriter`."""
+    def walk(self, ticks, recording=None, **figures):
+        """figures: camera → [(colour, x)]; everybody steps to the right. recording: of `record`."""
         ended = self.site.ended
-        run_site(self.site, list(self._ticks(ticks, figures)), threading.Event(), records)
+        run_site(self.site, list(self._ticks(ticks, figures)), threading.Event(), recording)
         self.site.ended = ended
 
     def _ticks(self, ticks, figures):

@@ -21,12 +21,12 @@ from sdk.errors import DataError, GalleryError
 from sdk.event_sinks import json_lines_sink
 from sdk.events import Event
 from sdk.report import read_record
+from sdk.report.pictures import kept_pictures
 from sdk.serve import Access, serve
 from sdk.serve.metrics import render_metrics
 from sdk.serve.naming import LONGEST
 from sdk.serve.people import People
-from sdk.serve.run import new_folder, paced, run_site
-from sdk.video.records import RecordWriter
+from sdk.serve.run import paced, record, run_site
 from tests.moving import BLUE, GREEN
 from tests.stage import Stage, make_busy
 
@@ -137,18 +137,27 @@ def test_a_gallery_on_disk_keeps_the_names(tmp_path):
     later.reid.gallery.close()
 
 
-def test_what_was_served_can_be_reported(stage, tmp_path):
-    folder = new_folder(tmp_path / "out")
-    with RecordWriter(folder, stage.tracker.identity_of) as records:
-        stage.walk(20, dock=[(BLUE, 10), (GREEN, 150)], lobby=[], records=records)
-        stage.walk(40, dock=[(GREEN, 10)], lobby=[(BLUE, 10)], records=records)
-    visits = [(v.identity, v.camera) for v in read_record(folder).visits]
-    assert sorted(visits) == [("person-1", "dock"), ("person-1", "lobby"), ("person-2", "dock")]
+def test_what_was_served_can_be_reported_with_pictures(stage, tmp_path):
+    with record(tmp_path / "out", stage.tracker.identity_of) as recording:
+        stage.walk(20, dock=[(BLUE, 10), (GREEN, 150)], lobby=[], recording=recording)
+        stage.walk(40, dock=[(GREEN, 10)], lobby=[(BLUE, 10)], recording=recording)
+    folder = recording.folder
     frames = [json.loads(line)["frame"] for line in (folder / "tracks.jsonl").read_text().splitlines()]
     assert max(frames) == 59
+    assert len((folder / "pictures.jsonl").read_text().splitlines()) < 12, "a handful a track"
+    visits = read_record(folder).visits
+    where = sorted((visit.identity, visit.camera) for visit in visits)
+    assert where == [("person-1", "dock"), ("person-1", "lobby"), ("person-2", "dock")]
+    pictures = kept_pictures(visits, folder)
+    assert sorted(pictures) == [0, 1, 2]
+    colours = {
+        (visit.identity, int(np.argmax(cv2.imdecode(np.frombuffer(pictures[i], np.uint8), 1).mean(axis=(0, 1)))))
+        for i, visit in enumerate(visits)
+    }
+    assert len(colours) == 2, "everybody has one colour, and they differ"
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot be made a folder"):
-        new_folder(tmp_path / "file")
+    with pytest.raises(DataError, match="cannot be made a folder"), record(tmp_path / "file", lambda *_: None):
+        pass
 
 
 def test_names_change_between_ticks_only(busy):
@@ -515,7 +524,7 @@ def test_the_command_serves_a_video_until_it_is_told_to_end(tmp_path):
         assert time.monotonic() - began < 5
         assert "Traceback" not in process.stderr.read()
     (folder,) = (tmp_path / "out").iterdir()
-    assert {path.name for path in folder.iterdir()} >= {"tracks.jsonl", "events.jsonl"}
+    assert {path.name for path in folder.iterdir()} >= {"tracks.jsonl", "events.jsonl", "pictures.jsonl"}
 
 
 @pytest.mark.parametrize(

@@ -44,11 +44,10 @@ def serve(
     from sdk.reidentifier import ReIdentifier
     from sdk.serve import Access, LiveSite
     from sdk.serve import serve as serve_page
-    from sdk.serve.run import ended_by_signals, new_folder, run_site
+    from sdk.serve.run import ended_by_signals, record, run_site
     from sdk.serve.server import is_loopback
     from sdk.serve.sources import Tell, open_drawn_site, open_sources
     from sdk.simulation.site import Site
-    from sdk.video.records import RecordWriter
 
     if bool(sources) == simulated:
         raise DataError("name the sources, one a camera; or --simulated for a drawn site")
@@ -70,12 +69,11 @@ def serve(
             opened = stack.enter_context(open_drawn_site(reid, site, tell, stop))
         else:
             opened = stack.enter_context(open_sources(sources, reid, detector, tell, stop))
-        records = None
+        recording = None
         if output is not None:
-            folder = new_folder(output)
-            records = stack.enter_context(RecordWriter(folder, opened.tracker.identity_of))
-            sinks.append(stack.enter_context(open_sink(str(folder / "events.jsonl"))))
-            notes.print(f"recording in {folder}", markup=False, highlight=False, soft_wrap=True)
+            recording = stack.enter_context(record(output, opened.tracker.identity_of))
+            sinks.append(stack.enter_context(open_sink(str(recording.folder / "events.jsonl"))))
+            notes.print(f"recording in {recording.folder}", markup=False, highlight=False, soft_wrap=True)
         live = LiveSite(opened.tracker, opened.cameras, sinks)
         tell.listeners = [live.listen, *sinks]
         address = stack.enter_context(serve_page(live, access, host, port, certificate, key))
@@ -86,6 +84,6 @@ def serve(
             notes.print(
                 "without --certificate the token and the pictures cross the network unencrypted", soft_wrap=True
             )
-        run_site(live, opened.ticks, stop, records)
+        run_site(live, opened.ticks, stop, recording)
         notes.print(f"{live.ended}; the page stays until Ctrl-C", soft_wrap=True)
         stop.wait()

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sdk.errors import DataError
-from sdk.report.thumbnails import cut_thumbnails
+from sdk.report.pictures import kept_pictures
+from sdk.report.thumbnails import MOST, cut_thumbnails
 from sdk.report.transitions import transitions
 from sdk.report.visits import Record, natural, read_record
 from sdk.web import common_script, look, source_hash
@@ -26,12 +27,13 @@ def build_report(
     """Write the report about `folder`, which `reid track` wrote, to `path`. Returns the `Record` that it shows.
 
     title: the heading; None: the folder's name. videos: the folder with `<camera>.mp4` from which the pictures of
-    people are cut; None: `folder`, where boxes are drawn in. day: see `read_record`. Raises `DataError` if the folder
-    holds no records, or the page cannot be written.
+    people are cut; None: `pictures.jsonl` of `folder`, and its videos, where boxes are drawn in. day: see
+    `read_record`. Raises `DataError` if the folder holds no records, or the page cannot be written.
     """
     folder, path = Path(folder), Path(path)
     record = read_record(folder, day)
-    pictures = cut_thumbnails(record.visits, Path(videos) if videos else folder)
+    kept = kept_pictures(record.visits, folder) if videos is None else {}
+    pictures = cut_thumbnails(record.visits, Path(videos) if videos else folder, MOST - len(kept), without=kept) | kept
     page = render(record, pictures, title or folder.resolve().name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Small pictures of people, cut from a run's videos."""
 
 from collections import defaultdict
+from collections.abc import Container
 from pathlib import Path
 
 import cv2
@@ -38,12 +39,17 @@ def find_videos(folder: Path, camera: str) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def cut_thumbnails(visits: list[Visit], folder: Path, most: int = MOST) -> dict[int, bytes]:
+def cut_thumbnails(
+    visits: list[Visit], folder: Path, most: int = MOST, without: Container[int] = ()
+) -> dict[int, bytes]:
     """JPEG of the best view of each visit, by its index in `visits`; of the longest ones if there are too many.
+
+    without: indices of visits that need none.
 
     A visit whose camera has no readable video in `folder`, or one that ends before, has no picture.
     """
-    longest = sorted(range(len(visits)), key=lambda i: visits[i].first - visits[i].last)[:most]
+    wanting = [index for index in range(len(visits)) if index not in without]
+    longest = sorted(wanting, key=lambda i: visits[i].first - visits[i].last)[:most]
     wanted: dict[str, list[int]] = defaultdict(list)
     for index in longest:
         wanted[visits[index].camera].append(index)

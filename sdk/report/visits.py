@@ -108,7 +108,7 @@ def _read_tracks(record: Record, paths: list[Path]) -> None:
     named: set[tuple[str, int]] = set()
     unnamed: set[tuple[str, int]] = set()
     cameras: dict[str, None] = {}
-    rows = itertools.chain.from_iterable(_lines(path, TRACK) for path in paths)
+    rows = itertools.chain.from_iterable(read_lines(path, TRACK) for path in paths)
     # One camera's boxes of one frame follow one another, unless some waited longer for their names than others.
     for (camera, frame), group in itertools.groupby(rows, key=lambda row: (row["camera"], row["frame"])):
         cameras[camera] = None
@@ -163,7 +163,7 @@ def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -
     """span: pass over what happened before and after."""
     down: dict[tuple[str, str], tuple[float, str]] = {}
     last = record.span[1]
-    for event in _lines(path, EVENT):
+    for event in read_lines(path, EVENT):
         camera, kind, time, detail = event["camera"], event["kind"], event["time"], event["detail"]
         if span is not None and not span[0] <= time <= span[1]:
             continue
@@ -193,7 +193,7 @@ TRACK = {"time": NUMBER, "camera": str, "frame": int, "track": int, "identity": 
 EVENT = {"time": NUMBER, "kind": str, "camera": NAME, "track": (int, type(None)), "identity": NAME, "detail": dict}
 
 
-def _lines(path: Path, types: dict) -> Iterator[dict]:
+def read_lines(path: Path, types: dict) -> Iterator[dict]:
     """The objects of a JSON Lines file, each with fields of these `types`."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):

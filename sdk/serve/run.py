@@ -3,21 +3,23 @@
 import signal
 import threading
 import time as clock
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sdk.errors import DataError
+from sdk.report import PictureWriter
 from sdk.serve.site import LiveSite
 from sdk.video.records import RecordWriter
 
 Ticks = Iterable[tuple[float, dict[str, np.ndarray]]]
 
 
-def run_site(site: LiveSite, ticks: Ticks, stop: threading.Event, records: RecordWriter | None = None) -> None:
-    """Track `ticks` into `site`, and into `records`, until they have ended or `stop` is set.
+def run_site(site: LiveSite, ticks: Ticks, stop: threading.Event, recording: "Recording | None" = None) -> None:
+    """Track `ticks` into `site`, and into `recording`, until they have ended or `stop` is set.
 
     What the tracker raises is passed on, and the site says so.
     """
@@ -30,9 +32,10 @@ def run_site(site: LiveSite, ticks: Ticks, stop: threading.Event, records: Recor
                 began = clock.perf_counter()
                 tracks = site.tracker.update(frames, time)
                 site.take(time, frames, tracks, clock.perf_counter() - began)
-            if records is not None:
+            if recording is not None:
                 for camera, detections in tracks.items():
-                    records.write(time, camera, site.frames_of(camera) - 1, detections)
+                    recording.records.write(time, camera, site.frames_of(camera) - 1, detections)
+                    recording.pictures.write(time, camera, frames[camera], detections)
         with site.turn():
             site.tracker.finish()
     except Exception as error:
@@ -42,17 +45,28 @@ def run_site(site: LiveSite, ticks: Ticks, stop: threading.Event, records: Recor
         site.end(reason)
 
 
-def new_folder(output: Path) -> Path:
-    """A folder in `output` that is named after this moment, so that no start overwrites what an earlier one wrote.
+@dataclass(frozen=True)
+class Recording:
+    """What `reid report` reads."""
 
-    Raises `DataError` if it cannot be made.
+    folder: Path
+    records: RecordWriter
+    pictures: PictureWriter
+
+
+@contextmanager
+def record(output: Path, identity_of: Callable[[str, int], str | None]) -> Iterator[Recording]:
+    """Record in a folder in `output` that is named after this moment, so that no start overwrites an earlier one.
+
+    identity_of: the tracker's. Raises `DataError` if the folder cannot be made.
     """
     folder = output / clock.strftime("%Y-%m-%dT%H-%M-%S")
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be made a folder ({error.strerror})") from error
-    return folder
+    with RecordWriter(folder, identity_of) as records, PictureWriter(folder) as pictures:
+        yield Recording(folder, records, pictures)
 
 
 def paced(ticks: Ticks, stop: threading.Event) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
