@@ -534,7 +534,7 @@ def main(
     try:
         device = open_device()
     except ReIDError as error:
-        notes.print(f"[red]nothing was run, this benchmark needs a GPU:[/] {error}", highlight=False)
+        notes.print(f"nothing was run, this benchmark needs a GPU: {error}", markup=False, highlight=False)
         raise typer.Exit(2) from None
     report = Report()
     run_all(report, device, folder)

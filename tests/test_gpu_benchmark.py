@@ -177,7 +177,9 @@ def test_without_a_gpu_it_says_so_and_runs_nothing(monkeypatch, tmp_path):
     app.command()(gpu.main)
     done = CliRunner().invoke(app, ["--output", str(tmp_path / "gpu.json")])
     assert done.exit_code == 2
-    assert "nothing was run, this benchmark needs a GPU" in done.stderr
+    said = " ".join(done.stderr.split())
+    assert "nothing was run, this benchmark needs a GPU" in said
+    assert "pip install 'aligned-reid[cuda]'" in said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sdk import rescoring
 from sdk.distances import local_distance_gathered
-from sdk.engines import DEFAULT_MODEL, cuda, native
+from sdk.engines import DEFAULT_MODEL, Metadata, cuda, native
 from sdk.errors import EngineError
+from sdk.reidentifier import ReIdentifier
 from tests.fake_cuda import FakeDriver, fake_tensorrt, plan_bytes
 from tests.test_cuda import in_threads, install
 from tests.test_tensorrt import align, rescoring_tensors
@@ -252,3 +253,35 @@ def test_needed_rows():
         assert len(rows) == len(np.unique(candidates[candidates >= 0]))
         assert (at < 0).tolist() == (candidates < 0).tolist()
         np.testing.assert_array_equal(rows[at[at >= 0]], gallery[candidates[candidates >= 0]])
+
+
+def test_a_re_identifier_re_scores_by_the_machines_best_way(kernel, monkeypatch):
+    """Through enrolment and search: the same order and distances as NumPy's, by the kernel."""
+
+    class Engine:
+        metadata = Metadata("resnet18", (16, 8), 12, "fp16", stripes=4, stripe_dim=8)
+
+        def run(self, crops):
+            """Numbers that differ from crop to crop: means of regions, at unit length."""
+            regions = crops.reshape(len(crops), 4, 4, 8, 3).mean(axis=2)  # [B, 4, 8, 3]
+            embedding = regions.mean(axis=2).reshape(len(crops), 12)
+            stripes = regions.mean(axis=3) / 255
+            return embedding / np.linalg.norm(embedding, axis=1, keepdims=True), stripes.astype(np.float16)
+
+    rng = np.random.default_rng(0)
+    people = rng.integers(0, 256, (6, 3, 16, 8, 3), np.uint8)
+    query = rng.integers(0, 256, (4, 16, 8, 3), np.uint8)
+    found = {}
+    for way in ("kernel", "numpy"):
+        reid = ReIdentifier(Engine(), rescore=True, threshold=1.0)
+        assert reid._align.__self__.name == "kernel"
+        if way == "numpy":
+            reid._align = local_distance_gathered
+        for number, crops in enumerate(people):
+            reid.enroll(list(crops), f"person {number}")
+        found[way] = reid.match(list(query))
+    for mine, expected in zip(found["kernel"], found["numpy"], strict=True):
+        assert [c.identity for c in mine.candidates] == [c.identity for c in expected.candidates]
+        for a, b in zip(mine.candidates, expected.candidates, strict=True):
+            assert a.rescored == pytest.approx(b.rescored, abs=1e-3)
+            assert a.rescored > a.distance
