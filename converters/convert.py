@@ -71,8 +71,8 @@ def convert(
 
     `model.engine` comes with `model.onnx`, from which it was built, and with `rescore` come `model.rescore.onnx` and
     `model.rescore.engine`. All appear under their names when all are there and the model agrees. `inspect` is shown
-    how it agrees before that is judged. Raises `DataError` for an unusable source or output name, `EngineError` where it
-    does not agree or cannot be built.
+    how it agrees before that is judged. Raises `DataError` for an unusable source or output name, `EngineError` where
+    it does not agree or cannot be built.
     """
     options = options or ConvertOptions()
     output, library, notes = choose_target(output, options.target)
