@@ -32,7 +32,7 @@ PACKAGES = (
     ("torch", "reid train, converting checkpoints", "aligned-reid[train]"),
     ("onnx", "reid convert", "aligned-reid[convert]"),
     ("onnxscript", "converting checkpoints", "aligned-reid[convert]"),
-    ("pycuda", "running TensorRT engines", "aligned-reid[tensorrt]"),
+    ("pycuda", "running TensorRT engines", "aligned-reid[cuda]"),
 )
 ALSO = {"opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv")}
 """Other distributions of the same module."""
