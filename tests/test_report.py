@@ -137,6 +137,26 @@ def test_events_tell_of_cameras_reasons_and_merges(folder):
     assert record.cameras == ["dock", "lobby", "gate"]
 
 
+def test_who_turned_out_to_be_one_person_has_one_name(folder):
+    write_lines(
+        folder / "events.jsonl",
+        [
+            event(14.0, "merged", identity="ann", other="bob"),
+            event(15.0, "merged", identity="eve", other="ann"),
+            event(24.9, "camera_ended", "dock", reason="the file has ended"),
+        ],
+    )
+    record = read_record(folder)
+    assert stays(record) == [
+        ("eve", "dock", 0, 8.9, [1, 2]),
+        ("eve", "lobby", 7.5, 11.9, [1]),
+        ("ann", "dock", 20, 24.9, [3]),
+    ], "who has the name after that is somebody else"
+    assert record.visits[0].frames == 110
+    assert record.outages == []
+    assert sorted(cut_thumbnails(record.visits, folder)) == [0, 1, 2]
+
+
 def test_a_killed_run_has_a_report_and_a_wrong_file_is_named(folder, tmp_path):
     tracks = folder / "tracks.jsonl"
     whole = stays(read_record(folder))
