@@ -44,7 +44,7 @@ def draw() -> tuple[list, dict[int, sv.Detections]]:
 
 def track(ticks: list, found: dict, reid: ReIdentifier, page: bool, watched: bool) -> dict:
     """Seconds of wall and processor time for all ticks."""
-    reid.gallery.close()
+    reid = ReIdentifier(reid.engine)  # with a gallery of its own
     tracker = MultiCameraTracker(reid, lambda frame: found[id(frame)], frame_rate=SITE.frame_rate)
     site, end, pictures = LiveSite(tracker, SITE.camera_names), threading.Event(), [0]
     with serve(site) as address:

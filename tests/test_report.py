@@ -10,12 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
+from sdk import MultiCameraTracker, ReIdentifier
 from sdk.errors import DataError
 from sdk.report import build_report, read_record
 from sdk.report.thumbnails import HEIGHT, cut_thumbnails, thumbnail
 from sdk.report.transitions import transitions
 from sdk.report.visits import Outage, Visit
+from sdk.video.listeners import Listeners
+from sdk.video.run import track_videos
 from sdk.video.writer import VideoWriter
+from tests.moving import BLUE, ColourEngine, World
 
 COLOURS = {"ann": (200, 60, 40), "bob": (50, 180, 60)}
 
@@ -133,6 +137,26 @@ def test_events_tell_of_cameras_reasons_and_merges(folder):
     assert record.cameras == ["dock", "lobby", "gate"]
 
 
+def test_who_turned_out_to_be_one_person_has_one_name(folder):
+    write_lines(
+        folder / "events.jsonl",
+        [
+            event(14.0, "merged", identity="ann", other="bob"),
+            event(15.0, "merged", identity="eve", other="ann"),
+            event(24.9, "camera_ended", "dock", reason="the file has ended"),
+        ],
+    )
+    record = read_record(folder)
+    assert stays(record) == [
+        ("eve", "dock", 0, 8.9, [1, 2]),
+        ("eve", "lobby", 7.5, 11.9, [1]),
+        ("ann", "dock", 20, 24.9, [3]),
+    ], "who has the name after that is somebody else"
+    assert record.visits[0].frames == 110
+    assert record.outages == []
+    assert sorted(cut_thumbnails(record.visits, folder)) == [0, 1, 2]
+
+
 def test_a_killed_run_has_a_report_and_a_wrong_file_is_named(folder, tmp_path):
     tracks = folder / "tracks.jsonl"
     whole = stays(read_record(folder))
@@ -237,6 +261,25 @@ def test_the_page_is_one_file_with_all_of_it(folder, tmp_path):
     assert not re.search(
         r"""(src|href|action)\s*=\s*["'](?!data:|#)""", page.replace(re.findall("<script>.*", page, re.DOTALL)[0], "")
     )
+
+
+def test_a_tracked_run_without_videos_has_pictures_and_reasons(tmp_path):
+    world, heard = World(), Listeners()
+    tracker = MultiCameraTracker(ReIdentifier(ColourEngine()), detector=world, frame_rate=6, on_event=heard)
+    kept = []  # the stand-in world knows a frame by its id, so none may be given to another
+
+    def ticks():
+        for tick in range(30):
+            kept.append(world.frame((BLUE, 10 + 4 * tick, 60)))
+            yield tick / 6, {"dock": kept[-1]}
+
+    track_videos(ticks(), tracker, tmp_path, {"dock": 6.0}, listeners=heard, video=False)
+    record = build_report(tmp_path, tmp_path / "report.html")
+    (person,) = content((tmp_path / "report.html").read_text(encoding="utf-8"))["people"]
+    (visit,) = person["visits"]
+    np.testing.assert_allclose(mean_colour(base64.b64decode(visit["picture"])), BLUE, atol=15)
+    assert visit["reason"]["new"] is True
+    assert record.visits[0].identity == "person-1"
 
 
 def test_names_cannot_become_markup(tmp_path):

@@ -16,18 +16,20 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from sdk import ReIdentifier
 from sdk.cli import main
 from sdk.errors import DataError, GalleryError
 from sdk.event_sinks import json_lines_sink
 from sdk.events import Event
 from sdk.report import read_record
 from sdk.report.pictures import kept_pictures
-from sdk.serve import Access, serve
+from sdk.serve import Access, LiveSite, serve
 from sdk.serve.metrics import render_metrics
 from sdk.serve.naming import LONGEST
 from sdk.serve.people import People
 from sdk.serve.run import paced, record, run_site
-from tests.moving import BLUE, GREEN
+from sdk.serve.sources import open_sources
+from tests.moving import BLUE, GREEN, ColourEngine
 from tests.stage import Stage, make_busy
 
 TOKEN = "a token that nobody guesses"
@@ -88,7 +90,7 @@ def test_names_that_are_none_or_taken_are_refused(busy):
     for name in ("", "  ", "a\nb", "x" * (LONGEST + 1), "a\u2028b", "\ud800"):
         with pytest.raises(GalleryError, match="name"):
             busy.site.rename("person-1", name)
-    with pytest.raises(GalleryError, match="'person-2' is somebody already"):
+    with pytest.raises(GalleryError, match="'person-2' is in the gallery already"):
         busy.site.rename("person-1", "person-2")
     with pytest.raises(GalleryError, match="not in the gallery"):
         busy.site.rename("nobody", "ann")
@@ -187,6 +189,25 @@ def test_events_of_cameras_and_merges_are_shown(busy):
         "camera_back",
         "camera_lost",
     ]
+
+
+def test_the_tracker_and_the_sources_tell_the_page(tmp_path):
+    told = []
+    with open_sources(
+        [drawn_video(tmp_path / "dock.mp4")], ReIdentifier(ColourEngine()), "motion", told.append, threading.Event()
+    ) as opened:
+        assert opened.cameras == ["dock"]
+        run_site(LiveSite(opened.tracker, opened.cameras), opened.ticks, threading.Event())
+        opened.tracker._identities.emit("merged", identity="ann", detail={"other": "bob"})
+    assert {event.kind for event in told} >= {"camera_ended", "merged"}
+
+
+def drawn_video(path):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
+    for value in range(5):
+        writer.write(np.full((48, 64, 3), 10 * value, np.uint8))
+    writer.release()
+    return path
 
 
 def test_memory_of_people_is_bounded():
@@ -309,7 +330,8 @@ def test_actions_change_names(busy, address):
     status, content, _ = request(address, "POST", "/api/rename", {"identity": "person-1", "to": "ann"}, **ours)
     assert (status, json.loads(content)) == (200, {"identity": "ann"})
     status, content, _ = request(address, "POST", "/api/rename", {"identity": "ann", "to": "person-2"}, **ours)
-    assert (status, content) == (409, b"'person-2' is somebody already")
+    assert status == 409
+    assert b"'person-2' is in the gallery already" in content
     assert request(address, "POST", "/api/merge", {"identity": "person-2", "into": "ann"}, **ours)[0] == 200
     assert busy.reid.gallery.identities() == ["ann"]
     assert request(address, "POST", "/api/forget", {"identity": "ann"}, **ours)[0] == 200
@@ -504,10 +526,7 @@ def running(*arguments):
 
 
 def test_the_command_serves_a_video_until_it_is_told_to_end(tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "dock.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
-    for value in range(5):
-        writer.write(np.full((48, 64, 3), 10 * value, np.uint8))
-    writer.release()
+    drawn_video(tmp_path / "dock.mp4")
     arguments = ("--port", 0, "--detector", "motion", "-o", tmp_path / "out")
     with running(tmp_path / "dock.mp4", *arguments) as process:
         address = process.stdout.readline().strip()

@@ -31,7 +31,13 @@ def serve(
         str | None, typer.Option(help="Where identities are kept: a file, or a store. Default: memory, until the end.")
     ] = None,
     model: Model = None,
-    detector: Annotated[str, typer.Option(help="hog, or motion for fixed cameras.")] = "hog",
+    detector: Annotated[
+        str,
+        typer.Option(
+            help="hog; motion for fixed cameras; or the file of a person detector, YOLO or DETR, .onnx or .engine."
+        ),
+    ] = "hog",
+    rate: Annotated[float | None, typer.Option(help="Frames a second of live cameras to track. Default: 10.")] = None,
     threshold: Threshold = None,
 ) -> None:
     """Track people live and show a page: the cameras, who is there, where they were. Ctrl-C ends it."""
@@ -46,8 +52,9 @@ def serve(
     from sdk.serve import serve as serve_page
     from sdk.serve.run import ended_by_signals, record, run_site
     from sdk.serve.server import is_loopback
-    from sdk.serve.sources import Tell, open_drawn_site, open_sources
+    from sdk.serve.sources import open_drawn_site, open_sources
     from sdk.simulation.site import Site
+    from sdk.video.listeners import Listeners, print_trouble
 
     if bool(sources) == simulated:
         raise DataError("name the sources, one a camera; or --simulated for a drawn site")
@@ -59,23 +66,24 @@ def serve(
             raise DataError(f"{token_file}: the token cannot be read ({error})") from error
     elif not is_loopback(host):
         token = secrets.token_urlsafe(18)
-    access, stop, tell = Access(token), threading.Event(), Tell()
+    access, stop, listeners = Access(token), threading.Event(), Listeners()
     with ended_by_signals(), contextlib.ExitStack() as stack:
         sinks = [stack.enter_context(open_sink(address)) for address in events or ()]
         reid = ReIdentifier(model, gallery=gallery, threshold=threshold)
         stack.callback(reid.gallery.close)
         if simulated:
             site = Site(0, cameras=4, people=12, seconds=300.0)
-            opened = stack.enter_context(open_drawn_site(reid, site, tell, stop))
+            opened = stack.enter_context(open_drawn_site(reid, site, listeners, stop))
         else:
-            opened = stack.enter_context(open_sources(sources, reid, detector, tell, stop))
+            opened = stack.enter_context(open_sources(sources, reid, detector, listeners, stop, rate))
         recording = None
         if output is not None:
             recording = stack.enter_context(record(output, opened.tracker.identity_of))
             sinks.append(stack.enter_context(open_sink(str(recording.folder / "events.jsonl"))))
             notes.print(f"recording in {recording.folder}", markup=False, highlight=False, soft_wrap=True)
         live = LiveSite(opened.tracker, opened.cameras, sinks)
-        tell.listeners = [live.listen, *sinks]
+        for listener in (live.listen, print_trouble, *sinks):
+            listeners.add(listener)
         address = stack.enter_context(serve_page(live, access, host, port, certificate, key))
         (notes if "-" in (events or ()) else results).print(address, highlight=False)
         if token is not None and token_file is None:

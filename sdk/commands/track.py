@@ -1,5 +1,6 @@
 """`reid track`."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -37,8 +38,16 @@ def track(
     video: Annotated[
         bool | None, typer.Option(help="Write annotated videos. Default: of files alone, not of live cameras.")
     ] = None,
+    events: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where events go besides events.jsonl: a file, - (standard output), http(s)://…, mqtt(s)://…; "
+            "may be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Track people over several cameras and say who was seen where and when."""
+    from sdk.event_sinks import open_sink
     from sdk.reidentifier import ReIdentifier
     from sdk.tracking import MultiCameraTracker
     from sdk.video.listeners import Listeners, print_trouble
@@ -46,10 +55,12 @@ def track(
     from sdk.video.sources import Sources, trouble_table
     from sdk.video.summary import sightings_table
 
-    with Sources(sources, rate, seconds=seconds) as site:
+    with contextlib.ExitStack() as stack:
+        listeners = Listeners([print_trouble, *(stack.enter_context(open_sink(address)) for address in events or ())])
+        site = stack.enter_context(Sources(sources, rate, seconds=seconds))
         written = not site.live if video is None else video
         reid = ReIdentifier(model, gallery, threshold)
-        tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate)
+        tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate, on_event=listeners)
         with reid.gallery:
             sightings = track_videos(
                 site,
@@ -57,11 +68,12 @@ def track(
                 output,
                 site.frame_rates,
                 site.ticks,
-                listeners=Listeners([print_trouble]),
+                listeners=listeners,
                 video=written,
                 segment=SEGMENT if site.live else None,
             )
-    results.print(sightings_table(sightings))
+    tables = notes if "-" in (events or ()) else results  # standard output is for the events then
+    tables.print(sightings_table(sightings))
     if (trouble := trouble_table(site.reports)) is not None:
-        results.print(trouble)
+        tables.print(trouble)
     notes.print(f"wrote records, events and{'' if written else ' no'} videos to {output}", soft_wrap=True)

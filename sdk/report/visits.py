@@ -42,7 +42,7 @@ class Outage:
 
     camera: str
     kind: str
-    """lost, frozen or ended."""
+    """lost or frozen."""
     first: float
     last: float
     reason: str = ""
@@ -59,7 +59,7 @@ class Record:
     """Tracks that never got an identity."""
     outages: list[Outage] = field(default_factory=list)
     events: list[dict] = field(default_factory=list)
-    """Merges, splits and changes of resolution, as `sdk.events` writes them."""
+    """Merges, splits, and cameras that changed or ended, as `sdk.events` writes them."""
     reasons: dict[tuple[str, int], dict] = field(default_factory=dict)
     """(camera, track) → detail of its "identified" event: distance, runner_up, margin, new."""
 
@@ -93,7 +93,33 @@ def read_record(folder: str | Path, day: str | None = None) -> Record:
     if (folder / "events.jsonl").is_file():
         _read_events(record, folder / "events.jsonl", None if day is None else record.span)
     record.visits.sort(key=lambda visit: (visit.first, visit.camera, visit.identity))
+    _merge(record)
     return record
+
+
+def _merge(record: Record) -> None:
+    """Give people who turned out to be one later the one name, and join visits that are one then."""
+    merges = [event for event in record.events if event["kind"] == "merged"]
+    for event in merges:
+        for visit in record.visits:
+            if visit.identity == event["detail"].get("other") and visit.first <= event["time"]:
+                visit.identity = event["identity"]
+    if not merges:
+        return
+    joined: list[Visit] = []
+    latest: dict[tuple[str, str], Visit] = {}
+    for visit in record.visits:
+        before = latest.get((visit.identity, visit.camera))
+        if before is None or visit.first - before.last > GAP_SECONDS:
+            latest[visit.identity, visit.camera] = visit
+            joined.append(visit)
+            continue
+        before.last = max(before.last, visit.last)
+        before.frames += visit.frames
+        before.tracks += [track for track in visit.tracks if track not in before.tracks]
+        if visit.score > before.score:
+            before.score, before.frame, before.box = visit.score, visit.frame, visit.box
+    record.visits = joined
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -172,7 +198,7 @@ def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -
             record.cameras.append(camera)
         if kind == "identified":
             record.reasons[camera, event["track"]] = detail
-        elif kind in ("camera_lost", "camera_frozen", "camera_ended"):
+        elif kind in ("camera_lost", "camera_frozen"):
             state = kind.removeprefix("camera_")
             began = time - float(detail.get("seconds", 0)) if state == "frozen" else time
             down.setdefault((camera, state), (began, str(detail.get("reason", ""))))
@@ -181,7 +207,7 @@ def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -
                 if (camera, state) in down:
                     began, reason = down.pop((camera, state))
                     record.outages.append(Outage(camera, state, began, time, reason))
-        elif kind in ("merged", "split", "camera_changed"):
+        elif kind in ("merged", "split", "camera_changed", "camera_ended"):
             record.events.append(event)
     for (camera, state), (began, reason) in down.items():
         record.outages.append(Outage(camera, state, began, max(last, began), reason))

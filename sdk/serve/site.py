@@ -13,7 +13,7 @@ from sdk.errors import GalleryError
 from sdk.events import Event
 from sdk.report.thumbnails import thumbnail
 from sdk.report.visits import covered_shares, natural, worth
-from sdk.serve import naming
+from sdk.serve.naming import checked_name
 from sdk.serve.people import People
 from sdk.serve.pictures import draw, encode
 from sdk.tracking import MultiCameraTracker
@@ -270,7 +270,7 @@ class LiveSite:
         with self.turn():
             error = None
             try:
-                naming.forget(self.tracker, identity)
+                self.tracker.forget(identity)
             except GalleryError as unknown:
                 error = unknown
             with self._lock:
@@ -281,17 +281,17 @@ class LiveSite:
 
     def rename(self, identity: str, to: str) -> str:
         """Give somebody another name, which is returned. Raises `GalleryError` if that is none or somebody has it."""
-        to = naming.checked_name(to)
+        to = checked_name(to)
         if to != identity:
             with self.turn():
-                naming.rename(self.tracker, identity, to)
+                self.tracker.rename(identity, to)
                 self._renamed(identity, to)
         return to
 
     def merge(self, identity: str, into: str) -> None:
         """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
         with self.turn():
-            naming.merge(self.tracker, identity, into)
+            self.tracker.merge(identity, into)
             self._renamed(identity, into)
 
     def _renamed(self, identity: str, to: str) -> None:

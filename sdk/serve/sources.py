@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import supervision as sv
 
-from sdk.events import Event, Listener
+from sdk.events import Listener
 from sdk.reidentifier import ReIdentifier
 from sdk.serve.run import Ticks, paced
 from sdk.simulation.site import Site, Truth
 from sdk.simulation.site.detector import detect
 from sdk.tracking import MultiCameraTracker
-from sdk.video.sources import VideoFiles
+from sdk.video.sources import Sources
 
 
 @dataclass
@@ -28,28 +28,23 @@ class Opened:
     tracker: MultiCameraTracker
 
 
-class Tell:
-    """A listener that passes events on to others, which may be added later."""
-
-    def __init__(self):
-        self.listeners: list[Listener] = []
-
-    def __call__(self, event: Event) -> None:
-        for listener in self.listeners:
-            listener(event)
-
-
 @contextmanager
 def open_sources(
-    sources: Sequence[str | Path], reid: ReIdentifier, detector: str, tell: Listener, stop: threading.Event
+    sources: Sequence[str | Path],
+    reid: ReIdentifier,
+    detector: str,
+    tell: Listener,
+    stop: threading.Event,
+    rate: float | None = None,
 ) -> Iterator[Opened]:
-    """Cameras, tracked with `reid`; files play at their own speed. tell: is told of what happens.
+    """Cameras, tracked with `reid`; files among themselves play at their own speed.
 
-    Raises `DataError` naming a source that cannot be had.
+    tell: is told of what happens. rate: ticks a second of live cameras; None: the usual. Raises `DataError` naming a
+    source that cannot be had.
     """
-    source = VideoFiles(sources)
-    tracker = MultiCameraTracker(reid, detector, frame_rate=source.tick_rate)
-    yield Opened(source.cameras, paced(source, stop), tracker)
+    with Sources(sources, rate, on_event=tell) as source:
+        tracker = MultiCameraTracker(reid, detector, frame_rate=source.tick_rate, on_event=tell)
+        yield Opened(source.cameras, source if source.live else paced(source, stop), tracker)
 
 
 @contextmanager
@@ -66,7 +61,7 @@ def open_drawn_site(reid: ReIdentifier, site: Site, tell: Listener, stop: thread
         name: partial(_look_up, camera=name, truths=truths, rng=np.random.default_rng([site.seed, number, 13]))
         for number, name in enumerate(site.camera_names)
     }
-    tracker = MultiCameraTracker(reid, detectors, frame_rate=site.frame_rate)
+    tracker = MultiCameraTracker(reid, detectors, frame_rate=site.frame_rate, on_event=tell)
     yield Opened(list(site.camera_names), paced(ticks(), stop), tracker)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from sdk.errors import DataError
 from sdk.events import Listener
+from sdk.report import PictureWriter
 from sdk.terminal import notes, progress_bar
 from sdk.tracking import MultiCameraTracker
 from sdk.video.annotate import AnnotatedVideo
@@ -37,8 +38,9 @@ def track_videos(
     frame_rates: frames a second, by camera, of the videos to write. total: how many ticks there are, for the
     progress bar. listeners: are told of the events of the cameras, where `ticks` are `Sources`, and of the tracker:
     pass the `Listeners` that were given to the tracker as its `on_event`, and `events.jsonl` has both.
-    video: whether to write annotated videos. segment: seconds of frames after which a video begins a new file, so that
-    what is written is safe; None: one file, as long as the resolution stays.
+    video: whether to write annotated videos; if not, `pictures.jsonl` has the best views of people. segment: seconds of
+    frames after which a video begins a new file, so that what is written is safe; None: one file, as long as the
+    resolution stays.
 
     Ctrl-C or SIGTERM ends the run early, within two seconds: the files hold what was seen so far. Returns who was seen
     where and when. Raises `DataError` if `output` cannot be written.
@@ -59,6 +61,7 @@ def track_videos(
             stack.enter_context(_listening(teller, events))
         stack.callback(tracker.finish)  # before the records are closed: the last ones wait for it
         videos: dict[str, AnnotatedVideo] = {}
+        pictures = None if video else stack.enter_context(PictureWriter(output))
         progress = stack.enter_context(progress_bar())
         bar = progress.add_task("tracking", total=total or None)
         with _ended_early(ticks) as until_asked:
@@ -67,7 +70,8 @@ def track_videos(
                     number = frames_of.get(camera, 0)
                     frames_of[camera] = number + 1
                     records.write(time, camera, number, detections)
-                    if not video:
+                    if pictures is not None:
+                        pictures.write(time, camera, frames[camera], detections)
                         continue
                     if camera not in videos:
                         new = AnnotatedVideo(output / f"{camera}.mp4", frame_rates[camera], segment)

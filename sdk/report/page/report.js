@@ -93,7 +93,7 @@ function outageMark(outage) {
 }
 
 function outageText(outage) {
-  const what = { lost: "gave no picture", frozen: "stood still", ended: "had ended" }[outage.kind];
+  const what = { lost: "gave no picture", frozen: "stood still" }[outage.kind];
   return data.cameras[outage.camera] + " " + what + " for " + duration(outage.last - outage.first) + (outage.reason ? ": " + outage.reason : "");
 }
 
@@ -265,6 +265,7 @@ function drawHappened() {
     const detail = event.detail || {};
     if (event.kind === "merged") lines.push([event.time, detail.other + " and " + event.identity + " are one person, " + event.identity]);
     else if (event.kind === "split") lines.push([event.time, "track " + event.track + " of " + event.camera + " passed to another person"]);
+    else if (event.kind === "camera_ended") lines.push([event.time, event.camera + " has ended" + (detail.reason ? ": " + detail.reason : "")]);
     else lines.push([event.time, event.camera + " changed from " + size(detail.before) + " to " + size(detail.now)]);
   }
   lines.sort((a, b) => a[0] - b[0]);
