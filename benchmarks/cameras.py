@@ -25,7 +25,6 @@ import onnxruntime
 import supervision as sv
 import typer
 from rich.table import Table
-from trackers import ByteTrackTracker
 
 from sdk import Gallery, MultiCameraTracker, ReIdentifier
 from sdk.simulation.site import Site, Truth, write_site
@@ -36,8 +35,6 @@ from sdk.video.sources import Sources
 
 CORES = 2
 RATE = 10.0
-LOST_BUFFER = 60
-"""Of ByteTrack, in thirtieths of a second, as `MultiCameraTracker` has it: two seconds."""
 
 
 class Stages:
@@ -119,10 +116,9 @@ class Run:
         self.tracker = MultiCameraTracker(
             reid,
             {video.stem: self._look_up(video.stem) for video in self._videos},
-            tracker=self._make_tracker,
             frame_rate=RATE,
         )
-        self.tracker.update = self.stages.timed(self.tracker.update, "change, quality, identities")
+        self.tracker.update = self.stages.timed(self.tracker.update, "tracks, change, quality, identities")
 
     def ticks(self, passes: int, each=lambda number: None) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
         """The site's ticks `passes` times over, time going on; `each(number)` is called after every pass."""
@@ -151,17 +147,6 @@ class Run:
             return self._detections[camera][number]
 
         return detector
-
-    def _make_tracker(self) -> ByteTrackTracker:
-        tracker = ByteTrackTracker(
-            lost_track_buffer=LOST_BUFFER,
-            frame_rate=RATE,
-            track_activation_threshold=0.5,
-            high_conf_det_threshold=0.4,
-            minimum_consecutive_frames=2,
-        )
-        tracker.update = self.stages.timed(tracker.update, "tracks of each camera")
-        return tracker
 
 
 def measure_speed(folder: Path, seed: int, people: int, video: bool) -> dict:
