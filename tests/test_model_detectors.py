@@ -18,7 +18,7 @@ from sdk.tracking.detectors import detector_maker
 from sdk.tracking.detectors.forms import cells
 from sdk.tracking.detectors.model_file import ModelDetector, open_detector
 from sdk.tracking.detectors.sessions import open_session
-from tests.fake_cuda import FakeDriver, fake_tensorrt
+from tests.fake_cuda import FakeDriver, fake_tensorrt, plan_bytes
 from tests.moving import ColourEngine
 from tests.test_cuda import install
 
@@ -297,7 +297,7 @@ def test_numbers_that_are_none_are_no_people(tmp_path):
     assert json.dumps(found.xyxy.tolist())
 
 
-def plan_session(monkeypatch, tmp_path, outputs, content=b"ftrt-whole", **changed):
+def plan_session(monkeypatch, tmp_path, outputs, content=None, **changed):
     """The session of a plan that gives `outputs`, and the pixel in the middle as the score of row 120."""
     driver = install(monkeypatch, FakeDriver())
     tensors = {"images": ("input", np.float16, (1, 3, *SIZE), (1, 3, *SIZE), 1)}
@@ -310,7 +310,7 @@ def plan_session(monkeypatch, tmp_path, outputs, content=b"ftrt-whole", **change
 
     monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(driver, tensors | changed, work))
     path = tmp_path / "people.engine"
-    path.write_bytes(content)
+    path.write_bytes(content or plan_bytes(b"whole"))
     return open_session(path), seen
 
 
@@ -328,4 +328,4 @@ def test_a_tensorrt_plan_is_a_detector_too(monkeypatch, tmp_path):
     with pytest.raises(EngineError, match=r"people.engine: has a header before the plan, .* trtexec"):
         plan_session(monkeypatch, tmp_path, {}, b'\x10\x00\x00\x00{"task": 1}ftrt')
     with pytest.raises(EngineError, match=r"people.engine: cannot be loaded"):
-        plan_session(monkeypatch, tmp_path, {}, b"ftrt-torn")
+        plan_session(monkeypatch, tmp_path, {}, plan_bytes(b"torn"))
