@@ -41,14 +41,14 @@ class TensorRTEngine:
         """path: a plan that `sdk.engines.load_engine` has checked; its metadata.
 
         graphs: launch each batch size as a CUDA graph once it has been seen twice. It saves the launch of every
-        kernel, which pays where kernels are short: small models and batches (benchmarks/gpu.py measures it).
+        kernel, which should pay where kernels are short, with small models and batches; not measured yet.
         host_code: allow a version-compatible plan to bring code for the processor; off, since a plan could bring any.
         Raises `EngineError` if it cannot be loaded or does not keep the contract, `MissingPackageError` without
         TensorRT or pycuda.
         """
         self.metadata = metadata
         self._device = open_device() if device is None else device
-        self._plan = _Plan(path, self._device, host_code)
+        self._plan = Plan(path, self._device, host_code)
         height, width = metadata.input_size
         self._plan.require(INPUT, np.uint8, (None, height, width, 3))
         self._plan.require(EMBEDDING, np.float32, (None, metadata.embedding_dim))
@@ -166,7 +166,7 @@ class RescoringEngine:
         """Raises `EngineError` if it cannot be loaded; one that was built with the plugin needs its library."""
         self.device = open_device() if device is None else device
         load_plugin(library_of(path))
-        self._plan = _Plan(path, self.device, host_code=False)
+        self._plan = Plan(path, self.device, host_code=False)
         for name, dtype, sizes in ((QUERY, np.float16, 3), (GALLERY, np.float16, 3), (CANDIDATES, np.int32, 2)):
             self._plan.require(name, dtype, (None,) * sizes)
         self._plan.require(DISTANCE, np.float32, (None, None))
@@ -218,7 +218,7 @@ class RescoringEngine:
         result[...] = staged.reshape(result.shape)
 
 
-class _Plan:
+class Plan:
     """A deserialised plan with one execution context: names, shapes, addresses."""
 
     def __init__(self, path: str | Path, device: Device, host_code: bool):

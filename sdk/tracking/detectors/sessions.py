@@ -81,7 +81,7 @@ class PlanSession:
     def __init__(self, path: Path):
         """Raises `EngineError` for a plan that cannot be loaded or takes several sizes, and `MissingPackageError`."""
         from sdk.engines.cuda import open_device
-        from sdk.engines.tensorrt import _Plan
+        from sdk.engines.tensorrt import Plan
 
         self.path, self.class_names = path, {}
         with path.open("rb") as file:
@@ -91,7 +91,7 @@ class PlanSession:
                     "with: trtexec --onnx=people.onnx --saveEngine=people.engine"
                 )
         self._device = open_device()
-        self._plan = _Plan(path, self._device, host_code=False)
+        self._plan = Plan(path, self._device, host_code=False)
         self.outputs = list(self._plan.outputs)
         names = [*self._plan.inputs, *self.outputs]
         shapes = {name: self._plan.shape(name) for name in names}
