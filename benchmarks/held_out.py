@@ -40,11 +40,14 @@ def main(
         0.0,
     ),
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False,
+    start_share: Annotated[float, typer.Option(help="As of `reid train`.")] = FINE_TUNING.start_share,
     output: Annotated[Path, typer.Option(help="JSON to write.")] = Path("benchmarks/results/held_out.json"),
 ) -> None:
     people = PeopleDataset.from_folder(data)
     start = choose_start(ModelConfig(), from_scratch=from_scratch)
-    settings = replace(TrainConfig() if from_scratch else FINE_TUNING, start=describe_start(start, None))
+    settings = replace(
+        TrainConfig() if from_scratch else FINE_TUNING, start=describe_start(start, None), start_share=start_share
+    )
     rows = []
     for seed in range(seeds):
         training, held_out = people.hold_out(hold_out, seed)
@@ -76,6 +79,7 @@ def _write(output: Path, rows: list[dict], people: PeopleDataset, hold_out: int,
         "identities": {"training": len(people.identities) - hold_out, "held out": hold_out},
         "epochs": settings.epochs,
         "started from": settings.start,
+        "share of the start": settings.start_share,
         "runs": rows,
     }
     output.write_text(json.dumps(facts, indent=2) + "\n")

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from sdk.calibration import CameraStatistics
-from sdk.engines import Engine, Metadata, load_engine
+from sdk.distances import local_distance_gathered
+from sdk.engines import DEFAULT_MODEL, Engine, Metadata, load_engine
 from sdk.errors import EngineError, GalleryError
 from sdk.gallery import Gallery, Match
 from sdk.preprocess import to_batch
+from sdk.rescoring import choose
 
 MAX_BATCH = 64
 """More crops than this, or than the engine was built for, are embedded in several calls: it bounds the memory."""
@@ -72,6 +74,8 @@ class ReIdentifier:
         self._cameras = CameraStatistics.from_dict(metadata.cameras) if metadata.cameras else None
         self.rescore = rescore
         self.weight = float(weight)
+        path = engine if isinstance(engine, (str, Path)) else DEFAULT_MODEL if engine is None else None
+        self._align = choose(path).distances if rescore else local_distance_gathered
         if threshold is None:
             if self.engine.metadata.threshold is None:
                 raise EngineError("the model has no calibrated threshold; pass one: ReIdentifier(…, threshold=0.4)")
@@ -136,7 +140,9 @@ class ReIdentifier:
         """
         features = self.embed(crops, taken_by)
         stripes = features.stripes if self.rescore else None
-        found = self.gallery.search(features.embedding, top_k, camera=camera, stripes=stripes, weight=self.weight)
+        found = self.gallery.search(
+            features.embedding, top_k, camera=camera, stripes=stripes, weight=self.weight, align=self._align
+        )
         return [self._decide(tuple(candidates)) for candidates in found]
 
     def _decide(self, candidates: tuple) -> Match:

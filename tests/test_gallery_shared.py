@@ -1,7 +1,9 @@
 """A gallery shared by several sites, on Milvus Lite: sites see each other, work on without the store, and agree."""
 
 import contextlib
+import json
 import logging
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from sdk.cli import build_app
 from sdk.errors import GalleryError, MissingPackageError
 from sdk.gallery import Gallery
 from sdk.gallery import shared as shared_module
@@ -102,7 +106,7 @@ def enrol(gallery, *names, camera=None, time=None):
 
 def settle(*galleries):
     """Exchange until nobody has anything new."""
-    for _ in range(3):
+    for _ in range(2):
         for gallery in galleries:
             gallery._sync._compared = 0.0  # a full comparison, also of what was deleted
             gallery.sync()
@@ -292,6 +296,40 @@ def test_the_store_stops_matching_goes_on_and_nothing_is_lost(site, server, tmp_
     settle(dock, gate)
     agree(dock, gate)
     assert dock.identities() == ["ann", "at the dock", "at the gate", "bob"]
+
+
+def test_a_store_that_has_lost_everything_gets_it_back(site, server, tmp_path):
+    dock, gate = site(tmp_path / "dock.db"), site()
+    enrol(dock, "ann", "bob")
+    enrol(gate, "eve")
+    settle(dock, gate)
+    server.stop()
+    try:
+        shutil.rmtree(server.folder)
+        dock.close()
+    finally:
+        server.start()
+    dock = site(tmp_path / "dock.db")
+    wait_for_store(dock, gate)
+    settle(dock, gate)
+    agree(dock, gate)
+    newcomer = site()
+    settle(newcomer)
+    assert newcomer.identities() == ["ann", "bob", "eve"]
+    agree(dock, newcomer)
+
+
+def test_an_operator_looks_after_a_shared_gallery(site):
+    dock = site()
+    enrol(dock, "ann", "bob")
+    settle(dock)
+    run = CliRunner().invoke
+    app = build_app()
+    listed = run(app, ["gallery", "list", dock.where, "--json"])
+    assert [entry["identity"] for entry in json.loads(listed.stdout)] == ["ann", "bob"]
+    assert run(app, ["gallery", "forget", dock.where, "ann"]).exit_code == 0
+    settle(dock)
+    assert dock.identities() == ["bob"]
 
 
 def test_a_loss_at_the_end_is_told(site, server, caplog, monkeypatch):

@@ -170,6 +170,7 @@ def reembed(
             for name, crops in track(people, "embedding"):
                 for crop, camera, seen in crops:
                     reid.enroll([crop], identity=name, camera=camera, time=seen)
+            target._note("reembed", len(target))
             notes.print(f"embedded {sum(len(crops) for _, crops in people)} crops of {len(people)} people into {new}")
 
 
@@ -191,16 +192,24 @@ def verify(file: File, as_json: Json = False) -> None:
 
 
 def _open(file: str, **options):
-    from sdk.gallery import Gallery
+    """To change it. A shared one is first brought up to what the store has; closing it sends the changes."""
+    from sdk.gallery.gallery import Gallery, is_shared
 
-    return Gallery(file, **options)
+    opened = Gallery(file, **options)
+    if is_shared(file):
+        try:
+            opened.sync()
+        except BaseException:
+            opened.close()
+            raise
+    return opened
 
 
 def _read(file: str):
     """Only to read: another process may be writing it."""
-    from sdk.gallery.gallery import Gallery, is_shared
+    from sdk.gallery.gallery import is_shared
 
-    return Gallery(file) if is_shared(file) else Gallery(file, read_only=True)
+    return _open(file) if is_shared(file) else _open(file, read_only=True)
 
 
 def _tell_problems(opened) -> None:

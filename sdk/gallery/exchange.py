@@ -166,6 +166,20 @@ def mark_sent(gallery: Ledger, asked: Iterable[bytes], sent: list[RemoteExemplar
     gallery._unsent -= finished
 
 
+def mark_all_unsent(gallery: Ledger) -> None:
+    """The store has nothing of what is here."""
+    rows = gallery._state.rows
+    which = np.flatnonzero(rows.alive)
+    with gallery._transaction():
+        for person in gallery._people.values():
+            person.record = replace(person.record, flags=UNSENT)
+            if gallery._journal:
+                gallery._journal.replace_identity(person.slot, person.record)
+        if gallery._journal and len(which):
+            _rewrite(gallery, which, sent=False)
+    gallery._unsent |= {uid.tobytes() for uid in rows.uid[which]}
+
+
 def mark_people_sent(gallery: Ledger, gone, records: list[IdentityRecord], removals: set[bytes]) -> None:
     """The store knows of these now."""
     with gallery._transaction():

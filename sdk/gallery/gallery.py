@@ -13,7 +13,7 @@ from sdk.gallery.ledger import MAX_EXEMPLARS, Exemplars, Ledger, shape_of
 from sdk.gallery.records import ExemplarLayout, checked_name
 from sdk.gallery.results import AuditLine, Candidate, IdentitySummary, VerifyReport
 from sdk.gallery.rows import Snapshot
-from sdk.gallery.search import AGGREGATES, Question, State, search
+from sdk.gallery.search import AGGREGATES, Align, Question, State, search
 
 UNIT_TOLERANCE = 1e-3
 """By how much a length may differ from 1; half-precision engines are within it."""
@@ -150,11 +150,12 @@ class Gallery(Ledger):
     def new_name(self, prefix: str = "person") -> str:
         """A name that nobody bears: `person-1`, `person-2`, …; in a shared gallery one that no other site gives."""
         with self._lock:
-            site = f"{self._sync.site}-" if self._sync else ""
-            number = 1
-            while f"{prefix}-{site}{number}" in self._number:
+            stem = f"{prefix}-{self._sync.site}-" if self._sync else f"{prefix}-"
+            number = self._last_names.get(stem, 1)
+            while f"{stem}{number}" in self._number:
                 number += 1
-            return f"{prefix}-{site}{number}"
+            self._last_names[stem] = number
+            return f"{stem}{number}"
 
     # Searching.
 
@@ -170,6 +171,7 @@ class Gallery(Ledger):
         aggregate: str = "best",
         stripes: np.ndarray | None = None,
         weight: float = 1.0,
+        align: Align = local_distance_gathered,
     ) -> list[list[Candidate]]:
         """The k nearest identities of each query, each once, nearest first.
 
@@ -177,8 +179,9 @@ class Gallery(Ledger):
         a list: one camera, or None, a query. since, until: with those seen in that time (seconds, as `time` of `add`).
         identities: with these people's only. aggregate: "best": an identity is as near as its nearest exemplar;
         "mean3": as the mean of the nearest three; "centroid": as the mean of all. stripes `[N, S, d]`: re-score, that
-        is order by cosine distance + `weight` × aligned local distance / (2S − 1). With another aggregate, or stripes,
-        the max(4k, 64) identities that are nearest by their nearest exemplar are compared so.
+        is order by cosine distance + `weight` × aligned local distance / (2S − 1); align: what computes it, such as
+        `sdk.rescoring.choose().distances`. With another aggregate, or stripes, the max(4k, 64) identities that are
+        nearest by their nearest exemplar are compared so.
 
         Raises `GalleryError` as `add` does, or for a k < 1, an unknown aggregate, or stripes where none are kept.
         Fewer than k, or none, come back where there are no more.
@@ -202,7 +205,7 @@ class Gallery(Ledger):
             self._check_stripes(stripes, len(queries))
         names = None if identities is None else frozenset(identities)
         question = Question(queries, k, cameras, since, until, names, aggregate, stripes, weight)
-        return search(state, question, local_distance_gathered)
+        return search(state, question, align)
 
     # Changing.
 

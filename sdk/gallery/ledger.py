@@ -79,6 +79,7 @@ class Ledger:
         self._unsent: set[bytes] = set()
         self._removals: set[bytes] = set()
         self._next_number = 1
+        self._last_names: dict[str, int] = {}
         self._audit: list[AuditLine] = []
         self._layout: ExemplarLayout | None = None
         self._model: str | None = None

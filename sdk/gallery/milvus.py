@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -110,7 +111,8 @@ class MilvusStore:
                 return  # it is gone already
 
     def meta(self) -> dict | None:
-        """{"model", "dim", "stripes"} of the gallery; None: nobody has made it yet."""
+        """{"model", "dim", "stripes", "store"} of the gallery; None: nobody has made it yet. "store" is another one
+        when it has been made anew."""
         if not self._told(lambda: self._client.has_collection(self._people, timeout=TIMEOUT)):
             return None
         rows = self._query(self._people, f'uid == "{META}"', ["name"])
@@ -157,7 +159,8 @@ class MilvusStore:
                     collection, schema=schema, index_params=index, consistency_level="Strong", timeout=TIMEOUT
                 )
             shape = "" if stripes is None else f"{stripes[0]}x{stripes[1]}"
-            text = json.dumps({"model": model, "dim": dim, "stripes": shape})
+            facts = {"model": model, "dim": dim, "stripes": shape, "store": uuid.uuid4().hex}
+            text = json.dumps(facts)
             self._client.upsert(self._people, [_person_row(META, text, 0.0, False, "")], timeout=TIMEOUT)
 
         self._told(make)

@@ -6,10 +6,11 @@ snapshot. A reader takes the snapshot that is there and needs no lock; it never 
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
-BLOCK = 4096
+BLOCK = 16384
 """Rows of a block. To erase a row its block is copied, so it must be small; to multiply it, large."""
 
 DEAD = -1
@@ -127,6 +128,21 @@ class Snapshot:
         for start in range(0, len(kept), BLOCK):
             empty = empty.append(self.rows(kept[start : start + BLOCK]))
         return empty
+
+    def similarity_at(self, queries: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """Cosine similarity of each query to its own rows: `[Q, D]`, indices `[Q, K]`, each line sorted → `[Q, K]`."""
+        result = np.empty(which.shape, np.float32)
+        ends = np.arange(len(self.blocks) + 1) * BLOCK
+        buffer = np.empty((which.shape[1], queries.shape[1]), np.float32)  # one query's rows stay in the cache
+        for query, rows, line in zip(queries, which, result, strict=True):
+            places = np.searchsorted(rows, ends).tolist()
+            for block, (start, end) in enumerate(pairwise(places)):
+                if start < end:
+                    inside = rows[start:end] - block * BLOCK
+                    np.take(self.blocks[block], inside, axis=0, out=buffer[start:end], mode="clip")
+            # Not a product of BLAS, which would start its threads for each query.
+            np.einsum("kd,d->k", buffer, query, out=line)
+        return result
 
     def rows(self, which: np.ndarray) -> Rows:
         """Copies of some rows (indices)."""

@@ -1,6 +1,6 @@
 """From queries to the nearest identities: exact, or by the candidates of an index that are then compared exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,15 @@ mean at unit length."""
 CONSIDERED = 64
 """At least so many identities, the nearest by their best exemplar, are re-scored or compared by another aggregate."""
 RESCORED = 100
-"""Exemplars of a query that are aligned, at most; the nearest."""
+"""Exemplars of a query that are aligned, the nearest; one of each identity in question in any case."""
+ALIGNED = 2000
+"""Pairs that are aligned at once: bounds the memory to so many crops' stripes."""
 SIMILARITIES = 32 * 2**20
 """Similarities held at once: bounds the memory of a large batch among many exemplars to 128 MB."""
+
+
+Align = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Local distances of query stripes `[B, S, d]` to candidates `[B, K]` among gallery stripes `[G, S, d]`; −1: inf."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,8 @@ class Question:
         return self.k if plain else max(4 * self.k, CONSIDERED)
 
 
-def search(state: State, question: Question, align) -> list[list[Candidate]]:
-    """The nearest identities of each query. align: local distances of `[B, S, d]`, `[G, S, d]`, candidates `[B, K]`."""
+def search(state: State, question: Question, align: Align) -> list[list[Candidate]]:
+    """The nearest identities of each query. align: local distances, if the question has stripes."""
     rows = state.rows
     mask = _mask(state, question)
     if not mask.any():
@@ -69,7 +75,8 @@ def search(state: State, question: Question, align) -> list[list[Candidate]]:
     for start in range(0, len(question.queries), step):
         part = slice(start, start + step)
         found += _nearest(state, question, part, mask, None if cameras is None else cameras[part])
-    return [_answer(state, question, query, nearest, mask, align) for query, nearest in enumerate(found)]
+    local = [None] * len(found) if question.stripes is None else _local(state, question, found, align)
+    return [_answer(state, question, query, found[query], mask, local[query]) for query in range(len(found))]
 
 
 @dataclass(frozen=True)
@@ -131,20 +138,36 @@ def _best(places, person, similarity, wanted) -> Nearest:
 def _by_index(state: State, queries, wanted, mask, cameras) -> list[Nearest | None]:
     """None for a query of which the index did not find enough."""
     rows, index = state.rows, state.index
-    candidates = index.search(queries, max(index.candidates, 4 * wanted))
-    tail = np.arange(index.covered, rows.size)
-    gathered = np.matmul(rows.gather(np.maximum(candidates, 0)), queries[:, :, None])[:, :, 0]
-    gathered[candidates < 0] = -np.inf
-    if len(tail):
-        gathered = np.hstack([gathered, rows.similarity(queries, index.covered)])
+    # In the order of the rows: they are fetched block by block, and ties fall as in an exact search.
+    candidates = np.sort(index.search(queries, max(index.candidates, 4 * wanted)), axis=1)
+    similarity = rows.similarity_at(queries, np.maximum(candidates, 0))
+    similarity[candidates < 0] = -np.inf
+    if index.covered < rows.size:
+        tail = np.arange(index.covered, rows.size)
+        similarity = np.hstack([similarity, rows.similarity(queries, index.covered)])
         candidates = np.hstack([candidates, np.broadcast_to(tail, (len(queries), len(tail)))])
-    gathered[~mask[candidates]] = -np.inf
+    similarity[~mask[candidates]] = -np.inf
     if cameras is not None:
-        gathered[(cameras[:, None] >= -1) & (cameras[:, None] != rows.camera[candidates])] = -np.inf
+        similarity[(cameras[:, None] >= -1) & (cameras[:, None] != rows.camera[candidates])] = -np.inf
+    if similarity.shape[1] > index.candidates:
+        nearest = np.argpartition(-similarity, index.candidates - 1, axis=1)[:, : index.candidates]
+        nearest.sort(axis=1)
+        similarity, candidates = (np.take_along_axis(a, nearest, axis=1) for a in (similarity, candidates))
+    order = np.argsort(-similarity, axis=1, kind="stable")
+    similarity, candidates = (np.take_along_axis(a, order, axis=1) for a in (similarity, candidates))
+    people = rows.person[candidates].tolist()
+    usable = np.count_nonzero(similarity > -np.inf, axis=1).tolist()
     answers = []
-    for places, similarity in zip(candidates, gathered, strict=True):
-        nearest = _best(places, rows.person[places], similarity, wanted)
-        answers.append(nearest if len(nearest.firsts) >= wanted else None)
+    for q, number in enumerate(usable):
+        firsts: dict[int, int] = {}
+        for place in range(number):
+            if people[q][place] not in firsts:
+                firsts[people[q][place]] = place
+                if len(firsts) == wanted:
+                    break
+        places = np.fromiter(firsts.values(), np.int64, len(firsts))
+        enough = len(firsts) == wanted
+        answers.append(Nearest(candidates[q, :number], similarity[q, :number], places) if enough else None)
     return answers
 
 
@@ -153,7 +176,7 @@ def first_places(values: np.ndarray) -> np.ndarray:
     return np.sort(np.unique(values, return_index=True)[1])
 
 
-def _answer(state: State, question: Question, query: int, nearest: Nearest, mask, align) -> list[Candidate]:
+def _answer(state: State, question: Question, query: int, nearest: Nearest, mask, local) -> list[Candidate]:
     rows = state.rows
     firsts = nearest.firsts
     if not len(firsts):
@@ -164,23 +187,22 @@ def _answer(state: State, question: Question, query: int, nearest: Nearest, mask
         distance = _aggregated(state, question, query, person, mask)
     rescored = [None] * len(firsts)
     rank_by = distance
-    if question.stripes is not None:
-        rank_by = rescored = distance + question.weight * _local(rows, question, query, nearest, person, align)
+    if local is not None:
+        rank_by = rescored = distance + question.weight * local
     order = np.argsort(rank_by, kind="stable")[: question.k]
-    answer = []
-    for i in order:
-        row = nearest.rows[firsts[i]]
-        time = rows.time[row]
-        answer.append(
-            Candidate(
-                state.names[person[i]],
-                float(distance[i]),
-                state.cameras[rows.camera[row]],
-                None if np.isnan(time) else float(time),
-                None if rescored[i] is None else float(rescored[i]),
-            )
+    which = nearest.rows[firsts[order]]
+    cameras, times = rows.camera[which].tolist(), rows.time[which].tolist()
+    columns = person[order].tolist(), distance[order].tolist(), cameras, times, [rescored[i] for i in order]
+    return [
+        Candidate(
+            state.names[number],
+            near,
+            state.cameras[camera],
+            None if time != time else time,  # NaN
+            None if score is None else float(score),
         )
-    return answer
+        for number, near, camera, time, score in zip(*columns, strict=True)
+    ]
 
 
 def _aggregated(state: State, question: Question, query: int, people: np.ndarray, mask) -> np.ndarray:
@@ -200,28 +222,51 @@ def _aggregated(state: State, question: Question, query: int, people: np.ndarray
     return np.maximum(distance, 0)
 
 
-def _local(rows: Snapshot, question: Question, query: int, nearest: Nearest, people, align) -> np.ndarray:
-    """Aligned local distance / (2S − 1) of each identity's best aligned exemplar, float32.
+def _local(state: State, question: Question, found: list[Nearest], align: Align) -> list[np.ndarray]:
+    """For each query, aligned local distance / (2S − 1) of its identities by their best aligned exemplar, float32.
 
     An identity that has no stripes gets the mean of the others: nothing speaks for it or against it.
     """
-    which = nearest.rows[np.isin(rows.person[nearest.rows], people)][:RESCORED]
-    missing = nearest.rows[nearest.firsts]
-    which = np.concatenate([which, missing[~np.isin(rows.person[missing], rows.person[which])]])
-    stripes = rows.gather_stripes(which)
-    has = stripes.any(axis=(1, 2))
-    result = np.full(len(people), np.nan, np.float32)
-    if has.any():
-        stripes, person = stripes[has], rows.person[which[has]]
+    result = []
+    for start in range(0, len(found), ALIGNED // RESCORED):
+        part = found[start : start + ALIGNED // RESCORED]
+        chosen = [_aligned_rows(state.rows, nearest) for nearest in part]
+        needed, places = np.unique(np.concatenate(chosen), return_inverse=True)
+        stripes = state.rows.gather_stripes(needed) if len(needed) else np.empty((0, 1, 1), np.float16)
+        has = stripes.any(axis=(1, 2))
+        candidates = np.full((len(part), max(map(len, chosen))), -1, np.int32)
+        at = 0
+        for line, rows in zip(candidates, chosen, strict=True):
+            line[: len(rows)] = places[at : at + len(rows)]
+            at += len(rows)
+        if len(has):
+            candidates[~has[candidates]] = -1
+        if (candidates >= 0).any():
+            local = align(question.stripes[start : start + len(part)], stripes, candidates)
+        else:
+            local = np.full(candidates.shape, np.inf, np.float32)
         longest = 2 * stripes.shape[1] - 1
-        own = question.stripes[query : query + 1]
-        local = align(own, stripes, np.arange(len(stripes), dtype=np.int32)[None])[0] / longest
-        for i, number in enumerate(people):
-            result[i] = local[person == number].min(initial=np.inf)
-        result[np.isinf(result)] = np.nan
-    if np.isnan(result).all():
-        return np.zeros_like(result)
-    return np.where(np.isnan(result), np.nanmean(result), result)
+        for nearest, rows, line in zip(part, chosen, local, strict=True):
+            result.append(_by_identity(state.rows, nearest, rows, line[: len(rows)] / longest))
+    return result
+
+
+def _aligned_rows(rows: Snapshot, nearest: Nearest) -> np.ndarray:
+    """The nearest exemplars of the identities in question, at least one of each."""
+    firsts = nearest.rows[nearest.firsts]
+    near = nearest.rows[: 4 * RESCORED]
+    near = near[np.isin(rows.person[near], rows.person[firsts])][:RESCORED]
+    return np.unique(np.concatenate([near, firsts]))
+
+
+def _by_identity(rows: Snapshot, nearest: Nearest, which: np.ndarray, local: np.ndarray) -> np.ndarray:
+    people = rows.person[nearest.rows[nearest.firsts]]
+    best = dict.fromkeys(people.tolist(), np.inf)
+    for number, value in zip(rows.person[which].tolist(), local.tolist(), strict=True):
+        best[number] = min(best[number], value)
+    result = np.array([best[number] for number in people.tolist()], np.float32)
+    known = np.isfinite(result)
+    return np.where(known, result, result[known].mean() if known.any() else 0).astype(np.float32)
 
 
 def _mask(state: State, question: Question) -> np.ndarray:

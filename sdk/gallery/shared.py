@@ -42,8 +42,8 @@ class Sync:
         self._where = where
         self._store = MilvusStore(Address.parse(where))
         self.site = self._site_name(gallery)
+        self._store_id: str | None = gallery._journal.meta.get("store") if gallery._journal else None
         self._connected = False
-        self._refused: GalleryError | None = None
         self._seen = 0.0
         self._compared = 0.0
         self._busy = threading.Lock()
@@ -140,6 +140,7 @@ class Sync:
             meta = store.meta()
         shape = tuple(map(int, meta["stripes"].split("x"))) if meta["stripes"] else None
         gallery.bind(meta["model"] or "", meta["dim"], shape)
+        self._know_store(meta["store"])
 
         started = time.time()
         compare = started - self._compared >= COMPARE
@@ -158,6 +159,18 @@ class Sync:
         self._seen = newest
         if compare:
             self._compared = started
+
+    def _know_store(self, store: str) -> None:
+        """A store that was made anew, after a loss perhaps, has not deleted our people: it is told of all of them."""
+        if store != self._store_id:
+            with self._gallery._lock:
+                if self._store_id is not None:
+                    exchange.mark_all_unsent(self._gallery)
+                journal = self._gallery._journal
+                if journal and not self._gallery.read_only:
+                    with journal.transaction():
+                        journal.set_meta(store=store)
+            self._store_id = store
 
     # Receiving.
 

@@ -13,7 +13,7 @@ from sdk.reidentifier import ReIdentifier
 from sdk.tracking.association import Identities
 from sdk.tracking.camera import Camera, Sight
 from sdk.tracking.change import ChangeMeter
-from sdk.tracking.detectors import DETECTORS, Detector
+from sdk.tracking.detectors import Detector, detector_maker
 from sdk.tracking.follower import Follower, LibraryTracks
 from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import keep_best
@@ -57,17 +57,16 @@ class MultiCameraTracker:
     ):
         """reid: embeds the crops; its gallery and threshold decide who is who.
 
-        detector: "hog" (the default) or "motion", one a camera; or any `frame -> sv.Detections`; or one a camera
-        by name. tracker: makes a tracker of the library `trackers` for a camera; None: a `Follower`, which goes by
-        position and look. frame_rate: ticks a second, for how long a track waits for its person. on_event: is told
-        who was identified, merged, split and has left (`sdk.events`), from the thread that calls `update`.
+        detector: "hog" (the default) or "motion", one a camera; the file of a model (`detector_maker`); any
+        `frame -> sv.Detections`; or one of these callables a camera, by name. tracker: makes a tracker of the library
+        `trackers` for a camera; None: a `Follower`, which goes by position and look. frame_rate: ticks a second, for
+        how long a track waits for its person. on_event: is told who was identified, merged, split and has left
+        (`sdk.events`), from the thread that calls `update`.
         rescore: decide close calls by the aligned local distance, with a model that gives stripes; None: as `reid`
         does. crop_budget: the most crops to embed in a second, of all cameras together; None: as many as are worth
         it (docs/tracking.md says what it saves and costs). travel: the least times between cameras, given or learned.
         Raises `DataError` for an unknown name, a budget that is not positive, or a model without stripes to re-score.
         """
-        if isinstance(detector, str) and detector not in DETECTORS:
-            raise DataError(f"detector '{detector}' is unknown; choose of {', '.join(DETECTORS)}, or pass a callable")
         if crop_budget is not None and not crop_budget > 0:
             raise DataError(f"the budget is {crop_budget} crops a second; give a positive number, or None for no limit")
         self.reid = reid
@@ -76,6 +75,7 @@ class MultiCameraTracker:
             raise DataError("the model gives no stripes, so nothing can be re-scored; convert it with --rescore")
         self._budget = None if crop_budget is None else CropBudget(crop_budget / frame_rate)
         self._detector = "hog" if detector is None else detector
+        self._make_detector = detector_maker(self._detector) if isinstance(self._detector, str) else None
         self._make_tracker = tracker
         self._frame_rate = frame_rate
         self._rescore = rescore
@@ -152,8 +152,8 @@ class MultiCameraTracker:
         return self._cameras[name]
 
     def _detector_of(self, camera: str) -> Detector:
-        if isinstance(self._detector, str):
-            return DETECTORS[self._detector]()
+        if self._make_detector is not None:
+            return self._make_detector()
         if isinstance(self._detector, Mapping):
             if camera not in self._detector:
                 raise DataError(f"no detector for camera '{camera}'; there are: {', '.join(self._detector)}")
