@@ -405,6 +405,28 @@ def test_a_tracklet_taken_for_somebody_else_is_moved_when_more_is_seen():
     assert ("dock", 1) not in identities.people["ann"].members
 
 
+def test_two_who_bear_each_others_names_are_swapped():
+    """Neither can be moved alone, for one camera sees both."""
+    ann, bob = tracklet("lobby", 8, [1, 0, 0], crops=30), tracklet("lobby", 9, [0.8, 0, 0.6], crops=30)
+    ann.identity, bob.identity = "ann", "bob"
+    like_bob, like_ann = tracklet("dock", 1, [0.82, 0, 0.57]), tracklet("dock", 2, [0.98, 0, 0.2])
+    events = []
+    identities = decide([], Gallery(), bearers=[ann, bob], on_event=events.append)
+    for t, name in ((like_bob, "ann"), (like_ann, "bob")):
+        identities.tracklets["dock", t.track] = t
+        identities.people[name].members["dock", t.track] = t
+        t.identity = name
+    like_bob.asked = like_ann.asked = 0
+    identities.decide(61, 1.0, Thresholds(0.3, 0.3), -1, -1)
+    assert (like_bob.identity, like_ann.identity) == ("bob", "ann")
+    assert identities.explain("dock", 1).runner_up == "ann"
+    assert identities.explain("dock", 1).margin > 0
+    assert [e.identity for e in events if e.kind == "identified"] == ["bob", "ann"]
+    like_bob.asked = like_ann.asked = 0
+    identities.decide(62, 1.0, Thresholds(0.3, 0.3), -1, -1)
+    assert (like_bob.identity, like_ann.identity) == ("bob", "ann"), "and not back again"
+
+
 def test_events_tell_who_came_and_left_and_a_split(engine, world):
     events = []
     tracker = MultiCameraTracker(ReIdentifier(engine), detector=world, frame_rate=6, on_event=events.append)

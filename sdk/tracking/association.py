@@ -314,7 +314,30 @@ class Identities:
                 self._move(tracklet, None, self._reason(tracklet, cost[row], names, closed[row], limit))
             elif not tracklet.enrolled:
                 self._enroll(tracklet)
+        for tracklet in due:
+            self._swap(tracklet, thresholds)
         self._merge(thresholds)
+
+    def _swap(self, tracklet: Tracklet, thresholds: Thresholds) -> None:
+        """Two whom one camera sees at once bear each other's names, if that is the nearer explanation by a margin.
+
+        Neither could be moved alone: the other's name is closed to it.
+        """
+        lucky = LUCKY * np.log(max(len(self.people), 1))
+        for other in [t for t in self._beside(tracklet) if t.complete and t.identity != tracklet.identity]:
+            pair = (tracklet, other)
+            looks = [self.people[t.identity].look(without=t) for t in pair]
+            mine, theirs = ([Look.of(t).distances(look, lucky)[0] for look in looks] for t in pair)
+            if mine[0] + theirs[1] - mine[1] - theirs[0] < 2 * MARGIN * thresholds.tracklet or None in looks:
+                continue
+            names = tracklet.identity, other.identity
+            known = len(self.people)
+            for one, name, distances in ((tracklet, names[1], mine), (other, names[0], theirs)):
+                order = distances if one is other else distances[::-1]
+                runner_up = one.identity
+                reason = Reason(None, order[0], name, runner_up, order[1], thresholds.limit(known), one.count, known)
+                self._move(one, name, reason)
+            return
 
     def _move(self, tracklet: Tracklet, name: str | None, reason: Reason) -> None:
         """It has been taken for somebody else; name: who it is instead, None: somebody new."""
