@@ -85,7 +85,7 @@ def query_of_images(paths: Sequence[Path], gallery: Sequence[Sample]) -> Query:
     people, cameras = sorted({sample.identity for sample in known}), {sample.camera for sample in known}
     if len(people) > 1:
         raise DataError(f"the images show {len(people)} people of the gallery, {', '.join(people)}; search for one")
-    name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    name = name_of(paths)
     whole = len(known) == len(paths)
     camera = cameras.pop() if whole and len(cameras) == 1 else None
     return Query(name, tuple(paths), people[0] if whole else None, camera)
@@ -151,6 +151,11 @@ def embed_files(reid: ReIdentifier, paths: Sequence[Path], description: str) -> 
     return Features(
         np.concatenate([part.embedding for part in parts]), None if stripes[0] is None else np.concatenate(stripes)
     )
+
+
+def name_of(paths: Sequence[Path]) -> str:
+    """What some images of one person are called."""
+    return paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
 
 
 def mean_features(features: Features) -> Features:

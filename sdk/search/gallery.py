@@ -7,7 +7,7 @@ from sdk.errors import DataError
 from sdk.folder import read_image
 from sdk.gallery import Candidate, Gallery
 from sdk.reidentifier import ReIdentifier
-from sdk.search.find import Hit, Query, SearchResult, mean_features
+from sdk.search.find import Hit, Query, SearchResult, mean_features, name_of
 
 WORD_FOR_NOWHERE = "-"
 """The camera of an exemplar that has none."""
@@ -33,10 +33,7 @@ def search_gallery(
         person.embedding, top_k + 1, stripes=person.stripes if reid.rescore else None, weight=reid.weight
     )[0]
     candidates = [candidate for candidate in found if images or candidate.identity != identity][:top_k]
-    name = (
-        images[0].name if len(images) == 1 else f"{images[0].name} and {len(images) - 1} more" if images else identity
-    )
-    query = Query(name, tuple(images), crop=crops[0])
+    query = Query(name_of(images) if images else identity, tuple(images), crop=crops[0])
     return SearchResult(query, tuple(_hit(candidate, gallery) for candidate in candidates))
 
 
