@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -83,9 +84,9 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def site(server, request):
+def site(server):
     """Opens a gallery of this test's store: `site()`, or with a cache."""
-    name = "g_" + "".join(c if c.isalnum() else "_" for c in request.node.name)[:40]
+    name = f"g_{uuid.uuid4().hex}"
     opened = []
 
     def open_site(cache=None):
@@ -144,6 +145,13 @@ def uids(gallery):
 
 
 def agree(*galleries):
+    """All have the same, which is also all that the store has: it keeps nothing, and no name, of who is gone."""
+    store, rows = galleries[0]._sync._store, galleries[0]._state.rows
+    alive = np.flatnonzero(rows.alive)
+    assert {uid for uid, _, _ in store.exemplar_uids(0.0)} == {rows.uid[row].tobytes() for row in alive}
+    people = [person for person, _ in store.people(0.0)]
+    assert sorted((p.name, p.uid) for p in people if not p.gone) == sorted(uids(galleries[0]).items())
+    assert all(p.name == "" for p in people if p.gone)
     assert all(contents(gallery) == contents(galleries[0]) for gallery in galleries)
     assert all(uids(gallery) == uids(galleries[0]) for gallery in galleries)
     assert all(gallery._sync.waiting() == 0 for gallery in galleries)
@@ -180,8 +188,12 @@ def test_what_one_site_forgets_is_forgotten_everywhere(site, tmp_path):
     dock, gate = site(tmp_path / "dock.db"), site(tmp_path / "gate.db")
     enrol(dock, "ann-end", "bob")
     settle(dock, gate)
-    gate.add(features_of("late"), identity="ann-end")  # not sent before the other site forgets
+    gate.add(features_of("sent"), identity="ann-end")
+    gate.sync()  # sent, but the other site does not know of it when it forgets
+    gate.add(features_of("late"), identity="ann-end")  # not even sent
     dock.forget("ann-end")
+    dock.sync()
+    assert dock.identities() == ["bob"], "what the other site has sent does not bring her back"
     settle(dock, gate)
     agree(dock, gate)
     assert gate.identities() == ["bob"]
@@ -195,10 +207,12 @@ def test_what_one_site_forgets_is_forgotten_everywhere(site, tmp_path):
     assert late.identities() == ["ann-end", "bob"]
 
 
-def test_the_same_name_at_two_sites_is_one_person(site):
+@pytest.mark.parametrize("smaller_first", [True, False])
+def test_the_same_name_at_two_sites_is_one_person(site, smaller_first):
     dock, gate, yard = site(), site(), site()
     for gallery, features in ((dock, "one"), (gate, "two"), (yard, "three")):
         gallery.add(features_of(features), identity="ann")
+    dock, gate, yard = sorted((dock, gate, yard), key=lambda g: uids(g)["ann"], reverse=not smaller_first)
     settle(dock, gate, yard)
     agree(dock, gate, yard)
     assert dock.describe("ann")[0].exemplars == 9
@@ -235,6 +249,17 @@ def test_pruning_at_one_site_leaves_what_another_has_just_added(site):
     agree(dock, gate)
     assert gate.identities() == ["both"]
     assert len(gate) == 3
+
+
+def test_what_one_site_finds_redundant_goes_everywhere(site):
+    dock, gate = site(), site()
+    enrol(dock, "ann")
+    settle(dock, gate)
+    dock.max_exemplars = 2
+    dock.add(features_of("ann anew", number=1), identity="ann")
+    settle(dock, gate)
+    agree(dock, gate)
+    assert len(gate) == 2
 
 
 def test_more_exemplars_than_an_identity_may_have_come_to_rest(site):

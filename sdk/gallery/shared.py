@@ -44,6 +44,7 @@ class Sync:
         self.site = self._site_name(gallery)
         self._store_id: str | None = gallery._journal.meta.get("store") if gallery._journal else None
         self._connected = False
+        self._forgotten: set[bytes] = set()
         self._seen = 0.0
         self._compared = 0.0
         self._busy = threading.Lock()
@@ -150,6 +151,7 @@ class Sync:
         for person, pushed in store.people(since):
             people[person.uid] = person
             newest = max(newest, pushed)
+        self._forgotten |= {person.uid for person in people.values() if person.gone and not person.into}
         self._take_people(people)
         self._send()
         listed = store.exemplar_uids(since)
@@ -255,11 +257,15 @@ class Sync:
             people |= {person.uid: person for person, _ in self._store.people(0.0)}
         with gallery._lock:
             by_person: dict[bytes, list[RemoteExemplar]] = {}
+            unwanted = []
             for exemplar in exemplars:
                 uid = _final(exemplar.person, people)
+                if uid in self._forgotten:  # sent by a site that had not heard of it
+                    unwanted.append(exemplar.uid)
+                    continue
                 remote = people.get(uid)
                 if self._number_of(uid) is None and (remote is None or remote.gone):
-                    continue  # forgotten meanwhile, or sent by a site whose people are still on their way
+                    continue  # gone meanwhile, or sent by a site whose people are still on their way
                 by_person.setdefault(uid, []).append(exemplar)
             for uid, group in by_person.items():
                 number = self._number_of(uid)
@@ -280,6 +286,7 @@ class Sync:
                     exchange.reidentify(gallery, other, uid, remote.changed)
                 else:
                     exchange.bury(gallery, uid, own.uid)
+        self._store.delete(unwanted)
 
     def _number_of(self, uid: bytes) -> int | None:
         return self._gallery._by_uid.get(uid)
@@ -295,6 +302,7 @@ class Sync:
             records = [person.record for person in gallery._people.values() if person.record.flags]
             removals = set(gallery._removals)
             uids = set(gallery._unsent)
+        self._forgotten |= {record.uid for _, record in gone if not record.into}
         for _, record in gone:
             store.put_people([RemotePerson(record.uid, "", record.clock, True, record.into)])
             store.delete_person(record.uid)
