@@ -36,6 +36,7 @@ from training.start import SHIPPED
 
 PRECISIONS = ("fp32", "fp16", "int8")
 BATCH, ROUNDS = 8, 7
+SPEED = "speed against FP32"
 
 
 def resnet50(path: Path) -> None:
@@ -95,11 +96,11 @@ def speeds(files: dict[str, Path], crops: Crops) -> dict[str, float]:
     return {name: statistics.median(a / b for a, b in zip(first, taken, strict=True)) for name, taken in times.items()}
 
 
-def measure(source: Path, crops: Crops, calibration: Path, folder: Path, with_rtx: bool) -> dict[str, dict]:
+def measure(source: Path, crops: Crops, calibration: Path, folder: Path, rtx: bool, precisions, speed: bool) -> dict:
     """All figures of one model, by precision."""
     rows, files = {}, {}
     reference = embed_all(TorchEmbedder(load_checkpoint(source).build_model()), crops.images)
-    for precision in PRECISIONS:
+    for precision in precisions:
         path = files[precision] = folder / f"{source.stem}-{precision}.onnx"
         notes.print(f"{source.stem}, {precision}")
         row = {"to ONNX": convert(source, path, precision, calibration, "onnx")}
@@ -117,19 +118,25 @@ def measure(source: Path, crops: Crops, calibration: Path, folder: Path, with_rt
         }
         if ranking is not None:
             row |= {"rank1": ranking.rank1[1], "mAP": ranking.mean_ap[1], "rank1 of PyTorch": ranking.rank1[0]}
-        if with_rtx:
+        if rtx:
             engine = path.with_suffix(".engine")
             row["ONNX to RTX engine"] = convert(path, engine, "", None, "rtx")
             row["engine MB"] = round(engine.stat().st_size / 1e6, 2)
         rows[precision] = row
-    for precision, speed in speeds(files, crops).items():
-        rows[precision]["speed against FP32"] = round(speed, 2)
+    if speed:
+        for precision, times in speeds(files, crops).items():
+            rows[precision][SPEED] = round(times, 2)
     return rows
 
 
 def main(
     data: Annotated[Path | None, typer.Option(help="Folder of crops, <identity>/<camera>_*: for rank-1 too.")] = None,
-    output: Annotated[Path, typer.Option(help="JSON to write.")] = Path("benchmarks/results/convert.json"),
+    only: Annotated[str | None, typer.Option(help="shipped or resnet50. Default: both.")] = None,
+    precisions: Annotated[str, typer.Option(help="Which, with commas.")] = ",".join(PRECISIONS),
+    speed: Annotated[bool, typer.Option(help="Also time them against the first; give all precisions then.")] = True,
+    output: Annotated[Path, typer.Option(help="JSON to write; what is not measured stays as it is in it.")] = Path(
+        "benchmarks/results/convert.json"
+    ),
 ) -> None:
     crops = read_crops(data) if data else drawn_crops()
     try:
@@ -142,14 +149,20 @@ def main(
         folder = Path(name)
         calibration = folder / "calibration"
         _write(calibration, drawn_crops(128))
-        resnet50(folder / "resnet50.pt")
-        shipped = folder / "shipped.pt"
-        shipped.write_bytes(SHIPPED.read_bytes())
-        few = Crops(crops.images[:32], crops.names[:32])
-        models = {
-            "shipped": measure(shipped, crops, calibration, folder, rtx is not None),
-            "resnet50": measure(folder / "resnet50.pt", few, calibration, folder, rtx is not None),
-        }
+        measured = {}
+        chosen = (rtx is not None, precisions.split(","), speed)
+        if only in (None, "shipped"):
+            shipped = folder / "shipped.pt"
+            shipped.write_bytes(SHIPPED.read_bytes())
+            measured["shipped"] = measure(shipped, crops, calibration, folder, *chosen)
+        if only in (None, "resnet50"):
+            resnet50(folder / "resnet50.pt")
+            few = Crops(crops.images[:32], crops.names[:32])
+            measured["resnet50"] = measure(folder / "resnet50.pt", few, calibration, folder, *chosen)
+    models = json.loads(output.read_text())["models"] if output.is_file() else {}
+    for model, rows in measured.items():
+        for precision, row in rows.items():
+            models[model] = models.get(model, {}) | {precision: models.get(model, {}).get(precision, {}) | row}
     table = Table("model", "precision", "ONNX MB", "engine MB", "lowest cosine", "rank-1", "mAP", "speed", "converting")
     for model, rows in models.items():
         for precision, row in rows.items():
@@ -157,7 +170,7 @@ def main(
             figures = [f"{row[key]:.4f}" if key in row else "" for key in ("rank1", "mAP")]
             table.add_row(
                 model, precision, str(row["ONNX MB"]), str(row.get("engine MB", "")), f"{row['lowest cosine']:.6f}",
-                *figures, f"{row['speed against FP32']:.2f}", f"{took['seconds']} s, {took['peak MiB']} MiB",
+                *figures, str(row.get(SPEED, "")), f"{took['processor seconds']} s, {took['peak MiB']} MiB",
             )  # fmt: skip
     results.print(table)
     facts = {

@@ -1,7 +1,7 @@
 """Everything of the SDK that a GPU is needed for, checked and timed: one command, on the machine that it is about.
 
     cmake -S . -B build && cmake --build build
-    pip install -e '.[convert,tensorrt]'        # or [convert,rtx]; a torch with CUDA for the comparison with it
+    pip install -e '.[convert,tensorrt]'        # or [convert,rtx,cuda]; a torch with CUDA for the comparison with it
     python benchmarks/gpu.py
 
 Writes benchmarks/results/gpu.json and a Markdown table beside it. Each part stands alone: one that cannot run here is
@@ -63,6 +63,9 @@ class Report:
             {"check": name, "value": float(value), "limit": f"{relation} {limit:g}", "holds": bool(holds)}
         )
 
+    def fails(self, name: str, why: str) -> None:
+        self.checks.append({"check": name, "value": why, "limit": "", "holds": False})
+
     def run(self, name: str, part: Callable[["Report"], dict]) -> None:
         """One part. What it lacks on this machine is noted; what goes wrong in it fails."""
         notes.print(f"{name} …")
@@ -71,7 +74,7 @@ class Report:
         except Unavailable as reason:
             self.not_run[name] = str(reason)
         except ReIDError as error:
-            self.checks.append({"check": f"{name} runs", "value": str(error), "limit": "", "holds": False})
+            self.fails(f"{name} runs", str(error))
 
     @property
     def holds(self) -> bool:
@@ -299,11 +302,17 @@ def measure_pytorch(report: Report, device: Device, kernel: Kernel) -> dict:
 # Engines
 
 
-def make_engines(folder: Path, backbones=("resnet18", "resnet50")) -> dict[str, tuple[Path, Path]]:
-    """FP16 engines of networks with random weights, and of the model that ships: name → (engine, its ONNX file)."""
+def make_engines(
+    report: Report, folder: Path, backbones=("resnet18", "resnet50"), target: str | None = None
+) -> dict[str, tuple[Path, Path]]:
+    """FP16 engines of networks with random weights, and of the model that ships: name → (engine, its ONNX file).
+
+    One that cannot be made is a check that fails. target: of `reid convert`; None: what is best here.
+    """
     import torch
 
     from converters.convert import ConvertOptions, convert
+    from converters.verify import Crops
     from training.checkpoint import Checkpoint, save_checkpoint
     from training.config import ModelConfig, RunConfig, TrainConfig
     from training.model import AlignedReID
@@ -319,9 +328,15 @@ def make_engines(folder: Path, backbones=("resnet18", "resnet50")) -> dict[str, 
         save_checkpoint(Checkpoint(config, ["nobody"], 0, AlignedReID(shape, 1).state_dict()), sources[backbone])
     for name, source in sources.items():
         engine = folder / f"{name}.engine"
-        crops = list(rng.integers(0, 256, (16, 128, 64, 3), np.uint8))
-        convert(source, engine, crops, ConvertOptions(precision="fp16"))
-        engines[name] = (engine, engine.with_suffix(".onnx"))
+        images = list(rng.integers(0, 256, (16, 16, 8, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2))
+        crops = Crops(images, [f"noise {i}" for i in range(len(images))])
+        options = ConvertOptions(precision="fp16", rescore=source.suffix == ".pt", target=target)
+        try:
+            convert(source, engine, crops, options)
+        except ReIDError as error:
+            report.fails(f"{name} converts to an engine", str(error))
+        else:
+            engines[name] = (engine, engine.with_suffix(".onnx"))
     return engines
 
 
@@ -496,7 +511,7 @@ def run_all(report: Report, device: Device, folder: Path) -> None:
 
     def build(_: Report) -> dict:
         try:
-            engines.update(make_engines(folder))
+            engines.update(make_engines(report, folder))
         except ImportError as error:
             raise Unavailable(f"engines cannot be built: {error}; pip install -e '.[convert,tensorrt]'") from error
         return {name: str(path) for name, (path, _) in engines.items()}
@@ -508,7 +523,8 @@ def run_all(report: Report, device: Device, folder: Path) -> None:
     if engines:
         name, (path, _) = next(iter(engines.items()))
         report.run("hour", lambda r: check_hour(r, name, load_engine(path), device))
-    report.run("rescoring", lambda r: measure_rescoring(r, next(iter(engines.values()))[0] if engines else None))
+    with_stripes = engines.get("resnet18", (None,))[0]
+    report.run("rescoring", lambda r: measure_rescoring(r, with_stripes))
 
 
 def main(
@@ -518,7 +534,7 @@ def main(
     try:
         device = open_device()
     except ReIDError as error:
-        notes.print(f"[red]nothing was run, this benchmark needs a GPU:[/] {error}", highlight=False)
+        notes.print(f"nothing was run, this benchmark needs a GPU: {error}", markup=False, highlight=False)
         raise typer.Exit(2) from None
     report = Report()
     run_all(report, device, folder)

@@ -8,7 +8,7 @@ import onnx
 from sdk.engines.onnx import INPUT, open_session
 from sdk.terminal import track
 
-BATCH = 8
+BATCH = 2
 """Crops run at once: every activation that is asked for is held in memory together."""
 BINS = 2048
 

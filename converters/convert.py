@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from sdk.reidentifier import ReIdentifier
 
 PRECISIONS = ("fp32", "fp16", "int8")
 TARGETS = {"onnx": None, "tensorrt": TENSORRT, "rtx": RTX}
-SOME_CROPS = 128
+SOME_CROPS = 32
 """How many crops tell how large the activations become, and are enough for a second check."""
 
 
@@ -59,12 +60,19 @@ class Converted:
     """What a user should know, a line each."""
 
 
-def convert(source_path: Path, output: Path, crops: Crops, options: ConvertOptions | None = None) -> Converted:
+def convert(
+    source_path: Path,
+    output: Path,
+    crops: Crops,
+    options: ConvertOptions | None = None,
+    inspect: Callable[[Agreement], None] = lambda agreement: None,
+) -> Converted:
     """Write `output`, having compared it with the model in `source_path` on `crops`.
 
     `model.engine` comes with `model.onnx`, from which it was built, and with `rescore` come `model.rescore.onnx` and
-    `model.rescore.engine`. All appear under their names when all are there and the model agrees. Raises `DataError`
-    for an unusable source or output name, `EngineError` where it does not agree or cannot be built.
+    `model.rescore.engine`. All appear under their names when all are there and the model agrees. `inspect` is shown
+    how it agrees before that is judged. Raises `DataError` for an unusable source or output name, `EngineError` where
+    it does not agree or cannot be built.
     """
     options = options or ConvertOptions()
     output, library, notes = choose_target(output, options.target)
@@ -75,7 +83,7 @@ def convert(source_path: Path, output: Path, crops: Crops, options: ConvertOptio
     source = open_source(source_path, options.rescore, options.authors)
     try:
         with tempfile.TemporaryDirectory(prefix=".convert-", dir=output.parent) as folder:
-            converted = _convert_into(Path(folder), output, source, crops, options, library)
+            converted = _convert_into(Path(folder), output, source, crops, options, library, inspect)
             for file in converted.files:
                 os.replace(Path(folder) / file.name, file)
     except OSError as error:
@@ -123,7 +131,13 @@ def rescore_path(model: Path) -> Path:
 
 
 def _convert_into(
-    folder: Path, output: Path, source: Source, crops: Crops, options: ConvertOptions, library: Library | None
+    folder: Path,
+    output: Path,
+    source: Source,
+    crops: Crops,
+    options: ConvertOptions,
+    library: Library | None,
+    inspect: Callable[[Agreement], None],
 ) -> Converted:
     """Write all files into `folder`, under the names that they will have."""
     beside = output.with_suffix(".onnx")
@@ -144,6 +158,7 @@ def _convert_into(
         )
     else:
         agreement, built_from = _write_onnx(onnx_path, precision, source, reference, crops, options)
+    inspect(agreement)
     ranking = _check(agreement, output, crops, precision)
     metadata, files, notes = load_engine(onnx_path).metadata, [beside], []
     if library is not None:
@@ -153,6 +168,7 @@ def _convert_into(
         files.insert(0, output)
         if isinstance(reason := find_gpu(), Gpu):
             agreement = _agreement(engine_path, reference, crops)
+            inspect(agreement)
             ranking = _check(agreement, output, crops, precision)
         else:
             notes.append(f"{output.name} is built but was not run: {reason}; what was compared is its ONNX graph")

@@ -15,6 +15,8 @@ from training.model import AlignedReID
 
 OPSET = 18
 """The exporter's own, so that no version conversion is needed; TensorRT 10.3 (JetPack 6) reads up to 20."""
+IR_VERSION = 9
+"""Of the file, which newer exporters set higher than older runtimes read; nothing newer is used."""
 
 
 class GlobalBranch(nn.Module):
@@ -60,6 +62,7 @@ def export_module(module: nn.Module, input_size: tuple[int, int], output_names: 
 
 def with_metadata(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
     """The bytes of an ONNX file that says of itself what it is. Raises what the checker has against the graph."""
+    proto.ir_version = min(proto.ir_version, IR_VERSION)
     onnx.helper.set_model_props(proto, {KEY: metadata.to_json()})
     onnx.checker.check_model(proto)
     return proto.SerializeToString()

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sdk.engines.builder import BuildOptions, build_plan
 from sdk.engines.metadata import KEY, Metadata
+from sdk.engines.native import PLUGIN, find_library
 from sdk.engines.plan import network_name
 from sdk.engines.versions import Library
 from sdk.errors import EngineError
@@ -97,9 +98,15 @@ def build_rescoring(proto: onnx.ModelProto, library: Library, options: BuildOpti
 
 
 def has_plugin(library: Library) -> bool:
-    """Whether the plugin is registered, as it is where its library has been loaded into this process."""
+    """Whether the library knows the plugin; it is loaded first where it is built (CMakeLists.txt)."""
     registry = library.module.get_plugin_registry()
-    return registry is not None and registry.get_creator(OPERATOR, PLUGIN_VERSION, DOMAIN) is not None
+    if registry is None:
+        return False
+    known = registry.get_creator(OPERATOR, PLUGIN_VERSION, DOMAIN) is not None
+    if not known and (path := find_library(PLUGIN)) is not None:
+        registry.load_library(str(path))
+        known = registry.get_creator(OPERATOR, PLUGIN_VERSION, DOMAIN) is not None
+    return known
 
 
 def _function(stripes: int) -> onnx.FunctionProto:

@@ -120,7 +120,8 @@ def check(agreement: Agreement, ranking: Ranking | None, precision: str, name: s
     lowest = agreement.cosine.min()
     if lowest < limit:
         raise EngineError(
-            f"{name}: its features differ: crop {agreement.worst} has cosine {lowest:.6f}, the limit is {limit}"
+            f"{name}: its features differ: crop {agreement.worst} has cosine {lowest:.6f}, the limit is {limit}; "
+            "--worst PICTURE shows the worst crops"
             + ("" if precision == "fp32" else "; use a higher precision, or crops like those it was calibrated on")
         )
     allowed = MAX_RANK1_LOSS[precision]

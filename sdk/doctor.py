@@ -1,6 +1,5 @@
 """What is on this machine, what is missing, what that costs, and how to get it: `reid doctor`."""
 
-import importlib.util
 import platform
 import sys
 from collections.abc import Iterator
@@ -11,9 +10,11 @@ from pathlib import Path
 from sdk.engines import Metadata, read_metadata
 from sdk.engines.gpu import Gpu, find_gpu
 from sdk.engines.loading import check_plan, sha256_of
+from sdk.engines.native import KERNEL, PLUGIN, find_library, how_to_build
 from sdk.engines.plan import RTX, SUFFIXES, TENSORRT, TITLES, read_header
 from sdk.engines.versions import EXTRAS, import_library
 from sdk.errors import EngineError, MissingPackageError
+from sdk.rescoring import available
 
 OK, MISSING, BROKEN = "ok", "missing", "broken"
 """Missing: something cannot be done without it. Broken: it is here but does not work."""
@@ -31,7 +32,7 @@ PACKAGES = (
     ("torch", "reid train, converting checkpoints", "aligned-reid[train]"),
     ("onnx", "reid convert", "aligned-reid[convert]"),
     ("onnxscript", "converting checkpoints", "aligned-reid[convert]"),
-    ("pycuda", "running TensorRT engines", "aligned-reid[tensorrt]"),
+    ("pycuda", "running TensorRT engines", "aligned-reid[cuda]"),
 )
 ALSO = {"opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv")}
 """Other distributions of the same module."""
@@ -55,7 +56,9 @@ def examine() -> Iterator[Finding]:
     yield from _packages()
     yield from _gpu()
     yield from _libraries()
-    yield from _rescoring()
+    yield from _native()
+    usable = ", ".join(f"{way.name} ({way.reason})" for way in available() if way.usable)
+    yield Finding("re-scoring", OK, f"{usable}; reid doctor MODEL tells of its own files")
 
 
 def examine_model(path: Path) -> tuple[Metadata, list[Finding]]:
@@ -78,6 +81,8 @@ def examine_model(path: Path) -> tuple[Metadata, list[Finding]]:
             findings.append(Finding("runs here", OK, "yes, as far as can be told without loading it"))
     else:
         findings.append(Finding("runs here", OK, "yes, in ONNX Runtime on the processor"))
+    if metadata.stripes:
+        findings.extend(_rescoring(path))
     return metadata, findings
 
 
@@ -121,17 +126,24 @@ def _libraries() -> Iterator[Finding]:
             yield Finding(TITLES[name], OK, library.version)
 
 
-def _rescoring() -> Iterator[Finding]:
-    if importlib.util.find_spec("sdk.rescoring") is None:
-        yield Finding("re-scoring", OK, "NumPy on the processor")
-        return
-    from sdk import rescoring
+def _native() -> Iterator[Finding]:
+    for name, cost in (
+        (PLUGIN, "a TensorRT engine re-scores by many kernels instead of one"),
+        (KERNEL, "re-scoring stays off the GPU without TensorRT's plugin"),
+    ):
+        path = find_library(name)
+        if path is None:
+            yield Finding(name, MISSING, "not built", f"{cost}: {how_to_build(name)}")
+        else:
+            yield Finding(name, OK, str(path))
 
-    for way in rescoring.available():
-        remedy = "" if way.usable else way.reason
-        yield Finding(
-            f"re-scoring: {way.name}", OK if way.usable else MISSING, way.reason if way.usable else "no", remedy
-        )
+
+def _rescoring(model: Path) -> Iterator[Finding]:
+    for way in available(model):
+        if way.usable:
+            yield Finding(f"re-scoring: {way.name}", OK, way.reason)
+        else:
+            yield Finding(f"re-scoring: {way.name}", MISSING, "no", way.reason)
 
 
 def _version(*names: str) -> str | None:

@@ -1,6 +1,7 @@
 """What several tests share: drawn people on disk, a small trained checkpoint, and where real data lies."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,24 @@ def real_people() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real people's crops are not here ({folder})")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A running browser that notes every request; skips where there is none."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("no Chromium with its driver here (Debian: apt-get install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield browser
+    browser.quit()
 
 
 @pytest.fixture(scope="session")

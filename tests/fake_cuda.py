@@ -6,6 +6,7 @@ prove that the SDK keeps the rules, and nothing about a GPU.
 """
 
 import ctypes
+import struct
 import threading
 from types import SimpleNamespace
 
@@ -158,6 +159,11 @@ class FakeDriver:
         stream.put(lambda: ctypes.memmove(self.view(to, size), self.view(address, size), size))
 
 
+def plan_bytes(content: bytes) -> bytes:
+    """A plan's header of 28 bytes, as TensorRT 10.3 writes it, and `content`."""
+    return struct.pack("<4s4x8xQ4B", b"ftrt", 28 + len(content), 10, 3, 0, 26) + content
+
+
 class _Based(np.ndarray):
     """An array whose `base` is the allocation, as pycuda's are."""
 
@@ -262,14 +268,14 @@ def fake_tensorrt(driver: FakeDriver, tensors: dict, work, plugins: list | None 
             made.runtimes.append(self)
 
         def deserialize_cuda_engine(self, content):
-            if content == b"ftrt-whole":
+            if content.endswith(b"whole"):
                 return Engine(self.logger)
             self.logger.log(ILogger.Severity.ERROR, "magicTag does not match")
             return None
 
     class Registry:
         def get_creator(self, name, version, namespace):
-            return None
+            return object() if plugins else None
 
         def load_library(self, path):
             if plugins is None:
@@ -278,7 +284,14 @@ def fake_tensorrt(driver: FakeDriver, tensors: dict, work, plugins: list | None 
             return object()
 
     made = SimpleNamespace(
-        __name__="tensorrt", ILogger=ILogger, Runtime=Runtime, TensorIOMode=modes, nptype=np.dtype,
-        get_plugin_registry=Registry, contexts=[], runtimes=[],
-    )  # fmt: skip
+        __name__="tensorrt",
+        __version__="10.3.0.26",
+        ILogger=ILogger,
+        Runtime=Runtime,
+        TensorIOMode=modes,
+        nptype=np.dtype,
+        get_plugin_registry=Registry,
+        contexts=[],
+        runtimes=[],
+    )
     return made

@@ -25,6 +25,7 @@ from sdk.engines.onnx import open_session
 from sdk.engines.plan import find_metadata
 from sdk.engines.versions import import_library
 from sdk.errors import DataError, EngineError
+from training.backbones import BACKBONES, XceptionBottleneck
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.config import ModelConfig, RunConfig
 from training.model import AlignedReID
@@ -43,21 +44,16 @@ def crops(drawn_people) -> Crops:
 
 
 @pytest.fixture(scope="module")
-def shipped():
-    return load_checkpoint(SHIPPED).build_model()
-
-
-@pytest.fixture(scope="module")
-def shipped_graph(shipped):
-    return export_model(shipped, stripes=True)
-
-
-@pytest.fixture(scope="module")
 def small_stripes(small_run, crops, tmp_path_factory) -> Path:
     """The small run with stripes, in FP32."""
     path = tmp_path_factory.mktemp("stripes") / "small.onnx"
     convert(small_run / "model.pt", path, crops, ConvertOptions(rescore=True))
     return path
+
+
+@pytest.fixture
+def graph(small_stripes) -> onnx.ModelProto:
+    return onnx.load(small_stripes)
 
 
 def types(graph) -> set[int]:
@@ -104,8 +100,9 @@ def test_a_resnet50_becomes_an_engine_in_every_precision(rtx, crops, tmp_path):
     assert TensorProto.INT8 in types(onnx.load(tmp_path / "int8.onnx").graph)
 
 
-def test_a_partner_of_mutual_learning_converts_alike(tmp_path, crops):
+def test_a_partner_of_mutual_learning_converts_alike(tmp_path, crops, monkeypatch):
     """A run hands on any of its networks as the same kind of checkpoint, whatever its backbone."""
+    monkeypatch.setitem(BACKBONES, "resnet50-xception", (XceptionBottleneck, (1, 1, 1, 1)))  # shallow: fast to export
     config = RunConfig(ModelConfig("resnet50-xception", width=8, input_size=(64, 32)))
     model = AlignedReID(config.model, 3)
     save_checkpoint(Checkpoint(config, ["a", "b", "c"], 1, model.state_dict()), tmp_path / "partner.pt")
@@ -113,16 +110,16 @@ def test_a_partner_of_mutual_learning_converts_alike(tmp_path, crops):
     assert (done.metadata.backbone, done.metadata.stripes) == ("resnet50-xception", model.num_stripes)
 
 
-def test_half_is_counted_in_the_graph_and_its_absence_is_an_error(shipped_graph):
-    half = to_half(shipped_graph)
+def test_half_is_counted_in_the_graph_and_its_absence_is_an_error(graph):
+    half = to_half(graph)
     onnx.checker.check_model(half, full_check=True)
     report = prove_half(half)
-    assert report.weights > 0.999
+    assert report.weights > 0.98
     assert report.nodes == 1
     assert report.tensors > 0.7
-    assert count_half(shipped_graph).nodes == 0
+    assert count_half(graph).nodes == 0
     with pytest.raises(EngineError, match=r"not half-precision: 0\.0% of the weights"):
-        prove_half(shipped_graph)
+        prove_half(graph)
     one_back = onnx.ModelProto.FromString(half.SerializeToString())
     weight = max(one_back.graph.initializer, key=lambda tensor: len(tensor.raw_data))
     as_float = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float32), weight.name)
@@ -131,8 +128,7 @@ def test_half_is_counted_in_the_graph_and_its_absence_is_an_error(shipped_graph)
         prove_half(one_back)
 
 
-def test_what_does_not_fit_into_half_is_refused(shipped_graph):
-    graph = onnx.ModelProto.FromString(shipped_graph.SerializeToString())
+def test_what_does_not_fit_into_half_is_refused(graph):
     weight = next(tensor for tensor in graph.graph.initializer if tensor.name.endswith("layer1.0.conv1.weight"))
     values = numpy_helper.to_array(weight).copy()
     values[0, 0, 0, 0] = 1e6
@@ -146,11 +142,10 @@ def test_what_does_not_fit_into_half_is_refused(shipped_graph):
     assert check_range({"a": 5.0, "b": 4e4}, ["a"]) == 5
 
 
-def test_int8_leaves_out_the_layers_that_bear_it_worst(small_stripes, monkeypatch):
+def test_int8_leaves_out_the_layers_that_bear_it_worst(graph, monkeypatch):
     """One layer whose weights are spoiled is found by measurement."""
     from converters import quantize as module
 
-    graph = onnx.load(small_stripes)
     batch = np.random.default_rng(0).integers(0, 256, (32, 64, 32, 3), np.uint8)
     (spoiled,) = [t.name for t in graph.graph.initializer if t.name.endswith("layer2.0.conv1.weight")]
     real = module._quantise_weight
@@ -171,8 +166,7 @@ def test_int8_leaves_out_the_layers_that_bear_it_worst(small_stripes, monkeypatc
         quantize(graph, batch)
 
 
-def test_scales_are_found_on_enough_crops_only(small_stripes):
-    graph = onnx.load(small_stripes)
+def test_scales_are_found_on_enough_crops_only(graph):
     batch = np.random.default_rng(0).integers(0, 256, (32, 64, 32, 3), np.uint8)
     assert 0 < calibrate(graph, ["relu"], batch)["relu"] < 1
     with pytest.raises(DataError, match="5 calibration crops; INT8 needs at least 32"):

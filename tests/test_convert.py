@@ -70,8 +70,12 @@ def test_a_model_that_differs_is_not_written(small_run, drawn_people, tmp_path, 
             return np.ascontiguousarray(features)
 
     monkeypatch.setattr(embedder_module, "TorchEmbedder", Wrong)
+    shown = []
     with pytest.raises(EngineError, match="not written"):
-        convert(small_run / "model.pt", tmp_path / "wrong.onnx", read_crops(drawn_people, limit=8))
+        convert(
+            small_run / "model.pt", tmp_path / "wrong.onnx", read_crops(drawn_people, limit=8), inspect=shown.append
+        )
+    assert shown[0].cosine.min() < 0.99, "the picture of the worst crops is for such a case"
     assert list(tmp_path.iterdir()) == []
 
 

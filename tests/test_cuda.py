@@ -53,7 +53,7 @@ def in_threads(count: int, work) -> list:
 def test_without_pycuda_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycuda", None)
     monkeypatch.setattr(cuda, "_devices", {})
-    with pytest.raises(MissingPackageError, match=r"pip install 'aligned-reid\[tensorrt\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'aligned-reid\[cuda\]'"):
         cuda.open_device()
 
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from sdk import ReIdentifier
-from sdk.engines import DEFAULT_MODEL, load_engine
+from sdk.cli import build_app
+from sdk.engines import DEFAULT_MODEL, load_engine, read_metadata
 from sdk.simulation.crops import draw_crop
 from training.data import PeopleDataset
 from training.evaluation import evaluate_dataset, evaluate_ranking
@@ -23,6 +25,21 @@ def test_it_ships_and_is_small():
     metadata = load_engine().metadata
     assert metadata.threshold["true_match_rate"] > 0.7
     assert metadata.evaluation["rank1"] > 0.9
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_it_becomes_an_engine(half, tmp_path):
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX has no package for this platform")
+    path = tmp_path / "shipped.engine"
+    options = ["--fp16"] if half else []
+    result = CliRunner().invoke(
+        build_app(), ["convert", str(DEFAULT_MODEL), "-o", str(path), "--target", "rtx", *options]
+    )
+    assert result.exit_code == 0, result.output
+    built, shipped = read_metadata(path), read_metadata(DEFAULT_MODEL)
+    assert built.precision == ("fp16" if half else "fp32")
+    assert built.checkpoint_sha256 == shipped.checkpoint_sha256
+    assert built.threshold["value"] == pytest.approx(shipped.threshold["value"], abs=0.01)
 
 
 def test_it_tells_unseen_drawn_people_apart(reid):

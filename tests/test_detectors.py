@@ -7,7 +7,7 @@ import pytest
 from sdk.simulation.site import Site
 from sdk.tracking import HogDetector, MotionDetector
 from sdk.tracking.change import ChangeMeter
-from sdk.tracking.detectors import _merge
+from sdk.tracking.detectors.hog import _merge
 from tests.conftest import SHARED
 
 

@@ -32,6 +32,7 @@ def test_every_missing_piece_says_what_it_costs_and_how_to_get_it(monkeypatch):
     monkeypatch.setattr(doctor, "_version", lambda *names: None)
     monkeypatch.setattr(doctor, "import_library", absent)
     monkeypatch.setattr(doctor, "find_gpu", lambda: "no NVIDIA driver")
+    monkeypatch.setattr(doctor, "find_library", lambda name: None)
     found = by_name(examine())
     assert found["Python"].state == OK
     for what, words in (
@@ -41,6 +42,7 @@ def test_every_missing_piece_says_what_it_costs_and_how_to_get_it(monkeypatch):
         ("pycuda", "running TensorRT engines"),
         ("TensorRT", "no engines for this GPU: pip install 'aligned-reid[tensorrt]'"),
         ("TensorRT-RTX", "aligned-reid[rtx]"),
+        ("aligned_reid_plugin", "cmake -S . -B build"),
         ("GPU", "models run on the processor"),
     ):
         assert found[what].state == MISSING
@@ -68,6 +70,20 @@ def test_a_model_file_is_explained():
     assert metadata.precision == "fp32"
     assert by_name(findings)["runs here"].state == OK
     assert len(by_name(findings)["SHA-256"].found) == 64
+
+
+def test_of_a_model_with_stripes_it_says_how_re_scoring_is_done(small_run, tmp_path):
+    from converters.convert import ConvertOptions, convert
+    from converters.verify import Crops
+
+    crops = Crops([np.zeros((64, 32, 3), np.uint8)], ["black"])
+    convert(small_run / "model.pt", tmp_path / "model.onnx", crops, ConvertOptions(rescore=True))
+    found = by_name(examine_model(tmp_path / "model.onnx")[1])
+    assert "model.rescore.onnx" in found["re-scoring: onnxruntime"].found
+    assert found["re-scoring: numpy"].state == OK
+    (tmp_path / "model.rescore.onnx").unlink()
+    found = by_name(examine_model(tmp_path / "model.onnx")[1])
+    assert "reid convert --rescore" in found["re-scoring: onnxruntime"].remedy
 
 
 def test_the_command_explains_machine_and_model():

@@ -22,7 +22,9 @@ def videos(tmp_path_factory):
 def test_the_example_follows_a_person_through_two_cameras(videos):
     result = subprocess.run([sys.executable, EXAMPLE, *map(str, videos)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert sorted(result.stdout.splitlines()) == [f"person-1 is in {video}" for video in videos]
+    lines = result.stdout.splitlines()
+    assert sorted(line for line in lines if " is in " in line) == [f"person-1 is in {video.stem}" for video in videos]
+    assert sum(line.startswith("camera_ended") for line in lines) == len(videos)
 
 
 def test_the_example_is_short():

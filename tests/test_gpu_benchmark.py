@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from sdk.distances import local_distance_gathered
 from sdk.engines import cuda, native
-from tests.fake_cuda import FakeDriver
+from tests.fake_cuda import FakeDriver, plan_bytes
 from tests.test_cuda import install
 from tests.test_native import brute_force
 from tests.test_tensorrt import LARGEST, METADATA, open_engine, tensors
@@ -108,7 +108,7 @@ def test_bandwidth_counts_what_is_moved(kernel):
 def engine(monkeypatch, tmp_path):
     driver = install(monkeypatch, FakeDriver())
     plan = tmp_path / "model.engine"
-    plan.write_bytes(b"ftrt-whole")
+    plan.write_bytes(plan_bytes(b"whole"))
     crops = ("input", np.uint8, (-1, 16, 8, 3), (LARGEST, 16, 8, 3), 1)
     metadata = replace(METADATA, input_size=(16, 8))
     return open_engine(monkeypatch, driver, plan, tensors(crops=crops), metadata)[0]
@@ -177,7 +177,9 @@ def test_without_a_gpu_it_says_so_and_runs_nothing(monkeypatch, tmp_path):
     app.command()(gpu.main)
     done = CliRunner().invoke(app, ["--output", str(tmp_path / "gpu.json")])
     assert done.exit_code == 2
-    assert "nothing was run, this benchmark needs a GPU" in done.stderr
+    said = " ".join(done.stderr.split())
+    assert "nothing was run, this benchmark needs a GPU" in said
+    assert "pip install 'aligned-reid[cuda]'" in said
     assert list(tmp_path.iterdir()) == []
 
 

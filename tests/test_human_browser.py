@@ -1,7 +1,6 @@
 """The page of `reid human` in a real browser: headless Chromium, driven as a person would."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -12,23 +11,6 @@ from training.human import Answers, Questionnaire, build_questions, compare, ser
 from training.human.answers import write_questions
 
 COUNT = 5
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A running browser; skips where there is none."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("no Chromium with its driver here (Debian: apt-get install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture(scope="module")

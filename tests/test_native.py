@@ -17,7 +17,8 @@ import pytest
 from sdk.distances import local_distance_gathered
 
 ROOT = Path(__file__).parents[1]
-HEADERS = os.environ.get("TENSORRT_INCLUDE_DIR", "")
+HEADERS = os.environ.get("TENSORRT_INCLUDE_DIR", "").split(os.pathsep)
+"""Folders with TensorRT's headers; the plugin is built with the first, and tested with all."""
 
 
 def cmake() -> Path:
@@ -32,7 +33,10 @@ def cmake() -> Path:
 
 def build(folder: Path, *options: str, target: str = "all") -> subprocess.CompletedProcess:
     configured = subprocess.run(
-        [cmake(), "-S", ROOT, "-B", folder, *options], capture_output=True, text=True, timeout=300
+        [cmake(), "--no-warn-unused-cli", "-S", ROOT, "-B", folder, *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert configured.returncode == 0, configured.stdout + configured.stderr
     built = subprocess.run(
@@ -206,19 +210,37 @@ def test_the_libraries_tests_pass_under_sanitizers(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def plugin(tmp_path_factory) -> Path:
-    """The plugin, compiled for one architecture, which is quick."""
+def with_cuda(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    """All that is built where nvcc is, for one architecture, which is quick: the folder, and what was said."""
     if shutil.which("nvcc") is None and "CUDACXX" not in os.environ:
         pytest.skip("there is no nvcc here")
-    folder = tmp_path_factory.mktemp("plugin")
-    options = [f"-DTENSORRT_INCLUDE_DIR={HEADERS}", "-DCMAKE_CUDA_ARCHITECTURES=87-real"]
-    log = build(folder, *options)
-    assert "warning" not in (log.stdout + log.stderr).lower()
+    folder = tmp_path_factory.mktemp("cuda")
+    others = f"-DTENSORRT_OTHER_INCLUDE_DIRS={';'.join(HEADERS[1:])}"
+    log = build(folder, f"-DTENSORRT_INCLUDE_DIR={HEADERS[0]}", others, "-DCMAKE_CUDA_ARCHITECTURES=87-real")
+    return folder, log
+
+
+@pytest.fixture(scope="module")
+def plugin(with_cuda) -> Path:
+    folder, log = with_cuda
     library = folder / "libaligned_reid_plugin.so"
     if not library.exists():
         assert re.search("aligned_reid_plugin: left out, .*TENSORRT_INCLUDE_DIR", log.stdout)
         pytest.skip("TensorRT's headers are not found: set TENSORRT_INCLUDE_DIR to their folder")
     return library
+
+
+def test_the_kernel_compiles_without_warnings_and_spills(with_cuda):
+    """Of all architectures: benchmarks/kernel_resources.py."""
+    folder, log = with_cuda
+    said = log.stdout + log.stderr
+    assert "warning" not in said.lower()
+    assert len(re.findall(r"0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads", said)) == 8
+    assert len(re.findall("bytes stack frame", said)) == 8
+    library = ctypes.CDLL(str(folder / "libaligned_reid_kernel.so"))
+    assert library.aligned_reid_local_distance
+    library.aligned_reid_error.restype = ctypes.c_char_p
+    assert library.aligned_reid_error(1) == b"invalid argument"
 
 
 def test_the_plugin_is_found_by_a_registry_of_tensorrt(plugin):
@@ -241,3 +263,17 @@ def test_the_plugin_needs_no_tensorrt_library_to_load(plugin):
     assert "nvinfer" not in listed
     assert "libcuda" not in listed
     assert ctypes.CDLL(str(plugin)).getCreators
+
+
+def test_the_plugin_serves_other_versions_than_it_was_built_with(plugin):
+    """plugin_test.cpp calls it as TensorRT does while it builds an engine, through each version's interfaces."""
+    targets = [f"plugin_test_{number}" for number in range(len(HEADERS))]
+    command = [cmake(), "--build", plugin.parent, "--target", *targets]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert built.returncode == 0, built.stderr
+    assert "warning" not in built.stderr.lower()
+    for target in targets:
+        tested = subprocess.run([plugin.parent / target, plugin], capture_output=True, text=True, timeout=60)
+        assert (tested.returncode, tested.stdout) == (0, "0 failures\n"), tested.stdout + tested.stderr
+        assert "AlignedLocalDistance: takes 1 to 16 stripes" in tested.stderr
+        assert tested.stderr.endswith("AlignedLocalDistance: invalid argument\n")  # of enqueue, in CUDA's words

@@ -76,7 +76,8 @@ def reid(*arguments) -> subprocess.CompletedProcess:
 def test_every_room_brings_its_subcommands():
     result = reid("--help")
     assert result.returncode == 0, result.stderr
-    for command in ("train", "evaluate", "ablate", "align", "human", "convert", "match", "track", "simulate", "demo"):
+    rooms = ("train", "evaluate", "ablate", "align", "human", "convert")
+    for command in (*rooms, "match", "track", "simulate", "demo", "report", "serve"):
         assert command in result.stdout
 
 

@@ -13,9 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sdk import rescoring
 from sdk.distances import local_distance_gathered
-from sdk.engines import DEFAULT_MODEL, cuda, native, tensorrt
+from sdk.engines import DEFAULT_MODEL, Metadata, cuda, native
 from sdk.errors import EngineError
-from tests.fake_cuda import FakeDriver, fake_tensorrt
+from sdk.reidentifier import ReIdentifier
+from tests.fake_cuda import FakeDriver, fake_tensorrt, plan_bytes
 from tests.test_cuda import in_threads, install
 from tests.test_tensorrt import align, rescoring_tensors
 
@@ -101,7 +102,7 @@ def test_a_bare_machine_takes_numpy_and_says_what_the_others_lack(bare):
     assert "not kernel: lib" in rescorer.reason
     assert rescoring.choose().name == "numpy"
     (bare.parent / native.filename(native.KERNEL)).write_bytes(b"")
-    assert "pip install 'aligned-reid[tensorrt]'" in rescoring.available(bare)[1].reason
+    assert "pip install 'aligned-reid[cuda]'" in rescoring.available(bare)[1].reason
 
 
 def test_a_way_that_is_asked_for_is_taken_or_refused(bare):
@@ -230,9 +231,8 @@ def test_sizes_that_the_kernel_does_not_take_are_an_error_in_words(kernel):
 
 def test_a_plan_beside_the_model_comes_first(bare, monkeypatch):
     driver = install(monkeypatch, FakeDriver())
-    monkeypatch.setattr(tensorrt, "_plugins_loaded", {})
     monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(driver, rescoring_tensors(most_entries=40), align))
-    bare.with_name("model.rescore.engine").write_bytes(b"ftrt-whole")
+    bare.with_name("model.rescore.engine").write_bytes(plan_bytes(b"whole"))
     rescorer = rescoring.choose(bare)
     assert rescorer.name == "plugin"
     assert "plugin: not built" in rescorer.reason or "plugin: lib" in rescorer.reason
@@ -240,7 +240,7 @@ def test_a_plan_beside_the_model_comes_first(bare, monkeypatch):
     expected = local_distance_gathered(query, gallery, candidates)
     for given in (gallery, rescorer.hold(gallery)):
         np.testing.assert_allclose(rescorer.distances(query, given, candidates), expected, atol=1e-6)
-    bare.with_name("model.rescore.engine").write_bytes(b"ftrt-damaged")
+    bare.with_name("model.rescore.engine").write_bytes(plan_bytes(b"damaged"))
     assert rescoring.choose(bare).name == "numpy"
     assert "magicTag does not match" in rescoring.choose(bare).reason
 
@@ -253,3 +253,35 @@ def test_needed_rows():
         assert len(rows) == len(np.unique(candidates[candidates >= 0]))
         assert (at < 0).tolist() == (candidates < 0).tolist()
         np.testing.assert_array_equal(rows[at[at >= 0]], gallery[candidates[candidates >= 0]])
+
+
+def test_a_re_identifier_re_scores_by_the_machines_best_way(kernel, monkeypatch):
+    """Through enrolment and search: the same order and distances as NumPy's, by the kernel."""
+
+    class Engine:
+        metadata = Metadata("resnet18", (16, 8), 12, "fp16", stripes=4, stripe_dim=8)
+
+        def run(self, crops):
+            """Numbers that differ from crop to crop: means of regions, at unit length."""
+            regions = crops.reshape(len(crops), 4, 4, 8, 3).mean(axis=2)  # [B, 4, 8, 3]
+            embedding = regions.mean(axis=2).reshape(len(crops), 12)
+            stripes = regions.mean(axis=3) / 255
+            return embedding / np.linalg.norm(embedding, axis=1, keepdims=True), stripes.astype(np.float16)
+
+    rng = np.random.default_rng(0)
+    people = rng.integers(0, 256, (6, 3, 16, 8, 3), np.uint8)
+    query = rng.integers(0, 256, (4, 16, 8, 3), np.uint8)
+    found = {}
+    for way in ("kernel", "numpy"):
+        reid = ReIdentifier(Engine(), rescore=True, threshold=1.0)
+        assert reid._align.__self__.name == "kernel"
+        if way == "numpy":
+            reid._align = local_distance_gathered
+        for number, crops in enumerate(people):
+            reid.enroll(list(crops), f"person {number}")
+        found[way] = reid.match(list(query))
+    for mine, expected in zip(found["kernel"], found["numpy"], strict=True):
+        assert [c.identity for c in mine.candidates] == [c.identity for c in expected.candidates]
+        for a, b in zip(mine.candidates, expected.candidates, strict=True):
+            assert a.rescored == pytest.approx(b.rescored, abs=1e-3)
+            assert a.rescored > a.distance

@@ -152,3 +152,35 @@ def test_the_command_wants_images_or_an_identity(drawn_people, tmp_path, argumen
     result = run("search", *arguments, "--gallery", drawn_people, "-o", tmp_path / "out")
     assert isinstance(result.exception, DataError)
     assert "either images of one person" in str(result.exception)
+
+
+def test_a_gallery_is_searched_by_images_and_by_identity(drawn_people, tmp_path):
+    store, output = tmp_path / "site.db", tmp_path / "out"
+    assert run("gallery", "enroll", store, "--data", drawn_people, "--store-crops").exit_code == 0
+    image = sorted((drawn_people / "00003").glob("*.png"))[0]
+    result = run("search", image, "--gallery", store, "-o", output, "--top-k", 3)
+    assert result.exit_code == 0, result.output
+    found = json.loads((output / "search.json").read_text(encoding="utf-8"))
+    (hits,) = [query["hits"] for query in found["results"]]
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    assert hits[0]["identity"] == "00003"
+    assert hits[0]["distance"] == pytest.approx(0, abs=1e-3)
+    assert len({hit["identity"] for hit in hits}) == 3
+    assert (found["identities"], found["exemplars"]) == (12, 96)
+    with_crops = cv2.imread(str(output / "search.png"))
+    result = run("search", "--identity", "00003", "--gallery", store, "-o", output, "--top-k", 12)
+    assert result.exit_code == 0, result.output
+    found = json.loads((output / "search.json").read_text(encoding="utf-8"))
+    assert len(found["results"][0]["hits"]) == 11
+    assert "00003" not in {hit["identity"] for hit in found["results"][0]["hits"]}
+    bare = tmp_path / "bare.db"
+    assert run("gallery", "enroll", bare, "--data", drawn_people).exit_code == 0
+    assert run("search", image, "--gallery", bare, "-o", output, "--top-k", 3).exit_code == 0
+    assert not np.array_equal(cv2.imread(str(output / "search.png")), with_crops), "no crops, no pictures of the hits"
+    for arguments, message in [
+        (("--identity", "00003"), "stores no crops of '00003'"),
+        ((image, "--rerank"), "--rerank"),
+    ]:
+        failed = run("search", *arguments, "--gallery", bare, "-o", output)
+        assert isinstance(failed.exception, DataError)
+        assert message in str(failed.exception)

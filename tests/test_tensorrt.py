@@ -11,7 +11,7 @@ import pytest
 from sdk.engines import cuda, native, tensorrt
 from sdk.engines.metadata import Metadata
 from sdk.errors import CropError, EngineError, MissingPackageError
-from tests.fake_cuda import FakeDriver, fake_tensorrt
+from tests.fake_cuda import FakeDriver, fake_tensorrt, plan_bytes
 from tests.test_cuda import in_threads, install
 
 METADATA = Metadata("resnet18", (4, 2), 3, "fp16", stripes=2, stripe_dim=8)
@@ -44,7 +44,7 @@ def driver(monkeypatch) -> FakeDriver:
 @pytest.fixture
 def plan(tmp_path):
     path = tmp_path / "model.engine"
-    path.write_bytes(b"ftrt-whole")
+    path.write_bytes(plan_bytes(b"whole"))
     return path
 
 
@@ -171,7 +171,7 @@ def test_a_plan_that_keeps_another_contract_is_refused(monkeypatch, driver, plan
 
 
 def test_what_tensorrt_said_is_in_the_error(monkeypatch, driver, plan):
-    plan.write_bytes(b"ftrt-damaged")
+    plan.write_bytes(plan_bytes(b"damaged"))
     with pytest.raises(
         EngineError, match=r"cannot be loaded \(TensorRT says: magicTag does not match\); build it again"
     ):
@@ -183,7 +183,7 @@ def test_no_plan_and_no_library(monkeypatch, driver, plan):
     with pytest.raises(EngineError, match="not a TensorRT plan"):
         tensorrt.TensorRTEngine(plan, METADATA)
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    plan.write_bytes(b"ftrt-whole")
+    plan.write_bytes(plan_bytes(b"whole"))
     with pytest.raises(MissingPackageError, match=r"aligned-reid\[tensorrt\]"):
         tensorrt.TensorRTEngine(plan, METADATA)
 
@@ -239,7 +239,6 @@ def align(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def test_re_scoring_in_a_plan_is_run_in_parts_over_a_gallery_that_grows(monkeypatch, driver, plan, tmp_path):
-    monkeypatch.setattr(tensorrt, "_plugins_loaded", {})
     monkeypatch.setenv(native.VARIABLE, str(tmp_path))
     library = tmp_path / native.filename(native.PLUGIN)
     library.write_bytes(b"")
@@ -266,11 +265,46 @@ def test_re_scoring_in_a_plan_is_run_in_parts_over_a_gallery_that_grows(monkeypa
 
 
 def test_a_plugin_that_cannot_be_loaded(monkeypatch, driver, plan, tmp_path):
-    monkeypatch.setattr(tensorrt, "_plugins_loaded", {})
     monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(driver, rescoring_tensors(), align, plugins=None))
     monkeypatch.setattr(native, "library_folders", lambda: [tmp_path])
-    assert tensorrt.load_plugin(plan) is None  # not built: a plan without plugin layers runs all the same
+    assert (
+        tensorrt.load_plugin(sys.modules["tensorrt"]) is None
+    )  # not built: a plan without plugin layers runs all the same
     assert tensorrt.plugin_state()[0] is False
     (tmp_path / native.filename(native.PLUGIN)).write_bytes(b"")
     with pytest.raises(EngineError, match="tensorrt cannot load it; build it again"):
-        tensorrt.load_plugin(plan)
+        tensorrt.load_plugin(sys.modules["tensorrt"])
+
+
+def test_what_is_called_is_what_tensorrt_has():
+    """The stand-in's names, in a real library; and a real log's words in the error of a plan that is damaged."""
+    trt = pytest.importorskip("tensorrt_rtx", exc_type=ImportError)
+    used = {
+        trt.Runtime: "deserialize_cuda_engine engine_host_code_allowed",
+        trt.ICudaEngine: "create_execution_context num_io_tensors get_tensor_name get_tensor_mode get_tensor_shape "
+        "get_tensor_dtype get_tensor_profile_shape",
+        trt.IExecutionContext: "set_tensor_address set_input_shape execute_async_v3",
+        type(trt.get_plugin_registry()): "get_creator load_library",
+    }
+    for kind, names in used.items():
+        assert [name for name in names.split() if not hasattr(kind, name)] == []
+    assert [trt.nptype(kind) for kind in (trt.uint8, trt.float16, trt.float32, trt.int32)] == [
+        np.uint8, np.float16, np.float32, np.int32,
+    ]  # fmt: skip
+    log = tensorrt._log(trt)
+    for severity in (trt.ILogger.Severity.INFO, trt.ILogger.Severity.ERROR):
+        trt.Builder(log)  # it takes the log as its own
+        log.log(severity, f" {severity.name} ")
+    assert "ERROR" in log.errors
+    assert "INFO" not in log.errors
+
+
+def test_a_real_librarys_refusal_is_one_error(monkeypatch, driver, tmp_path):
+    pytest.importorskip("tensorrt_rtx", exc_type=ImportError)
+    path = tmp_path / "model.engine"
+    path.write_bytes(plan_bytes(bytes(1000)).replace(b"ftrt", b"vtrt"))
+    with pytest.raises(
+        EngineError, match=r"model\.engine: cannot be loaded \(TensorRT says: .+\); build it again"
+    ) as error:
+        tensorrt.TensorRTEngine(path, METADATA)
+    assert "no reason given" not in str(error.value)

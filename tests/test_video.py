@@ -1,6 +1,13 @@
 """Videos in, annotated videos and records out: complete, in order, valid when interrupted."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,7 +16,9 @@ import supervision as sv
 
 from sdk import MultiCameraTracker, ReIdentifier
 from sdk.errors import DataError
+from sdk.events import Event
 from sdk.video.annotate import AnnotatedVideo, colour_number
+from sdk.video.listeners import Listeners
 from sdk.video.records import HOLD_SECONDS, RecordWriter
 from sdk.video.run import track_videos
 from sdk.video.sources import VideoFiles, camera_names
@@ -177,6 +186,158 @@ def test_an_interrupted_run_leaves_valid_files(tmp_path, world, tracker):
     assert [(s.identity, s.camera) for s in sightings] == [("person-1", "dock")]
     assert count_frames(tmp_path / "dock.mp4") == 12
     assert len(read_lines(tmp_path / "tracks.jsonl")) >= 10
+
+
+class Site:
+    """Ticks that tell events, as `Sources` do."""
+
+    def __init__(self, ticks, event_at=3):
+        self.on_event, self._ticks, self._event_at, self.closed = None, ticks, event_at, False
+
+    def __iter__(self):
+        for number, (moment, frames) in enumerate(self._ticks):
+            if number == self._event_at:
+                self.on_event(Event(moment, "camera_frozen", "lobby", detail={"seconds": 20.0}))
+            yield moment, frames
+
+    def close(self):
+        self.closed = True
+
+
+def test_events_of_cameras_and_tracker_reach_every_listener_and_the_file(tmp_path, world, tracker):
+    """Whoever listened before goes on listening, during the run and after it."""
+    before = [].append
+    tracker.on_event = before
+    heard = []
+
+    def told_by_the_tracker():
+        for number, tick in enumerate(ticks(world, 6)):
+            if number == 4:
+                tracker.on_event(Event(tick[0], "left", "dock", 1, detail={"first": 0.0, "last": 0.5}))
+            yield tick
+
+    source = Site(told_by_the_tracker())
+    track_videos(source, tracker, tmp_path, frame_rates=RATES, listeners=[heard.append], video=False)
+    assert [event.kind for event in heard if event.kind in ("camera_frozen", "left")] == ["camera_frozen", "left"]
+    assert [event.kind for event in before.__self__] == [e.kind for e in heard if not e.kind.startswith("camera")]
+    assert tracker.on_event is before
+    assert source.closed
+    assert read_lines(tmp_path / "events.jsonl") == [json.loads(event.to_json()) for event in heard]
+    assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_listeners_that_the_tracker_has_already_hear_every_event_once(tmp_path, world, tracker):
+    heard = []
+    events = Listeners([heard.append])
+    tracker.on_event = events
+    source = Site(ticks(world, 6))
+    track_videos(source, tracker, tmp_path, frame_rates=RATES, listeners=events, video=False)
+    assert [event.kind for event in heard].count("camera_frozen") == 1
+    assert len(read_lines(tmp_path / "events.jsonl")) == len(heard)
+    events(Event(9.0, "camera_ended", "dock", detail={"reason": "later"}))
+    assert len(read_lines(tmp_path / "events.jsonl")) == len(heard) - 1, "the file is closed"
+
+
+def test_a_video_goes_on_in_another_file_when_the_resolution_changes_or_it_is_long(tmp_path):
+    sizes = [(48, 64)] * 5 + [(60, 80)] * 4
+    with AnnotatedVideo(tmp_path / "dock.mp4", 10, segment=0.3) as video:
+        for size in sizes:
+            video.write(np.full((*size, 3), 90, np.uint8), sv.Detections.empty())
+    lengths = {path.name: count_frames(path) for path in tmp_path.iterdir()}
+    assert lengths == {"dock.mp4": 3, "dock.from-3.mp4": 2, "dock.from-5.mp4": 3, "dock.from-8.mp4": 1}
+
+
+def test_a_run_outlives_a_change_of_resolution(tmp_path, world, tracker):
+    def changing():
+        for tick in range(20):
+            frame = world.frame((BLUE, 10 + 8 * tick, 50))
+            if tick >= 12:
+                boxes = world.boxes[id(frame)]
+                frame = cv2.resize(frame, None, fx=2, fy=2)
+                world.boxes[id(frame)] = [tuple(2 * v for v in box) for box in boxes]
+                world._kept = frame
+            yield tick / 6, {"dock": frame}
+
+    sightings = track_videos(changing(), tracker, tmp_path, frame_rates=RATES)
+    assert sightings[0].frames >= 15
+    assert {path.name: count_frames(path) for path in tmp_path.glob("*.mp4")} == {
+        "dock.mp4": 12, "dock.from-12.mp4": 8,
+    }  # fmt: skip
+
+
+def test_records_are_on_disk_within_a_second(tmp_path):
+    with RecordWriter(tmp_path, lambda camera, track: "ann") as records:
+        for frame in range(12):
+            records.write(frame / 10, "dock", frame, detections(1))
+        assert len(read_lines(tmp_path / "tracks.jsonl")) >= 10
+        assert len((tmp_path / "dock.txt").read_text().splitlines()) >= 10
+
+
+def test_a_full_disk_is_named(tmp_path, world, tracker):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    (tmp_path / "tracks.jsonl").symlink_to("/dev/full")
+    with pytest.raises(DataError, match=r"records cannot be written \(No space left on device\)"):
+        track_videos(ticks(world), tracker, tmp_path, frame_rates=RATES, video=False)
+
+
+def test_every_day_of_a_clock_has_files_of_its_own(tmp_path):
+    midnight = datetime(2026, 11, 25).timestamp()
+    with RecordWriter(tmp_path, lambda camera, track: "ann") as records:
+        for number, time_ in enumerate([midnight - 90000, midnight - 2, midnight - 1, midnight + 1]):
+            records.write(time_, "dock", number, detections(1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "dock.2026-11-23.txt", "dock.2026-11-24.txt", "dock.txt",
+        "tracks.2026-11-23.jsonl", "tracks.2026-11-24.jsonl", "tracks.jsonl",
+    ]  # fmt: skip
+    assert [line["frame"] for line in read_lines(tmp_path / "tracks.2026-11-24.jsonl")] == [1, 2]
+    assert [line["frame"] for line in read_lines(tmp_path / "tracks.jsonl")] == [3]
+    assert (tmp_path / "dock.txt").read_text().startswith("4,1,")
+    assert records.sightings[0].frames == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_after_its_tick_and_a_tick_that_hangs_at_once(number):
+    from sdk.video import stopping
+
+    before = signal.getsignal(number)
+    asked = []
+    with stopping.stop_on_signals(lambda: asked.append(True)):
+        os.kill(os.getpid(), number)
+        assert asked == [True]
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(20)  # a tick without end
+    assert signal.getsignal(number) is before
+    with stopping.stop_on_signals(lambda: asked.append(True)):
+        os.kill(os.getpid(), number)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)  # asked twice
+    assert asked == [True, True]
+
+
+def test_reid_track_takes_names_folders_and_a_detectors_file(tmp_path):
+    """And a broken camera beside them: it is reported at the end, and everything is written."""
+    from tests.test_model_detectors import write_model, yolo
+
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(12):
+        cv2.imwrite(str(frames / f"{number}.png"), np.full((240, 400, 3), 60 + 12 * number, np.uint8))
+    (frames / "3.png").write_bytes(b"cut")
+    (frames / "4.png").write_bytes(b"cut")
+    model = write_model(tmp_path / "people.onnx", yolo())
+    command = "import sys; from sdk.cli import main; sys.argv[0] = 'reid'; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", command, "track", f"gate={frames}#fps=5", "-o", tmp_path / "out", "--detector", model],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "1 of 1 cameras had trouble" in result.stdout
+    assert "2 of 12 frames could not be decoded" in " ".join(result.stdout.replace("│", " ").split())
+    assert count_frames(tmp_path / "out" / "gate.mp4") == 10
+    assert {line["camera"] for line in read_lines(tmp_path / "out" / "tracks.jsonl")} == {"gate"}
+    kinds = {line["kind"] for line in read_lines(tmp_path / "out" / "events.jsonl")}
+    assert kinds >= {"camera_ended", "left"}, "of the cameras and of the tracker"
 
 
 def test_an_output_that_cannot_be_made_is_named(tmp_path, tracker):

@@ -99,9 +99,12 @@ def convert(
     if not checkpoint.is_file():
         raise DataError(f"{checkpoint}: no such checkpoint or ONNX file; `reid train` writes a checkpoint")
     images = read_crops(crops or calibration) if crops or calibration else drawn_crops()
-    done = run(checkpoint, output, images, options)
-    if worst is not None:
-        write_worst(worst, done.agreement, images)
+
+    def draw(agreement):
+        if worst is not None:
+            write_worst(worst, agreement, images)
+
+    done = run(checkpoint, output, images, options, draw)
     sizes = ", ".join(f"{file} ({file.stat().st_size / 1e6:.1f} MB)" for file in done.files)
     cosine = done.agreement.cosine
     notes.print(

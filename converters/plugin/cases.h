@@ -20,11 +20,11 @@ float value(Generator& random) {
 }
 
 template <typename Generator>
-Case random_case(Generator& random, int stripes, int dim) {
+Case random_case(Generator& random, int stripes, int dim, unsigned most_candidates = 11) {
     Case made;
     made.batch = 1 + static_cast<int>(random() % 3);
     made.gallery_rows = 1 + static_cast<int>(random() % 6);
-    made.candidates_a_query = 1 + static_cast<int>(random() % 11);
+    made.candidates_a_query = 1 + static_cast<int>(random() % most_candidates);
     made.stripes = stripes;
     made.dim = dim;
     const auto size = static_cast<size_t>(stripes * dim);

@@ -3,7 +3,9 @@
 //   query [B, S, D], gallery [G, S, D] half or float, candidates [B, K] int32 → distance [B, K]
 //
 // The library is not linked to TensorRT: its classes are made of headers alone, and TensorRT finds the creator through
-// getCreators, by IPluginRegistry::loadLibrary (trtexec: --dynamicPlugins). So one file serves several versions.
+// getCreators, by IPluginRegistry::loadLibrary (trtexec: --dynamicPlugins). So one file serves several versions: the
+// interfaces of version 3 plugins are laid out alike from 10.3 to 11.x. ILogger and ILoggerFinder are not (11.0 made
+// them versioned interfaces), so they are not used: a plugin that was built for 10 would crash in 11 with its first line.
 #include <NvInferRuntime.h>
 
 #include <cstdio>
@@ -23,16 +25,9 @@ constexpr char kVersion[] = "1";
 constexpr char kNamespace[] = "reid";        // the domain of the ONNX node
 constexpr char kHalfOutput[] = "half_output";  // the one attribute: 1 for distances in half precision
 
-ILoggerFinder* logger_finder = nullptr;
-
-// One line to TensorRT's log. Returns `code`, for the caller to return.
+// One line to standard error; TensorRT's own log then says which layer failed. Returns `code`, for the caller to return.
 int32_t failed(const char* what, int32_t code = 1) noexcept {
-    ILogger* const logger = logger_finder != nullptr ? logger_finder->findLogger() : nullptr;
-    if (logger != nullptr) {
-        char line[200];
-        std::snprintf(line, sizeof line, "%s: %s", kName, what);
-        logger->log(ILogger::Severity::kERROR, line);
-    }
+    std::fprintf(stderr, "%s: %s\n", kName, what);
     return code;
 }
 
@@ -47,11 +42,11 @@ int32_t check(const Dims& query, const Dims& gallery, const Dims& candidates) no
     if (query.nbDims != 3 || gallery.nbDims != 3 || candidates.nbDims != 2) {
         return failed("takes query [B, S, D], gallery [G, S, D] and candidates [B, K]");
     }
-    if (!agree(query.d[0], candidates.d[0]) || !agree(query.d[1], gallery.d[1]) || !agree(query.d[2], gallery.d[2])) {
-        return failed("query [B, S, D] and candidates [B, K] differ in B, or query and gallery [G, S, D] in S or D");
-    }
     if (!is_stripes(query.d[1]) || !is_stripes(gallery.d[1]) || !is_dim(query.d[2]) || !is_dim(gallery.d[2])) {
         return failed("takes 1 to 16 stripes, and a dimension that is a multiple of 8");
+    }
+    if (!agree(query.d[0], candidates.d[0]) || !agree(query.d[1], gallery.d[1]) || !agree(query.d[2], gallery.d[2])) {
+        return failed("query [B, S, D] and candidates [B, K] differ in B, or query and gallery [G, S, D] in S or D");
     }
     return 0;
 }
@@ -194,7 +189,7 @@ class Creator final : public IPluginCreatorV3One {
 }  // namespace aligned_reid
 
 // What TensorRT looks for in a library of plugins.
-ALIGNED_REID_API void setLoggerFinder(nvinfer1::ILoggerFinder* finder) { aligned_reid::logger_finder = finder; }
+ALIGNED_REID_API void setLoggerFinder(nvinfer1::ILoggerFinder*) {}  // see above
 
 ALIGNED_REID_API nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& count) {
     static aligned_reid::Creator creator;

@@ -12,7 +12,10 @@ from sdk.terminal import notes, results
 
 
 def search(
-    gallery: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg.")],
+    gallery: Annotated[
+        str,
+        typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg; or a gallery: site.db, milvus://…."),
+    ],
     images: Annotated[list[Path] | None, typer.Argument(help="Images of the one person to find.")] = None,
     identity: Annotated[
         str | None, typer.Option(help="Instead of images: this person of the gallery, from each camera in the others.")
@@ -27,14 +30,9 @@ def search(
     ] = False,
     rerank: Annotated[bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbours.")] = False,
 ) -> None:
-    """Find a person among the crops of a folder; what was found as a picture, right and wrong where that is known."""
-    from rich.table import Table
-
-    from sdk.folder import read_folder, write_image
-    from sdk.measures import cosine, re_ranked, rescored
-    from sdk.reidentifier import ReIdentifier
-    from sdk.search import draw_results, queries_of_identity, query_of_images
-    from sdk.search import search as find
+    """Find a person among the crops of a folder or in a gallery; draws what was found, right or wrong if known."""
+    from sdk.folder import write_image
+    from sdk.search import draw_results
 
     if bool(images) == bool(identity):
         raise DataError("say whom to find: either images of one person, or --identity NAME of the gallery")
@@ -42,22 +40,58 @@ def search(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{output}: cannot be made ({error.strerror})") from error
-    samples = read_folder(gallery)
+    in_folder = Path(gallery).is_dir() or not (Path(gallery).exists() or "://" in gallery)
+    find = _in_folder if in_folder else _in_gallery
+    found, ranked_by, facts = find(gallery, images or [], identity, model, top_k, rescore, rerank)
+    picture = draw_results(found, ranked_by)
+    write_image(output / "search.png", picture)
+    facts = {"gallery": gallery, "ranked by": ranked_by} | facts
+    text = json.dumps(facts | {"results": [result.to_dict() for result in found]}, indent=2, ensure_ascii=False)
+    (output / "search.json").write_text(text + "\n", encoding="utf-8")
+    for result in found:
+        _print(result)
+    notes.print(f"wrote {output / 'search.png'} and {output / 'search.json'}")
+
+
+def _in_folder(folder: str, images, identity, model, top_k: int, rescore: bool, rerank: bool):
+    """(results, what they are ranked by, facts) among the crops of a folder."""
+    from sdk.folder import read_folder
+    from sdk.measures import cosine, re_ranked, rescored
+    from sdk.reidentifier import ReIdentifier
+    from sdk.search import queries_of_identity, query_of_images
+    from sdk.search import search as find
+
+    samples = read_folder(folder)
     queries = queries_of_identity(identity, samples) if identity else [query_of_images(images, samples)]
     measure = re_ranked if rerank else cosine
     ranked_by = "k-reciprocal re-ranking" if rerank else "cosine distance"
     if rescore:
         measure, ranked_by = rescored(measure), f"{ranked_by} + local distance"
-    found = find(ReIdentifier(model, threshold=0), queries, samples, measure, top_k)
-    picture = draw_results(found, ranked_by)
-    write_image(output / "search.png", picture)
-    facts = {"gallery": str(gallery), "crops": len(samples), "ranked by": ranked_by}
-    text = json.dumps(facts | {"results": [result.to_dict() for result in found]}, indent=2, ensure_ascii=False)
-    (output / "search.json").write_text(text + "\n", encoding="utf-8")
-    for result in found:
-        table = Table("rank", "distance", "identity", "camera", "image", title=result.query.name)
-        for rank, hit in enumerate(result.hits, start=1):
-            style = None if hit.correct is None else "green" if hit.correct else "red"
-            table.add_row(str(rank), f"{hit.distance:.3f}", hit.identity, hit.camera, hit.path.name, style=style)
-        results.print(table)
-    notes.print(f"wrote {output / 'search.png'} and {output / 'search.json'}")
+    return find(ReIdentifier(model, threshold=0), queries, samples, measure, top_k), ranked_by, {"crops": len(samples)}
+
+
+def _in_gallery(where: str, images, identity, model, top_k: int, rescore: bool, rerank: bool):
+    """The same among the identities of a gallery."""
+    from sdk.gallery import Gallery
+    from sdk.gallery.gallery import is_shared
+    from sdk.reidentifier import ReIdentifier
+    from sdk.search import search_gallery
+
+    if rerank:
+        raise DataError("--rerank compares the crops of a folder with each other; a gallery is searched without it")
+    with Gallery(where) if is_shared(where) else Gallery(where, read_only=True) as opened:
+        reid = ReIdentifier(model, opened, threshold=0, rescore=rescore)
+        found = search_gallery(reid, images, identity, top_k)
+        ranked_by = "cosine distance + local distance" if rescore else "cosine distance"
+        return [found], ranked_by, {"identities": len(opened.identities()), "exemplars": len(opened)}
+
+
+def _print(result) -> None:
+    from rich.table import Table
+
+    table = Table("rank", "distance", "identity", "camera", "image", title=result.query.name)
+    for rank, hit in enumerate(result.hits, start=1):
+        style = None if hit.correct is None else "green" if hit.correct else "red"
+        image = "" if hit.path is None else hit.path.name
+        table.add_row(str(rank), f"{hit.distance:.3f}", hit.identity, hit.camera, image, style=style)
+    results.print(table)

@@ -1,5 +1,6 @@
 """`reid track`."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -8,22 +9,71 @@ import typer
 from sdk.commands.options import Model, Threshold
 from sdk.terminal import notes, results
 
+SEGMENT = 600.0
+"""Seconds of a live camera in one video file."""
+
 
 def track(
-    videos: Annotated[list[Path], typer.Argument(help="One video file a camera.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for videos, tracks.jsonl and MOT text.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="One a camera: a video file, a folder of images, rtsp://…, http://…, usb:0, csi:0, a GStreamer "
+            "pipeline. NAME=SOURCE names the camera; @FILE has one a line."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for videos, records and events.")],
     model: Model = None,
-    detector: Annotated[str, typer.Option(help="hog, or motion for fixed cameras.")] = "hog",
+    detector: Annotated[
+        str,
+        typer.Option(
+            help="hog; motion for fixed cameras; or the file of a person detector, YOLO or DETR, .onnx or .engine."
+        ),
+    ] = "hog",
     threshold: Threshold = None,
+    gallery: Annotated[
+        str | None, typer.Option(help="A gallery file: who is known, from run to run. Default: nobody, for this run.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Frames a second of live cameras to track. Default: 10.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="End after so long. Default: when the sources end.")] = None,
+    video: Annotated[
+        bool | None, typer.Option(help="Write annotated videos. Default: of files alone, not of live cameras.")
+    ] = None,
+    events: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where events go besides events.jsonl: a file, - (standard output), http(s)://…, mqtt(s)://…; "
+            "may be repeated."
+        ),
+    ] = None,
 ) -> None:
-    """Track people over several videos and say who was seen where and when."""
+    """Track people over several cameras and say who was seen where and when."""
+    from sdk.event_sinks import open_sink
     from sdk.reidentifier import ReIdentifier
     from sdk.tracking import MultiCameraTracker
+    from sdk.video.listeners import Listeners, print_trouble
     from sdk.video.run import track_videos
-    from sdk.video.sources import VideoFiles
+    from sdk.video.sources import Sources, trouble_table
     from sdk.video.summary import sightings_table
 
-    source = VideoFiles(videos)
-    tracker = MultiCameraTracker(ReIdentifier(model, threshold=threshold), detector, frame_rate=source.tick_rate)
-    results.print(sightings_table(track_videos(source, tracker, output, source.frame_rates, source.ticks)))
-    notes.print(f"wrote annotated videos, tracks.jsonl and MOTChallenge text to {output}")
+    with contextlib.ExitStack() as stack:
+        listeners = Listeners([print_trouble, *(stack.enter_context(open_sink(address)) for address in events or ())])
+        site = stack.enter_context(Sources(sources, rate, seconds=seconds))
+        written = not site.live if video is None else video
+        reid = ReIdentifier(model, gallery, threshold)
+        tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate, on_event=listeners)
+        with reid.gallery:
+            sightings = track_videos(
+                site,
+                tracker,
+                output,
+                site.frame_rates,
+                site.ticks,
+                listeners=listeners,
+                video=written,
+                segment=SEGMENT if site.live else None,
+            )
+    tables = notes if "-" in (events or ()) else results  # standard output is for the events then
+    tables.print(sightings_table(sightings))
+    if (trouble := trouble_table(site.reports)) is not None:
+        tables.print(trouble)
+    notes.print(f"wrote records, events and{'' if written else ' no'} videos to {output}", soft_wrap=True)

@@ -50,7 +50,7 @@ def _driver():
         import pycuda.driver
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] == "pycuda":
-            raise missing_package("pycuda", "tensorrt", "an NVIDIA GPU") from None
+            raise missing_package("pycuda", "cuda", "an NVIDIA GPU") from None
         raise EngineError(
             f"pycuda is installed but does not load ({error}): pip install --force-reinstall pycuda"
         ) from error

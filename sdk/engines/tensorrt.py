@@ -1,26 +1,25 @@
 """TensorRT and TensorRT-RTX: plans of `reid convert` on an NVIDIA GPU. The two have the same interface to Python."""
 
-import importlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from sdk.engines.cuda import Device, DeviceMemory, GpuStripes, Graph, open_device
 from sdk.engines.metadata import Metadata
 from sdk.engines.native import PLUGIN, find_library, how_to_build
-from sdk.errors import CropError, EngineError, missing_package
+from sdk.engines.plan import RTX, read_header
+from sdk.engines.versions import import_library
+from sdk.errors import CropError, EngineError
 
 INPUT, EMBEDDING, STRIPES = "crops", "embedding", "stripes"
 QUERY, GALLERY, CANDIDATES, DISTANCE = "query_stripes", "gallery_stripes", "candidates", "distance"
 GRAPHS = 8
 """For how many batch sizes an engine keeps a CUDA graph; the least recently used goes."""
 
-_LIBRARIES = {b"ftrt": ("tensorrt", "tensorrt"), b"vtrt": ("tensorrt_rtx", "rtx")}
-"""By a plan's first bytes: the module that runs it, and the extra that installs it."""
-_plugins_loaded: dict[str, Path] = {}
 _loading = threading.Lock()
 
 
@@ -42,14 +41,14 @@ class TensorRTEngine:
         """path: a plan that `sdk.engines.load_engine` has checked; its metadata.
 
         graphs: launch each batch size as a CUDA graph once it has been seen twice. It saves the launch of every
-        kernel, which pays where kernels are short: small models and batches (benchmarks/gpu.py measures it).
+        kernel, which should pay where kernels are short, with small models and batches; not measured yet.
         host_code: allow a version-compatible plan to bring code for the processor; off, since a plan could bring any.
         Raises `EngineError` if it cannot be loaded or does not keep the contract, `MissingPackageError` without
         TensorRT or pycuda.
         """
         self.metadata = metadata
         self._device = open_device() if device is None else device
-        self._plan = _Plan(path, self._device, host_code)
+        self._plan = Plan(path, self._device, host_code)
         height, width = metadata.input_size
         self._plan.require(INPUT, np.uint8, (None, height, width, 3))
         self._plan.require(EMBEDDING, np.float32, (None, metadata.embedding_dim))
@@ -166,8 +165,8 @@ class RescoringEngine:
     def __init__(self, path: str | Path, *, device: Device | None = None):
         """Raises `EngineError` if it cannot be loaded; one that was built with the plugin needs its library."""
         self.device = open_device() if device is None else device
-        load_plugin(path)
-        self._plan = _Plan(path, self.device, host_code=False)
+        load_plugin(library_of(path))
+        self._plan = Plan(path, self.device, host_code=False)
         for name, dtype, sizes in ((QUERY, np.float16, 3), (GALLERY, np.float16, 3), (CANDIDATES, np.int32, 2)):
             self._plan.require(name, dtype, (None,) * sizes)
         self._plan.require(DISTANCE, np.float32, (None, None))
@@ -219,7 +218,7 @@ class RescoringEngine:
         result[...] = staged.reshape(result.shape)
 
 
-class _Plan:
+class Plan:
     """A deserialised plan with one execution context: names, shapes, addresses."""
 
     def __init__(self, path: str | Path, device: Device, host_code: bool):
@@ -285,42 +284,29 @@ class _Plan:
         raise EngineError(f"{self.path}: {what} (TensorRT says: {said}); {remedy}")
 
 
-def library_of(path: str | Path):
+def library_of(path: str | Path) -> ModuleType:
     """The module that runs this plan: `tensorrt` or `tensorrt_rtx`.
 
     Raises `EngineError` for what is no plan, `MissingPackageError` where the module is not installed.
     """
-    with Path(path).open("rb") as file:
-        magic = file.read(4)
-    if magic not in _LIBRARIES:
-        raise EngineError(f"{path}: not a TensorRT plan (it begins with {magic!r}); reid convert writes one")
-    module, extra = _LIBRARIES[magic]
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] == module:
-            raise missing_package(module.replace("_", "-"), extra, f"{path}") from None
-        raise EngineError(f"{path}: {module} is installed but does not load ({error})") from error
-    except (ImportError, OSError, RuntimeError) as error:
-        raise EngineError(f"{path}: {module} is installed but does not load ({error})") from error
+    return import_library(read_header(path).library).module
 
 
-def load_plugin(plan: str | Path) -> Path | None:
-    """Make the plugin known to the library of this plan; where it came from, or None where it is not built.
+def load_plugin(trt: ModuleType) -> Path | None:
+    """Make the plugin known to this library, once a process; where it is, or None where it is not built or not taken.
 
-    Once a process, whoever asks. Raises `EngineError` if the library is there and cannot be loaded.
+    An engine that has it in its network needs this before it is built and before it is loaded. Raises `EngineError` if
+    the plugin is there and cannot be loaded.
     """
-    trt = library_of(plan)
     path = find_library(PLUGIN)
+    if path is None or trt.__name__ == RTX:  # which takes no plugins
+        return None
     with _loading:
-        if path is None or trt.__name__ in _plugins_loaded:
-            return _plugins_loaded.get(trt.__name__)
         registry = trt.get_plugin_registry()
         known = registry.get_creator("AlignedLocalDistance", "1", "reid") is not None
         if not known and registry.load_library(str(path)) is None:
             raise EngineError(f"{path}: {trt.__name__} cannot load it; build it again on this machine")
-        _plugins_loaded[trt.__name__] = path
-        return path
+    return path
 
 
 def plugin_state() -> tuple[bool, str]:

@@ -26,19 +26,24 @@ class Query:
     """Who it is, where that is known: hits are then right or wrong."""
     camera: str | None = None
     """Whose crops are not searched: a person in the same camera is found by tracking."""
+    crop: np.ndarray | None = None
+    """uint8 BGR `[H, W, 3]` to show, where there is no image file."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One crop of the gallery."""
+    """One crop of a folder, or one identity of a gallery by its nearest exemplar."""
 
-    path: Path
+    path: Path | None
+    """None in a gallery."""
     identity: str
     camera: str
     distance: float
     """By what the search ranks by; cosine distance by default."""
     correct: bool | None
     """Whether it is the query's person; None where that is not known."""
+    crop: np.ndarray | None = None
+    """uint8 BGR `[H, W, 3]` to show, where there is no image file and the gallery stores crops."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class SearchResult:
             "hits": [
                 {
                     "rank": rank,
-                    "image": str(hit.path),
+                    "image": None if hit.path is None else str(hit.path),
                     "identity": hit.identity,
                     "camera": hit.camera,
                     "distance": round(hit.distance, 6),
@@ -80,7 +85,7 @@ def query_of_images(paths: Sequence[Path], gallery: Sequence[Sample]) -> Query:
     people, cameras = sorted({sample.identity for sample in known}), {sample.camera for sample in known}
     if len(people) > 1:
         raise DataError(f"the images show {len(people)} people of the gallery, {', '.join(people)}; search for one")
-    name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    name = name_of(paths)
     whole = len(known) == len(paths)
     camera = cameras.pop() if whole and len(cameras) == 1 else None
     return Query(name, tuple(paths), people[0] if whole else None, camera)
@@ -122,7 +127,7 @@ def search(
         rows = [i for i, s in enumerate(gallery) if s.path.resolve() not in own and s.camera != query.camera]
         if not rows:
             raise DataError(f"{query.name}: the gallery has no crops of other cameras to search")
-        person = _mean(embed_files(reid, query.paths, "embedding the query"))
+        person = mean_features(embed_files(reid, query.paths, "embedding the query"))
         distance = np.asarray(measure(person, _rows(crops, rows))(slice(None)))[0]
         hits = [
             _hit(gallery[rows[place]], float(distance[place]), query)
@@ -148,7 +153,12 @@ def embed_files(reid: ReIdentifier, paths: Sequence[Path], description: str) -> 
     )
 
 
-def _mean(features: Features) -> Features:
+def name_of(paths: Sequence[Path]) -> str:
+    """What some images of one person are called."""
+    return paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+
+
+def mean_features(features: Features) -> Features:
     """One row: the mean embedding and stripes, at unit length."""
     stripes = features.stripes
     return Features(_unit(features.embedding), None if stripes is None else _unit(stripes.astype(np.float32)))

@@ -7,7 +7,7 @@ import numpy as np
 from sdk.canvas import FAINT, INK, Canvas
 from sdk.folder import read_image
 from sdk.preprocess import resize
-from sdk.search.find import Hit, SearchResult
+from sdk.search.find import Hit, Query, SearchResult
 
 # px.
 CROP = (160, 80)
@@ -17,6 +17,7 @@ HEADER = 30
 
 # BGR. Not by colour alone: the caption says "ok" or "x" too.
 RIGHT, WRONG, UNKNOWN = (80, 160, 30), (50, 50, 215), (170, 160, 150)
+NO_PICTURE = (225, 220, 215)
 
 
 def draw_results(results: Sequence[SearchResult], ranked_by: str = "") -> np.ndarray:
@@ -30,7 +31,7 @@ def draw_results(results: Sequence[SearchResult], ranked_by: str = "") -> np.nda
     for number, result in enumerate(results):
         top = HEADER + 18 + number * row_height
         canvas.text(GAP, top - 11, result.query.name, 7, room=2 * column)
-        canvas.paste(GAP, top, width, height, _shown(result.query.paths[0]))
+        canvas.paste(GAP, top, width, height, _shown(result.query))
         canvas.text(GAP, top + height + 12, f"{len(result.query.paths)} image(s)", 7, FAINT)
         for place, hit in enumerate(result.hits, start=1):
             _draw_hit(canvas, 2 * GAP + place * column, top, hit)
@@ -41,11 +42,15 @@ def _draw_hit(canvas: Canvas, left: float, top: float, hit: Hit) -> None:
     height, width = CROP
     colour = UNKNOWN if hit.correct is None else RIGHT if hit.correct else WRONG
     canvas.rectangle(left - FRAME, top - FRAME, width + 2 * FRAME, height + 2 * FRAME, colour)
-    canvas.paste(left, top, width, height, _shown(hit.path))
+    canvas.paste(left, top, width, height, _shown(hit))
     mark = "" if hit.correct is None else " ok" if hit.correct else " x"
     canvas.text(left, top + height + 12, f"{hit.distance:.3f}{mark}", 7, INK, room=width)
     canvas.text(left, top + height + 26, f"{hit.identity} {hit.camera}", 7, FAINT, room=width)
 
 
-def _shown(path) -> np.ndarray:
-    return resize(read_image(path), CROP)
+def _shown(entry: Query | Hit) -> np.ndarray:
+    """Its picture; grey where there is none."""
+    path = entry.paths[0] if isinstance(entry, Query) and entry.paths else getattr(entry, "path", None)
+    if entry.crop is None and path is None:
+        return np.full((*CROP, 3), NO_PICTURE, np.uint8)
+    return resize(read_image(path) if entry.crop is None else entry.crop, CROP)

@@ -10,5 +10,7 @@ except ImportError as error:
 
 from sdk.tracking.detectors import DETECTORS, HogDetector, MotionDetector
 from sdk.tracking.multi_camera import MultiCameraTracker
+from sdk.tracking.reason import Reason
+from sdk.tracking.travel import TravelTimes
 
-__all__ = ["DETECTORS", "HogDetector", "MotionDetector", "MultiCameraTracker"]
+__all__ = ["DETECTORS", "HogDetector", "MotionDetector", "MultiCameraTracker", "Reason", "TravelTimes"]

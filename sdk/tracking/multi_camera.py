@@ -5,22 +5,31 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import supervision as sv
-from trackers import ByteTrackTracker
 
 from sdk.errors import DataError
+from sdk.events import Listener
 from sdk.preprocess import MIN_SIDE
 from sdk.reidentifier import ReIdentifier
-from sdk.tracking.association import Thresholds, assign_identities, enroll, is_ready
+from sdk.tracking.association import Identities
+from sdk.tracking.camera import Camera, Sight
 from sdk.tracking.change import ChangeMeter
-from sdk.tracking.detectors import DETECTORS, Detector
-from sdk.tracking.tracklet import Tracklet, at_side, beside_another, crop_quality
+from sdk.tracking.detectors import Detector, detector_maker
+from sdk.tracking.follower import Follower, LibraryTracks
+from sdk.tracking.reason import Reason, Thresholds
+from sdk.tracking.rescoring import keep_best
+from sdk.tracking.tracklet import Tracklet
+from sdk.tracking.travel import TravelTimes
 
 MIN_CHANGE = 0.03
 """Share of a box's pixels that must have changed for it to count as a living picture."""
 CROPS_PER_SECOND = 6
-"""Crops of a person that are embedded in a second; consecutive frames tell nothing new."""
+"""Crops of a person in plain view that are embedded in a second; consecutive frames tell nothing new."""
 LOST_SECONDS = 2.0
 """After this long unseen a track is given up, and its tracklet decided with the crops it has."""
+SAVED_TICKS = 5
+"""For how many ticks crops are saved up within a budget."""
+LATE_SECONDS = 8.0
+"""After this long unseen, a track of whom it is in doubt whether anybody knows them is somebody new."""
 MEMORY_SECONDS = 30.0
 """For how long an ended tracklet is remembered; after that nobody undecided can have been seen with it."""
 
@@ -41,26 +50,43 @@ class MultiCameraTracker:
         detector: str | Detector | Mapping[str, Detector] | None = None,
         tracker: Callable[[], object] | None = None,
         frame_rate: float = 30.0,
+        on_event: Listener | None = None,
+        rescore: bool | None = None,
+        crop_budget: float | None = None,
+        travel: TravelTimes | None = None,
     ):
         """reid: embeds the crops; its gallery and threshold decide who is who.
 
-        detector: "hog" (the default) or "motion", one a camera; or any `frame -> sv.Detections`; or one a camera
-        by name. tracker: makes a tracker of the library `trackers` for a camera; None: ByteTrack.
-        frame_rate: ticks a second, for how long a track waits for its person.
-        Raises `DataError` for an unknown name.
+        detector: "hog" (the default) or "motion", one a camera; the file of a model (`detector_maker`); any
+        `frame -> sv.Detections`; or one of these callables a camera, by name. tracker: makes a tracker of the library
+        `trackers` for a camera; None: a `Follower`, which goes by position and look. frame_rate: ticks a second, for
+        how long a track waits for its person. on_event: is told who was identified, merged, split and has left
+        (`sdk.events`), from the thread that calls `update`.
+        rescore: decide close calls by the aligned local distance, with a model that gives stripes; None: as `reid`
+        does. crop_budget: the most crops to embed in a second, of all cameras together; None: as many as are worth
+        it (docs/tracking.md says what it saves and costs). travel: the least times between cameras, given or learned.
+        Raises `DataError` for an unknown name, a budget that is not positive, or a model without stripes to re-score.
         """
-        if isinstance(detector, str) and detector not in DETECTORS:
-            raise DataError(f"detector '{detector}' is unknown; choose of {', '.join(DETECTORS)}, or pass a callable")
+        if crop_budget is not None and not crop_budget > 0:
+            raise DataError(f"the budget is {crop_budget} crops a second; give a positive number, or None for no limit")
         self.reid = reid
+        rescore = reid.rescore if rescore is None else rescore
+        if rescore and not reid.engine.metadata.stripes:
+            raise DataError("the model gives no stripes, so nothing can be re-scored; convert it with --rescore")
+        self._budget = None if crop_budget is None else CropBudget(crop_budget / frame_rate)
         self._detector = "hog" if detector is None else detector
-        self._make_tracker = tracker or (lambda: _byte_track(frame_rate))
+        self._make_detector = detector_maker(self._detector) if isinstance(self._detector, str) else None
+        self._make_tracker = tracker
+        self._frame_rate = frame_rate
+        self._rescore = rescore
         self._crop_interval = max(1, round(frame_rate / CROPS_PER_SECOND))
         self._patience = round(LOST_SECONDS * frame_rate)
+        self._late = round(LATE_SECONDS * frame_rate)
         self._memory = round(MEMORY_SECONDS * frame_rate)
-        self._time: float | None = None
-        self._cameras: dict[str, _Camera] = {}
-        self._tracklets: dict[tuple[str, int], Tracklet] = {}
+        self._cameras: dict[str, Camera] = {}
+        self._identities = Identities(reid.gallery, on_event, self._patience, rescore, travel, frame_rate)
         self._tick = 0
+        self._time = 0.0
 
     def update(self, frames: Mapping[str, np.ndarray], time: float | None = None) -> dict[str, sv.Detections]:
         """Take one frame of each camera, uint8 BGR `[H, W, 3]`; a camera without a new frame is left out.
@@ -74,143 +100,147 @@ class MultiCameraTracker:
             _check_frame(camera, frame)
         self._time = clock.time() if time is None else time
         self._tick += 1
-        tracks = {camera: self._track(camera, frame) for camera, frame in frames.items()}
-        self._embed(frames, tracks)
-        self._identify()
+        sights = {name: self._camera(name).look(frame, self._tick) for name, frame in frames.items()}
+        self._embed(frames, sights)
+        tracks = {name: self._follow(name, sight) for name, sight in sights.items()}
+        lost, last_chance = self._tick - self._patience, self._tick - self._late
+        self._identities.decide(self._tick, self._time, self._thresholds, lost, last_chance)
+        self._identities.forget_before(self._tick - self._memory)
+        tracklets = self._identities.tracklets
         for camera, detections in tracks.items():
-            names = [self._tracklets[camera, int(track)].identity for track in detections.tracker_id]
+            names = [tracklets[camera, int(track)].identity for track in detections.tracker_id]
             detections.data["identity"] = np.array(names, dtype=object)
         return tracks
 
     def finish(self) -> None:
         """Decide the tracklets that still wait for more crops: to be called when the videos have ended."""
-        self._identify(ended=True)
+        self._identities.finish(self._tick, self._time, self._thresholds)
 
     def identity_of(self, camera: str, track: int) -> str | None:
         """The identity of a track that was seen lately; None if it has none yet, or is forgotten."""
-        tracklet = self._tracklets.get((camera, track))
+        tracklet = self._identities.tracklets.get((camera, track))
         return tracklet.identity if tracklet else None
 
-    def _track(self, name: str, frame: np.ndarray) -> sv.Detections:
-        """The confirmed tracks of one camera in this tick; keeps their tracklets' books."""
+    def explain(self, camera: str, track: int) -> Reason:
+        """Why a track has its identity, or none yet: the nearest person, the runner-up, the margin, and, with stripes,
+        how they were aligned. Raises `DataError` for a track that was not seen lately."""
+        return self._identities.explain(camera, track)
+
+    def forget(self, identity: str) -> int:
+        """Delete a person here and in the gallery; how many exemplars there were.
+
+        Who is in view at the time is somebody nobody knows from then on. Raises `GalleryError` if they are unknown.
+        """
+        return self._identities.forget(identity)
+
+    def rename(self, identity: str, to: str) -> None:
+        """Give a person another name. Raises `GalleryError` if they are unknown, or the name is taken."""
+        self._identities.rename(identity, to)
+
+    def merge(self, identity: str, into: str) -> None:
+        """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
+        self._identities.merge(identity, into)
+
+    def _camera(self, name: str) -> Camera:
         if name not in self._cameras:
-            self._cameras[name] = _Camera(self._detector_of(name), self._make_tracker())
-        camera = self._cameras[name]
-        camera.change.update(frame)
-        detections = camera.tracker.update(camera.detector(frame))
-        detections = detections[detections.tracker_id >= 0]
-        detections.tracker_id = np.array([camera.number_of(int(i)) for i in detections.tracker_id], int)
-        last_frame, camera.last_frame = camera.last_frame, self._tick
-        doubtful = beside_another(detections.xyxy) | at_side(detections.xyxy, frame.shape[1])
-        for box, track, doubt in zip(detections.xyxy, detections.tracker_id, doubtful, strict=True):
-            key = (name, int(track))
-            tracklet = self._tracklets.setdefault(key, Tracklet(*key, self._tick, self._tick))
-            if doubt or tracklet.last_tick < last_frame:
-                tracklet.last_doubt = self._tick
-            tracklet.last_tick = self._tick
-            tracklet.seen += 1
-            tracklet.changed += camera.change.share(box) >= MIN_CHANGE
-        return detections
+            detector = self._detector_of(name)
+            if self._make_tracker is None:
+                tracks = Follower(self.reid.threshold, LOST_SECONDS)
+            else:
+                tracks = LibraryTracks(self._make_tracker())
+            self._cameras[name] = Camera(detector, tracks, ChangeMeter(), self._frame_rate)
+        return self._cameras[name]
 
     def _detector_of(self, camera: str) -> Detector:
-        if isinstance(self._detector, str):
-            return DETECTORS[self._detector]()
+        if self._make_detector is not None:
+            return self._make_detector()
         if isinstance(self._detector, Mapping):
             if camera not in self._detector:
                 raise DataError(f"no detector for camera '{camera}'; there are: {', '.join(self._detector)}")
             return self._detector[camera]
         return self._detector
 
-    def _embed(self, frames: Mapping[str, np.ndarray], tracks: dict[str, sv.Detections]) -> None:
+    def _embed(self, frames: Mapping[str, np.ndarray], sights: dict[str, Sight]) -> None:
         """Embed the crops of all cameras that are worth it, in one call."""
         wanted = []
-        for camera, detections in tracks.items():
-            height, width = frames[camera].shape[:2]
-            confidence = np.ones(len(detections)) if detections.confidence is None else detections.confidence
-            quality = crop_quality(detections.xyxy, confidence, (height, width))
-            for box, track, q in zip(detections.xyxy, detections.tracker_id, quality, strict=True):
-                tracklet = self._tracklets[camera, int(track)]
-                x0, y0, x1, y1 = np.round(np.clip(box, 0, [width, height, width, height])).astype(int)
-                if tracklet.wants(q, self._tick, self._crop_interval) and min(x1 - x0, y1 - y0) >= MIN_SIDE:
-                    wanted.append((tracklet, float(q), frames[camera][y0:y1, x0:x1]))
-        if wanted:
-            embedding = self.reid.embed([crop for _, _, crop in wanted]).embedding
-            for (tracklet, quality, _), row in zip(wanted, embedding, strict=True):
-                tracklet.add(quality, row, self._tick)
-                if tracklet.shows_another(self._thresholds.surely_new, self._patience):
-                    self._split(tracklet, tracks[tracklet.camera])
+        for name, sight in sights.items():
+            for row in np.flatnonzero(sight.large):
+                tracklet = self._identities.tracklets.get((name, int(sight.numbers[row])))
+                due = sight.numbers[row] >= 0 and (
+                    tracklet is None or tracklet.wants(sight.quality[row], self._tick, self._crop_interval)
+                )
+                if sight.doubtful[row] or due:
+                    # In doubt about the track first; then those of whom least is known; then the best crops.
+                    need = (not sight.doubtful[row], tracklet.count if tracklet else 0, -sight.quality[row])
+                    wanted.append((need, name, int(row)))
+        if self._budget is not None:
+            wanted = sorted(wanted)[: self._budget.take(len(wanted))]
+        if not wanted:
+            return
+        crops = []
+        for _, name, row in wanted:
+            x0, y0, x1, y1 = sights[name].corners[row]
+            crops.append(frames[name][y0:y1, x0:x1])
+        features = self.reid.embed(crops, [name for _, name, _ in wanted])
+        for place, (_, name, row) in enumerate(wanted):
+            sights[name].embedding[row] = features.embedding[place]
+            if self._rescore and features.stripes is not None:
+                sights[name].stripes[row] = features.stripes[place]
 
     @property
     def _thresholds(self) -> Thresholds:
         return Thresholds(self.reid.threshold, self.reid.tracklet_threshold)
 
+    def _follow(self, name: str, sight: Sight) -> sv.Detections:
+        """The confirmed tracks of one camera in this tick; keeps their tracklets' books."""
+        camera, tracklets = self._cameras[name], self._identities.tracklets
+        detections = camera.follow(sight)
+        last_frame, camera.last_frame = camera.last_frame, self._tick
+        for place, row in enumerate(detections.data["row"]):
+            key = (name, int(detections.tracker_id[place]))
+            if key not in tracklets:
+                tracklets[key] = Tracklet(*key, self._tick, self._tick, first_time=self._time)
+            tracklet = tracklets[key]
+            if sight.beside[row] or tracklet.last_tick < last_frame:
+                tracklet.last_doubt = self._tick
+            tracklet.last_tick, tracklet.last_time = self._tick, self._time
+            tracklet.seen += 1
+            tracklet.changed += camera.change.share(sight.detections.xyxy[row]) >= MIN_CHANGE
+            features, quality = sight.embedding.get(int(row)), float(sight.quality[row])
+            if features is not None and tracklet.wants(quality, self._tick, self._crop_interval):
+                tracklet.add(quality, features, self._tick)
+                if int(row) in sight.stripes:
+                    tracklet.stripes = keep_best([*tracklet.stripes, (quality, sight.stripes[int(row)])])
+                if self._identities.shows_another(tracklet, self._thresholds, self._patience):
+                    self._split(tracklet, detections)
+        del detections.data["row"]
+        return detections
+
     def _split(self, tracklet: Tracklet, detections: sv.Detections) -> None:
         """The track has passed to another person: from here on it is another track, of which no identity is known."""
-        number = self._cameras[tracklet.camera].renumber(tracklet.track)
+        number = self._cameras[tracklet.camera].tracks.renew(tracklet.track)
         detections.tracker_id[detections.tracker_id == tracklet.track] = number
-        self._tracklets[tracklet.camera, number] = tracklet.split(number)
-
-    def _identify(self, ended: bool = False) -> None:
-        """Ask for identities; those of lost tracks, and of all in an ended run, are decided for good."""
-        gallery, tracklets = self.reid.gallery, list(self._tracklets.values())
-        thresholds = self._thresholds
-        for tracklet in tracklets:
-            if tracklet.identity is not None and tracklet.complete:
-                enroll(tracklet, gallery, self._time)
-        waiting = [t for t in tracklets if is_ready(t)]
-        if any(len(t.crops) > t.asked for t in waiting):  # without a new crop the answer would be the same
-            # All that wait, so that a doubtful one takes nobody's identity who is there too, and nearer.
-            assign_identities(waiting, tracklets, gallery, thresholds, self._time)
-            for tracklet in waiting:
-                tracklet.asked = len(tracklet.crops)
-        last_chance = self._tick - self._patience
-        lost = [t for t in waiting if t.identity is None and (ended or t.last_tick < last_chance)]
-        assign_identities(lost, tracklets, gallery, thresholds, self._time, ended=True)
-        for key, tracklet in list(self._tracklets.items()):
-            if tracklet.last_tick < self._tick - self._memory:
-                del self._tracklets[key]
-                self._cameras[tracklet.camera].forget(tracklet.track)
+        self._identities.tracklets[tracklet.camera, number] = tracklet.split(number)
+        self._identities.emit(
+            "split", camera=tracklet.camera, track=tracklet.track, identity=tracklet.identity,
+            detail={"new_track": number},
+        )  # fmt: skip
 
 
-class _Camera:
-    """What is kept for one camera."""
+class CropBudget:
+    """Crops that may be embedded: so many a tick on average, and what is saved for up to `SAVED_TICKS`."""
 
-    def __init__(self, detector: Detector, tracker):
-        self.detector = detector
-        self.tracker = tracker
-        self.change = ChangeMeter()
-        self.last_frame = 0
-        """The tick of the last frame."""
-        self._numbers: dict[int, int] = {}
-        self._count = 0
+    def __init__(self, per_tick: float):
+        self._per_tick = per_tick
+        self._saved = 0.0
 
-    def number_of(self, track: int) -> int:
-        """Our number of a track of the tracker's."""
-        if track not in self._numbers:
-            self._count += 1
-            self._numbers[track] = self._count
-        return self._numbers[track]
-
-    def renumber(self, number: int) -> int:
-        """Go on with the track that we call `number` under a new number, which is returned."""
-        (track,) = (t for t, n in self._numbers.items() if n == number)
-        self.forget(number)
-        return self.number_of(track)
-
-    def forget(self, number: int) -> None:
-        """Drop a number that is not used any more."""
-        self._numbers = {track: n for track, n in self._numbers.items() if n != number}
-
-
-def _byte_track(frame_rate: float) -> ByteTrackTracker:
-    """Settings for detectors that miss people now and then; any confident box starts a track."""
-    return ByteTrackTracker(
-        lost_track_buffer=round(30 * LOST_SECONDS),  # in thirtieths of a second
-        frame_rate=frame_rate,
-        track_activation_threshold=0.5,
-        high_conf_det_threshold=0.4,
-        minimum_consecutive_frames=2,
-    )
+    def take(self, wanted: int) -> int:
+        """How many of `wanted` crops this tick may have."""
+        most = max(1.0, SAVED_TICKS * self._per_tick)
+        self._saved = min(self._saved + self._per_tick, most)
+        taken = min(wanted, int(self._saved))
+        self._saved -= taken
+        return taken
 
 
 def _check_frame(camera: str, frame) -> None:

@@ -1,19 +1,25 @@
-"""A tracklet: one track of one camera, with the features of its best crops."""
+"""A tracklet: one track of one camera, and what its crops looked like."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 GROUP = 6
-"""Good crops that are averaged before the gallery is asked, and for every exemplar."""
+"""Good crops from which a tracklet asks for an identity."""
 PATIENCE = 3
 """Groups of crops after which a tracklet is decided, sure or not."""
-MAX_EXEMPLARS = 8
-"""Exemplars that one tracklet leaves in the gallery; after that it is only checked that it still shows the same."""
+LEAST_GROUP = 3
+"""Good crops with which a track that has ended may still be recognised; to be somebody new takes a `GROUP`."""
+FULL_WEIGHT = 30
+"""Crops from which a tracklet weighs no more in the picture of its person."""
+ENOUGH = 48
+"""Crops after which it is only checked that a track still shows the same person."""
 CHECK_INTERVALS = 6
 """How many times rarer crops are embedded for that check alone."""
 LATEST = 3
 """Crops that together must differ from all before for a track to have passed from one person to another."""
+MAX_VIEWS = 8
+"""Means of a group of crops that are kept a tracklet: the sides that a person has shown."""
 MIN_QUALITY = 0.3
 """Crops below tell more of what is in front of a person, or of the frame's edge, than of the person."""
 FULL_HEIGHT = 96
@@ -56,9 +62,9 @@ def covered_share(boxes: np.ndarray) -> np.ndarray:
     return overlap.max(axis=1, initial=0) / np.maximum(area, 1)
 
 
-@dataclass
+@dataclass(eq=False)
 class Tracklet:
-    """What is known of a track. The identity, once given, stays."""
+    """What is known of a track."""
 
     camera: str
     track: int
@@ -69,80 +75,112 @@ class Tracklet:
     """Ticks with a detection."""
     changed: int = 0
     """Of these, ticks in which the picture inside the box changed."""
+    first_time: float = 0.0
+    last_time: float = 0.0
+    """Seconds, on the clock of the frames."""
+    ended: bool = False
+    """Whether it was told that this track has ended."""
     last_crop_tick: int = -(10**9)
     last_doubt: int = -(10**9)
     """The last tick in which the track could have passed to another person: close to one, at the edge, or missed."""
-    asked: int = 0
-    """How many crops there were when the gallery was last asked."""
-    exemplars: int = 0
-    """Groups of crops that went into the gallery."""
-    crops: list[tuple[float, np.ndarray]] = field(default_factory=list)
-    """(quality, embedding `[D]`): all crops until the identity is decided, then those of the next exemplar."""
+    count: int = 0
+    """Good crops so far."""
+    total: np.ndarray | float = 0.0
+    """The sum of their embeddings, weighted by quality, `[D]`."""
+    qualities: float = 0.0
+    """The sum of their qualities."""
     latest: list[tuple[int, float, np.ndarray]] = field(default_factory=list)
     """(tick, quality, embedding `[D]`) of the last `LATEST` crops."""
-    look: np.ndarray | float = 0.0
-    """The sum of the embeddings before those: what this track has looked like, `[D]`."""
-    looks: int = 0
-    """How many they are."""
+    views: list[np.ndarray] = field(default_factory=list)
+    """Means of each `GROUP` of crops, `[D]` at unit length, up to `MAX_VIEWS`."""
+    group: np.ndarray | float = 0.0
+    """The sum of the crops' embeddings for the next view."""
+    asked: int = 0
+    """How many crops there were when an identity was last asked for, or reviewed."""
+    enrolled: int = 0
+    """How many crops there were when the gallery last got an exemplar of them; 0 if it has none."""
+    from_gallery: dict[str, float] = field(default_factory=dict)
+    """Distances to the nearest exemplars of the gallery, by identity, as of `gallery_asked` crops."""
+    gallery_asked: int = 0
+    stripes: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    """(quality, stripes `[S, d]`) of the best crops, where the model has the local branch."""
 
     def wants(self, quality: float, tick: int, interval: int) -> bool:
         """Whether a crop of this quality is worth embedding: consecutive frames show the same twice."""
-        room = GROUP if self.identity else PATIENCE * GROUP
-        if self.exemplars >= MAX_EXEMPLARS:
+        if self.count >= ENOUGH:
             interval *= CHECK_INTERVALS
-        return quality >= MIN_QUALITY and tick - self.last_crop_tick >= interval and len(self.crops) < room
+        return quality >= MIN_QUALITY and tick - self.last_crop_tick >= interval
 
     def add(self, quality: float, embedding: np.ndarray, tick: int) -> None:
         """Keep the features of a crop."""
-        if self.exemplars < MAX_EXEMPLARS:
-            self.crops.append((quality, embedding))
+        self.count += 1
+        self.qualities += quality
+        self.total = self.total + quality * embedding
+        if len(self.views) < MAX_VIEWS:
+            self.group = self.group + quality * embedding
+            if self.count % GROUP == 0:
+                self.views.append(self.group / np.linalg.norm(self.group))
+                self.group = 0.0
         self.last_crop_tick = tick
         self.latest.append((tick, quality, embedding))
         if len(self.latest) > LATEST:
-            self.look = self.look + self.latest.pop(0)[2]
-            self.looks += 1
+            self.latest.pop(0)
 
-    def shows_another(self, distance: float, patience: int) -> bool:
-        """Whether the latest crops are farther than a cosine `distance` from what was seen before.
+    def now(self) -> np.ndarray:
+        """What the latest crops show: their mean, `[D]` at unit length."""
+        total = np.sum([quality * embedding for _, quality, embedding in self.latest], axis=0)
+        return total / np.linalg.norm(total)
+
+    def change(self, patience: int) -> float:
+        """How far the latest crops are from what was seen before: a cosine distance, or 0 where it means nothing.
 
         Trackers by position pass a track on to another person where two cross, or where one leaves as one enters.
         Only then, up to `patience` ticks before those crops, is it believed: who takes off a coat stays who they are.
         """
-        if len(self.latest) < LATEST or self.looks < LATEST or self.last_doubt < self.latest[0][0] - patience:
-            return False
-        now = np.sum([embedding for _, _, embedding in self.latest], axis=0)
-        return 1 - float(now @ self.look) / float(np.linalg.norm(now) * np.linalg.norm(self.look)) > distance
+        if self.count < 2 * LATEST or self.last_doubt < self.latest[0][0] - patience:
+            return 0.0
+        before = self.total - np.sum([quality * embedding for _, quality, embedding in self.latest], axis=0)
+        return 1 - float(self.now() @ before) / float(np.linalg.norm(before))
 
     def split(self, track: int) -> "Tracklet":
         """Give the latest crops to a new tracklet named `track`, which goes on; this one has ended before them."""
         latest, self.latest = self.latest, []
-        self.crops = self.crops[: -len(latest)]
         first = latest[0][0]
+        self.group = 0.0
+        if self.count % GROUP < len(latest) and self.views:
+            self.views.pop()  # it has crops of both
         other = Tracklet(self.camera, track, first, self.last_tick, seen=len(latest), changed=len(latest))
+        other.first_time = other.last_time = self.last_time
         self.last_tick = first - 1
         for tick, quality, embedding in latest:
+            self.total = self.total - quality * embedding
+            self.count -= 1
+            self.qualities -= quality
             other.add(quality, embedding, tick)
         return other
-
-    def take_exemplar(self) -> np.ndarray:
-        """The mean of the crops, for the gallery; collecting begins anew."""
-        embedding = self.embedding
-        self.crops.clear()
-        self.exemplars += 1
-        return embedding
 
     @property
     def complete(self) -> bool:
         """Whether there are crops enough for a mean that can be trusted."""
-        return len(self.crops) >= GROUP
+        return self.count >= GROUP
 
     @property
     def embedding(self) -> np.ndarray:
         """The mean of the crops' embeddings, weighted by quality, at unit length: float32 `[D]`."""
-        quality, embedding = zip(*self.crops, strict=True)
-        mean = np.average(embedding, axis=0, weights=quality)
-        return (mean / np.linalg.norm(mean)).astype(np.float32)
+        return (self.total / np.linalg.norm(self.total)).astype(np.float32)
 
-    def overlaps(self, other: "Tracklet") -> bool:
-        """Whether both were seen by one camera at one time: then they are two people."""
-        return self.camera == other.camera and self.first_tick <= other.last_tick and other.first_tick <= self.last_tick
+    @property
+    def quality(self) -> float:
+        """The mean of the crops' qualities, at most 1."""
+        return float(min(1.0, self.qualities / max(1, self.count)))
+
+    @property
+    def weight(self) -> float:
+        """What it counts in the picture of its person."""
+        return float(min(self.count, FULL_WEIGHT))
+
+    def together(self, other: "Tracklet") -> int:
+        """For how many ticks one camera saw both: then they are two people, unless one of them was followed wrongly."""
+        if self.camera != other.camera:
+            return 0
+        return max(0, min(self.last_tick, other.last_tick) - max(self.first_tick, other.first_tick) + 1)

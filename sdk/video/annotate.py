@@ -13,10 +13,20 @@ UNKNOWN = "?"
 
 
 class AnnotatedVideo:
-    """Writes one camera's frames with what was tracked in them. A context manager."""
+    """Writes one camera's frames with what was tracked in them. A context manager.
 
-    def __init__(self, path: str | Path, frame_rate: float):
+    A video file has one resolution. So when the camera's changes, and after every `segment` seconds of frames, another
+    file is begun: `dock.mp4`, then `dock.from-6000.mp4`, whose first frame is the camera's frame 6000, counted from 0.
+    Unfinished MP4 files cannot be played; finished ones are safe whatever happens to the machine.
+    """
+
+    def __init__(self, path: str | Path, frame_rate: float, segment: float | None = None):
+        self._path = Path(path)
+        self._frame_rate = frame_rate
+        self._most = None if segment is None else max(1, round(segment * frame_rate))
         self._file = VideoWriter(path, frame_rate)
+        self._size: tuple[int, int] | None = None
+        self._count = self._begun = 0
         self._box = sv.BoxAnnotator(color_lookup=sv.ColorLookup.INDEX)
         self._label = sv.LabelAnnotator(color_lookup=sv.ColorLookup.INDEX, text_scale=0.5)
 
@@ -28,6 +38,13 @@ class AnnotatedVideo:
 
     def write(self, frame: np.ndarray, detections: sv.Detections) -> None:
         """Add a frame uint8 BGR `[H, W, 3]`. Raises `DataError` if the file cannot be written."""
+        size = frame.shape[:2]
+        if self._count and (size != self._size or self._count - self._begun == self._most):
+            self._file.__exit__(None, None, None)
+            self._file = VideoWriter(self._path.with_suffix(f".from-{self._count}.mp4"), self._frame_rate)
+            self._begun = self._count
+        self._size = size
+        self._count += 1
         self._file.write(self.annotate(frame, detections))
 
     def annotate(self, frame: np.ndarray, detections: sv.Detections) -> np.ndarray:

@@ -1,15 +1,22 @@
 """Track records: JSON lines of all cameras together, and MOTChallenge text a camera."""
 
+import contextlib
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 import supervision as sv
 
+from sdk.errors import DataError
+from sdk.video.summary import SINCE_1970, Sighting, Tally
+
 HOLD_SECONDS = 10.0
 """For how long a record waits for its track's identity before it is written without."""
+FLUSH_SECONDS = 1.0
+"""How much a power failure may lose besides."""
 
 
 @dataclass
@@ -33,6 +40,9 @@ class RecordWriter:
 
     A track learns its identity a moment after it begins. So records wait, up to ten seconds, until
     `identity_of(camera, track)` knows it, and the beginning of a track bears its name too.
+
+    Where the time is a clock's, which counts from 1970, every day has files of its own: when the first record of a new
+    day comes, `tracks.jsonl` becomes `tracks.2026-11-24.jsonl`, `dock.txt` `dock.2026-11-24.txt`.
     """
 
     def __init__(self, folder: Path, identity_of: Callable[[str, int], str | None]):
@@ -42,19 +52,43 @@ class RecordWriter:
         self._mot: dict[str, object] = {}
         self._numbers: dict[str, int] = {}
         self._waiting: deque[TrackRecord] = deque()
+        self._tally = Tally()
+        self._flushed = float("-inf")
+        self._day = ""
 
     def __enter__(self) -> "RecordWriter":
         return self
 
     def __exit__(self, *_) -> None:
-        self._flush(float("inf"))
-        for file in (self._json, *self._mot.values()):
-            file.close()
+        with self._named():
+            try:
+                self._flush(float("inf"))
+            finally:
+                for file in (self._json, *self._mot.values()):
+                    file.close()
+
+    @property
+    def sightings(self) -> list[Sighting]:
+        """Who was seen where and when, in the records written so far."""
+        return self._tally.sightings
 
     def write(self, time: float, camera: str, frame: int, detections: sv.Detections) -> None:
-        """Take a camera's tracked detections of one frame, which may be none."""
-        if camera not in self._mot:
-            self._mot[camera] = (self._folder / f"{camera}.txt").open("w", encoding="utf-8")
+        """Take a camera's tracked detections of one frame, which may be none.
+
+        Raises `DataError` if they cannot be written: the disk is full.
+        """
+        with self._named():
+            self._take(time, camera, frame, detections)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(f"{self._folder}: records cannot be written ({error.strerror}); make room there") from error
+
+    def _take(self, time: float, camera: str, frame: int, detections: sv.Detections) -> None:
+        self._mot_of(camera)
         confidence = detections.confidence
         for i in range(len(detections)):
             box = [round(float(v), 2) for v in detections.xyxy[i]]
@@ -62,6 +96,10 @@ class RecordWriter:
             track = int(detections.tracker_id[i])
             self._waiting.append(TrackRecord(round(time, 4), camera, frame, track, None, box, score))
         self._flush(time)
+        if time - self._flushed >= FLUSH_SECONDS:
+            self._flushed = time
+            for file in (self._json, *self._mot.values()):
+                file.flush()
 
     def _flush(self, now: float) -> None:
         while self._waiting:
@@ -71,11 +109,31 @@ class RecordWriter:
                 return
             self._write(self._waiting.popleft())
 
+    def _mot_of(self, camera: str):
+        if camera not in self._mot:
+            self._mot[camera] = (self._folder / f"{camera}.txt").open("w", encoding="utf-8")
+        return self._mot[camera]
+
+    def _turn_the_page(self, time: float) -> None:
+        """Put yesterday's files aside if `time` is of another day."""
+        day = f"{datetime.fromtimestamp(time):%Y-%m-%d}"
+        if self._day and day > self._day:
+            for file in (self._json, *self._mot.values()):
+                file.close()
+                path = Path(file.name)
+                path.rename(path.with_suffix(f".{self._day}{path.suffix}"))
+            self._mot.clear()
+            self._json = (self._folder / "tracks.jsonl").open("w", encoding="utf-8")
+        self._day = max(day, self._day)
+
     def _write(self, record: TrackRecord) -> None:
+        if record.time >= SINCE_1970:
+            self._turn_the_page(record.time)
         self._json.write(json.dumps(asdict(record)) + "\n")
+        self._tally.add(record.identity, record.camera, record.time, record.track)
         if record.identity is None:
             return  # MOTChallenge has no "somebody"
         number = self._numbers.setdefault(record.identity, len(self._numbers) + 1)
         x1, y1, x2, y2 = record.box
         box = f"{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"
-        self._mot[record.camera].write(f"{record.frame + 1},{number},{box},{record.confidence:.4f},-1,-1,-1\n")
+        self._mot_of(record.camera).write(f"{record.frame + 1},{number},{box},{record.confidence:.4f},-1,-1,-1\n")

@@ -2,9 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from rich.table import Table
+
+SINCE_1970 = 1e8
+"""Seconds from which a time is a clock's, not a video's."""
 
 
 @dataclass
@@ -20,23 +24,42 @@ class Sighting:
     tracks: int
 
 
+class Tally:
+    """Sums up records as they are written: a row for each identity and camera; those without identity are left out.
+
+    Its size grows with the identities, not with the time.
+    """
+
+    def __init__(self):
+        self._rows: dict[tuple[str, str], Sighting] = {}
+        self._tracks: dict[tuple[str, str], set[int]] = {}
+
+    def add(self, identity: str | None, camera: str, time: float, track: int) -> None:
+        """Count one record."""
+        if identity is None:
+            return
+        key = (identity, camera)
+        row = self._rows.setdefault(key, Sighting(*key, time, time, 0, 0))
+        row.last = time
+        row.frames += 1
+        tracks = self._tracks.setdefault(key, set())
+        tracks.add(track)
+        row.tracks = len(tracks)
+
+    @property
+    def sightings(self) -> list[Sighting]:
+        """The rows, sorted."""
+        return [self._rows[key] for key in sorted(self._rows)]
+
+
 def read_sightings(records: Path) -> list[Sighting]:
     """Sum up a `tracks.jsonl`: a row for each identity and camera, sorted; tracks without identity are left out."""
-    rows: dict[tuple[str, str], Sighting] = {}
-    tracks: dict[tuple[str, str], set[int]] = {}
+    tally = Tally()
     with records.open(encoding="utf-8") as lines:
         for line in lines:
             record = json.loads(line)
-            if record["identity"] is None:
-                continue
-            key = (record["identity"], record["camera"])
-            row = rows.setdefault(key, Sighting(*key, record["time"], record["time"], 0, 0))
-            row.last = record["time"]
-            row.frames += 1
-            tracks.setdefault(key, set()).add(record["track"])
-    for key, row in rows.items():
-        row.tracks = len(tracks[key])
-    return [rows[key] for key in sorted(rows)]
+            tally.add(record["identity"], record["camera"], record["time"], record["track"])
+    return tally.sightings
 
 
 def sightings_table(sightings: list[Sighting]) -> Table:
@@ -46,6 +69,11 @@ def sightings_table(sightings: list[Sighting]) -> Table:
     shown = None
     for row in sightings:
         name = row.identity if row.identity != shown else ""
-        table.add_row(name, row.camera, f"{row.first:.1f} s", f"{row.last:.1f} s", str(row.frames), str(row.tracks))
+        table.add_row(name, row.camera, _moment(row.first), _moment(row.last), str(row.frames), str(row.tracks))
         shown = row.identity
     return table
+
+
+def _moment(time: float) -> str:
+    """Seconds from a video's beginning, or local date and time of a live camera, whose clock counts from 1970."""
+    return f"{time:.1f} s" if time < SINCE_1970 else f"{datetime.fromtimestamp(time):%Y-%m-%d %H:%M:%S}"

@@ -47,7 +47,7 @@ def write_site(output: str | Path, site: Site) -> None:
                 for name, frame in frames.items():
                     videos[name].write(frame)
                     mot[name].write(mot_lines(number, truths[name]))
-                    records.write(_record_lines(time, name, number, truths[name]))
+                    records.write(record_lines(time, name, number, truths[name]))
         except KeyboardInterrupt:
             notes.print("interrupted; the files hold what was drawn so far")
 
@@ -61,7 +61,8 @@ def mot_lines(frame: int, truth: Truth) -> str:
     return "".join(lines)
 
 
-def _record_lines(time: float, camera: str, frame: int, truth: Truth) -> str:
+def record_lines(time: float, camera: str, frame: int, truth: Truth) -> str:
+    """The truth about frame number `frame`, counted from 0, of a camera as track records with visibility."""
     rows = zip(truth.tracks, truth.identities, truth.boxes, truth.visibility, strict=True)
     return "".join(
         json.dumps({

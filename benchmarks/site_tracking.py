@@ -1,0 +1,290 @@
+"""Identities across the cameras of drawn sites: IDF1 and HOTA with the tracker, and with the nearest crop, greedily.
+
+    python benchmarks/site_tracking.py --seeds 0,1,2,3 --cache out/sites --output benchmarks/results/site.json
+
+Each site (4 cameras, 30 people, 2 minutes at 10 frames/s) is drawn once (`site_cache.py`), then replayed: the tracker
+gets stand-ins for frames, whose detections and crops come from the cache.
+"""
+
+import json
+import platform
+import tempfile
+import time as clock
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated
+
+import numpy as np
+import supervision as sv
+import typer
+from rich.table import Table
+from scipy.optimize import linear_sum_assignment
+from site_cache import DETECTORS, SITE, Found, open_site
+from trackers import ByteTrackTracker
+from trackers.eval import box_iou
+
+from sdk.reidentifier import Features, ReIdentifier
+from sdk.simulation.site import Site
+from sdk.terminal import results, track
+from sdk.tracking import MultiCameraTracker, follower, multi_camera, tracklet
+from sdk.tracking.evaluation import MIN_IOU, Box, evaluate_tracks, measure, read_boxes
+from sdk.tracking.follower import LibraryTracks
+from sdk.video.records import RecordWriter
+
+SHOWN = 0.3
+"""Share of a body that shows, from which somebody must be found: what the simulated detector finds."""
+
+
+class CachedFrame(np.ndarray):
+    """Stands in for a frame of the cache: has its shape, no pixels, and gives for a crop the number of its row."""
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int], found: Found, rows: np.ndarray) -> "CachedFrame":
+        frame = np.broadcast_to(np.uint8(0), shape).view(cls)
+        frame.found, frame.rows = found, rows
+        frame.corners = {tuple(_corners(found.box[row], shape)): row for row in rows}
+        return frame
+
+    def __array_finalize__(self, other) -> None:
+        self.found = getattr(other, "found", None)
+
+    def __getitem__(self, key):
+        rows, columns = key
+        return np.int64(self.corners[columns.start, rows.start, columns.stop, rows.stop])
+
+    def row_of(self, box: np.ndarray) -> int:
+        return self.corners[tuple(_corners(box, self.shape))]
+
+
+def _corners(box: np.ndarray, shape: tuple) -> list[int]:
+    return np.round(np.clip(box, 0, [shape[1], shape[0], shape[1], shape[0]])).astype(int).tolist()
+
+
+class CachedChange:
+    """Stands in for `ChangeMeter`."""
+
+    def update(self, frame: CachedFrame) -> None:
+        self._frame = frame
+
+    def share(self, box: np.ndarray) -> float:
+        return float(self._frame.found.changed[self._frame.row_of(box)])
+
+
+class CachedReIdentifier(ReIdentifier):
+    """Looks features up instead of embedding crops."""
+
+    def __init__(self, embedding: np.ndarray, stripes: np.ndarray | None, **options):
+        super().__init__(**options)
+        self._embedding, self._stripes = embedding, stripes
+        if stripes is not None:
+            shape = {"stripes": stripes.shape[1], "stripe_dim": stripes.shape[2]}
+            self.engine = SimpleNamespace(metadata=replace(self.engine.metadata, **shape))
+        self.embedded = 0
+
+    def embed(self, crops, camera=None) -> Features:
+        rows = np.array(crops, int)
+        self.embedded += len(rows)
+        return Features(self._embedding[rows], None if self._stripes is None else self._stripes[rows])
+
+
+def detect(frame: CachedFrame) -> sv.Detections:
+    found, rows = frame.found, frame.rows
+    return sv.Detections(found.box[rows], confidence=found.confidence[rows], class_id=np.zeros(len(rows), int))
+
+
+def ticks(site: Site, found: Found):
+    """(time, frames) of the whole site."""
+    order = np.lexsort((found.camera, found.tick))
+    key = found.tick[order] * site.cameras + found.camera[order]
+    starts = np.searchsorted(key, np.arange(site.ticks * site.cameras + 1))
+    for tick in range(site.ticks):
+        frames = {}
+        for number, name in enumerate(site.camera_names):
+            place = tick * site.cameras + number
+            frames[name] = CachedFrame.of((*site.size, 3), found, order[starts[place] : starts[place + 1]])
+        yield tick / site.frame_rate, frames
+
+
+def replay(site: Site, found: Found, reid: ReIdentifier, output: Path, make=MultiCameraTracker, **options):
+    """Track the site again; `tracks.jsonl` in `output`. Returns the tracker."""
+    meter, multi_camera.ChangeMeter = multi_camera.ChangeMeter, CachedChange
+    try:
+        tracker = make(reid, detect, frame_rate=site.frame_rate, **options)
+        with RecordWriter(output, tracker.identity_of) as records:
+            for number, (time, frames) in enumerate(ticks(site, found)):
+                for camera, detections in tracker.update(frames, time).items():
+                    records.write(time, camera, number, detections)
+            tracker.finish()
+    finally:
+        multi_camera.ChangeMeter = meter
+    return tracker
+
+
+class NearestCrop:
+    """The baseline: every crop is the nearest one's person, up to the crops' threshold, or somebody new; the track's
+    boxes until the next crop are the same. It has ByteTrack's tracks and takes as many crops a second."""
+
+    def __init__(self, reid: ReIdentifier, detector, frame_rate: float):
+        self.reid, self._detect, self._frame_rate = reid, detector, frame_rate
+        self._tracks: dict[str, LibraryTracks] = {}
+        self._names: dict[tuple[str, int], tuple[int, str]] = {}
+        self._tick = self._people = 0
+
+    def update(self, frames: dict[str, CachedFrame], time: float) -> dict[str, sv.Detections]:
+        self._tick += 1
+        result = {}
+        for camera, frame in frames.items():
+            detections = self._detect(frame)
+            if camera not in self._tracks:
+                self._tracks[camera] = LibraryTracks(ByteTrackTracker(frame_rate=self._frame_rate))
+            tracks = self._tracks[camera]
+            tracks.begin(detections.xyxy, detections.confidence, time)
+            detections.tracker_id = tracks.end(None, np.zeros(len(detections), bool), np.ones(len(detections)))
+            detections = detections[detections.tracker_id >= 0]
+            names = [
+                self._name(camera, *pair, frame) for pair in zip(detections.tracker_id, detections.xyxy, strict=True)
+            ]
+            detections.data["identity"] = np.array(names, dtype=object)
+            result[camera] = detections
+        return result
+
+    def _name(self, camera: str, track: int, box: np.ndarray, frame: CachedFrame) -> str:
+        when, name = self._names.get((camera, int(track)), (-(10**9), ""))
+        if self._tick - when < max(1, round(self._frame_rate / multi_camera.CROPS_PER_SECOND)):
+            return name
+        embedding = self.reid.embed([frame.row_of(box)]).embedding
+        (found,) = self.reid.gallery.search(embedding, k=1)
+        if found and found[0].distance <= self.reid.threshold:
+            name = found[0].identity
+        else:
+            self._people += 1
+            name = f"person-{self._people}"
+            self.reid.gallery.add(embedding, identity=name, camera=camera)
+        self._names[camera, int(track)] = self._tick, name
+        return name
+
+    def finish(self) -> None:
+        pass
+
+    def identity_of(self, camera: str, track: int) -> str | None:
+        return self._names.get((camera, track), (0, None))[1]
+
+
+ARMS: dict[str, dict] = {
+    "nearest crop, greedily": {"make": NearestCrop},
+    "tracker on ByteTrack's tracks": {"tracker": True},
+    "tracker, as it comes": {},
+    "tracker, re-scored": {"rescore": True},
+    "tracker, every crop": {"CROPS_PER_SECOND": 1000, "ENOUGH": 10**9, "MARGIN": 10**9},
+    "tracker, 150 crops a second": {"crop_budget": 150.0},
+    "tracker, 100 crops a second": {"crop_budget": 100.0},
+    "tracker, 50 crops a second": {"crop_budget": 50.0},
+}
+"""What is compared; capitals are constants of the modules, which switch the skipping of crops off."""
+
+
+def run_arm(arm: dict, site: Site, found: Found, truth: Path, stripes: Path | None) -> dict:
+    """The figures of one arm on one site."""
+    options, changed = {}, []
+    for name, value in arm.items():
+        if name.isupper():
+            module = next(m for m in (multi_camera, tracklet, follower) if hasattr(m, name))
+            changed.append((module, name, getattr(module, name)))
+            setattr(module, name, value)
+        else:
+            options[name] = value
+    if options.pop("tracker", False):
+        options["tracker"] = partial(ByteTrackTracker, frame_rate=site.frame_rate)
+    reid = CachedReIdentifier(found.embedding(), found.stripes(stripes) if options.get("rescore") else None)
+    with tempfile.TemporaryDirectory() as output:
+        started = clock.perf_counter()
+        replay(site, found, reid, Path(output), **options)
+        seconds = clock.perf_counter() - started
+        seen, everybody = (evaluate_tracks(output, truth, least) for least in (SHOWN, 0.0))
+    for module, name, value in changed:
+        setattr(module, name, value)
+    return {
+        "IDF1": round(seen.idf1, 3),
+        "HOTA": round(seen.hota, 3),
+        "IDP": round(seen.precision, 3),
+        "IDR": round(seen.recall, 3),
+        "mean IDF1 of the people": round(seen.mean_idf1, 3),
+        "IDF1 a camera": [round(camera.idf1, 3) for camera in seen.cameras.values()],
+        "IDF1, hidden people too": round(everybody.idf1, 3),
+        "identities": seen.found_identities,
+        "people": seen.true_identities,
+        "boxes without a name": seen.unnamed,
+        "crops embedded a second": round(reid.embedded / site.seconds),
+        "seconds to replay": round(seconds, 1),
+    }
+
+
+def best_possible(found: Found, site: Site, truth: Path) -> dict:
+    """What perfect tracks and names would give with these boxes: each is named after whom it lies on."""
+    true = read_boxes(truth)
+    here: dict[tuple[str, int], list] = {}
+    for box in true:
+        here.setdefault((box.camera, box.frame), []).append(box)
+    boxes = []
+    for row in range(len(found.tick)):
+        camera, frame = site.camera_names[found.camera[row]], int(found.tick[row])
+        boxes.append((camera, frame, row))
+    named = []
+    for (camera, frame), rows in _grouped(boxes).items():
+        people = here.get((camera, frame), [])
+        iou = box_iou(np.array([p.xyxy for p in people]).reshape(-1, 4), found.box[rows].astype(float))
+        names = [None] * len(rows)
+        for person, column in zip(*linear_sum_assignment(-iou), strict=True):
+            names[column] = people[person].identity if iou[person, column] >= MIN_IOU else None
+        for row, name in zip(rows, names, strict=True):
+            named.append(Box(camera, frame, name or f"nobody-{row}", tuple(map(float, found.box[row]))))
+    # Whoever is on nobody bears a name of its own, which is no less wrong than a shared one.
+    return {"IDF1": round(measure(true, named, SHOWN).idf1, 3)}
+
+
+def _grouped(boxes: list[tuple[str, int, int]]) -> dict[tuple[str, int], list[int]]:
+    groups: dict[tuple[str, int], list[int]] = {}
+    for camera, frame, row in boxes:
+        groups.setdefault((camera, frame), []).append(row)
+    return groups
+
+
+def main(
+    seeds: Annotated[str, typer.Option(help="Sites, by commas.")] = "0,1,2,3",
+    detectors: Annotated[str, typer.Option(help="By commas: simulated, motion.")] = ",".join(DETECTORS),
+    arms: Annotated[str, typer.Option(help="Substrings of their names, by commas; empty: all.")] = "",
+    cache: Annotated[Path, typer.Option(help="Where drawn sites are kept.")] = Path("out/sites"),
+    stripes: Annotated[
+        Path, typer.Option(help="A model with the local branch, for re-scoring: checkpoint or ONNX.")
+    ] = Path("training/models/drawn.pt"),
+    output: Annotated[Path, typer.Option(help="JSON to write, or to add to.")] = Path("benchmarks/results/site.json"),
+) -> None:
+    chosen = {name: arm for name, arm in ARMS.items() if any(part in name for part in arms.split(","))}
+    facts = json.loads(output.read_text()) if output.exists() else {"sites": {}}
+    facts |= {
+        "date": clock.strftime("%Y-%m-%d"),
+        "site": SITE,
+        "protocol": f"IDF1 at IoU 0.5 of identities over all cameras; who shows less than {SHOWN} need not be found",
+        "machine": f"{platform.machine()}, NumPy {np.__version__}",
+    }
+    for seed in map(int, seeds.split(",")):
+        site, found, truth = open_site(cache, seed)
+        for detector in detectors.split(","):
+            figures = facts["sites"].setdefault(f"seed {seed}, {detector}", {})
+            figures["best possible with these boxes"] = best_possible(found[detector], site, truth)
+            table = Table(
+                "arm", "IDF1", "HOTA", "IDP", "IDR", "identities", "crops/s", title=f"seed {seed}, {detector}"
+            )
+            for name, arm in track(chosen.items(), f"seed {seed}, {detector}", total=len(chosen)):
+                row = figures[name] = run_arm(arm, site, found[detector], truth, stripes)
+                values = ("IDF1", "HOTA", "IDP", "IDR", "identities", "crops embedded a second")
+                table.add_row(name, *(str(row[value]) for value in values))
+            results.print(table)
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

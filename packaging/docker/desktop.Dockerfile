@@ -1,0 +1,21 @@
+# A PC or server, with or without an NVIDIA GPU. This file has not been built yet.
+#
+#   docker build -f packaging/docker/desktop.Dockerfile -t reid .
+#   docker run --rm --init --network host -v /etc/reid:/etc/reid:ro -v /var/lib/reid:/out reid \
+#       track @/etc/reid/cameras.txt --output /out/today
+#
+# USB cameras: --device /dev/video0. Stop with `docker stop`: SIGTERM ends the run within two seconds.
+FROM python:3.12-slim-bookworm
+# GStreamer is for sources that are pipelines alone.
+RUN apt-get update && apt-get install -y --no-install-recommends \
+        libgl1 libglib2.0-0 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+        gstreamer1.0-plugins-bad gstreamer1.0-libav \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN pip install --no-cache-dir '.[track]' && rm -rf /src/*
+RUN useradd --system --create-home --groups video reid
+USER reid
+WORKDIR /home/reid
+ENTRYPOINT ["reid"]
+CMD ["--help"]

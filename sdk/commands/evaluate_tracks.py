@@ -1,0 +1,55 @@
+"""`reid evaluate-tracks`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdk.terminal import notes, results
+
+
+def evaluate_tracks(
+    result: Annotated[
+        Path, typer.Argument(help="Folder of `reid track`: tracks.jsonl, or a MOTChallenge text a camera.")
+    ],
+    truth: Annotated[Path, typer.Argument(help="Folder of `reid simulate site`, or one like it.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file to write.")] = None,
+    min_visibility: Annotated[
+        float,
+        typer.Option(help="Whoever shows less of their body need not be found, nor counts as wrong.", min=0, max=1),
+    ] = 0.0,
+) -> None:
+    """HOTA, IDF1 and MOTA in each camera, and HOTA and IDF1 of the identities across all of them."""
+    from rich.table import Table
+
+    from sdk.errors import DataError
+    from sdk.tracking.evaluation import evaluate_tracks as evaluate
+
+    measures = evaluate(result, truth, min_visibility)
+    table = Table("camera", "HOTA", "IDF1", "MOTA", "switches", "true boxes", "named boxes")
+    for name, camera in measures.cameras.items():
+        figures = (f"{value:.3f}" for value in (camera.hota, camera.idf1, camera.mota))
+        table.add_row(name, *figures, *map(str, (camera.switches, camera.true_boxes, camera.found_boxes)))
+    results.print(table)
+    table = Table("across cameras", "HOTA", "IDF1", "names", "true boxes")
+    for name, person in measures.people.items():
+        row = f"{name} as {person.found_as or 'nobody'}"
+        table.add_row(row, f"{person.hota:.3f}", f"{person.idf1:.3f}", str(person.names), str(person.true_boxes))
+    table.add_section()
+    table.add_row("mean of the people", f"{measures.mean_hota:.3f}", f"{measures.mean_idf1:.3f}")
+    counts = str(measures.found_identities), str(sum(camera.true_boxes for camera in measures.cameras.values()))
+    table.add_row("[b]all", f"[b]{measures.hota:.3f}", f"[b]{measures.idf1:.3f}", *counts)
+    table.caption = (
+        f"{measures.true_identities} people, {measures.found_identities} identities; DetA {measures.detection:.3f}, "
+        f"AssA {measures.association:.3f}, IDP {measures.precision:.3f}, IDR {measures.recall:.3f}; "
+        f"{measures.unnamed} boxes without an identity count as not found"
+    )
+    results.print(table)
+    if output:
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(json.dumps(measures.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise DataError(f"{output}: cannot be written ({error.strerror})") from error
+        notes.print(f"wrote {output}")

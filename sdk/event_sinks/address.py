@@ -1,0 +1,31 @@
+"""One address for every kind of sink, as the command line takes it."""
+
+import os
+
+from sdk.errors import DataError
+from sdk.event_sinks.delivery import Delivery
+from sdk.event_sinks.http import http_sink
+from sdk.event_sinks.json_lines import json_lines_sink
+from sdk.event_sinks.mqtt import mqtt_sink
+
+SECRET = "REID_EVENTS_SECRET"
+"""Environment variable: the password of an MQTT user, or the token for HTTP; others can read a command line."""
+
+
+def open_sink(address: str) -> Delivery:
+    """`-` is standard output; `http://…`, `https://…`, `mqtt://…` and `mqtts://…` are receivers; else a file's path.
+
+    Raises `DataError` if the address is none of these or the file cannot be opened, and `MissingPackageError`
+    if a package is absent. A receiver that is down is no error: events wait for it.
+    """
+    scheme, colon, _ = address.partition("://")
+    secret = os.environ.get(SECRET)
+    if address == "-":
+        return json_lines_sink()
+    if not colon:
+        return json_lines_sink(address)
+    if scheme in ("http", "https"):
+        return http_sink(address, secret)
+    if scheme in ("mqtt", "mqtts"):
+        return mqtt_sink(address, secret)
+    raise DataError(f"events cannot be sent to '{scheme}://'; use a file, -, http(s)://… or mqtt(s)://…")

@@ -1,0 +1,101 @@
+"""The page itself: one file that needs no other, and that asks no network for anything."""
+
+import base64
+import html
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+from sdk.errors import DataError
+from sdk.report.pictures import kept_pictures
+from sdk.report.thumbnails import MOST, cut_thumbnails
+from sdk.report.transitions import transitions
+from sdk.report.visits import Record, natural, read_record
+from sdk.web import common_script, look, source_hash
+
+PAGE = Path(__file__).parent / "page"
+
+
+def build_report(
+    folder: str | Path,
+    path: str | Path,
+    title: str | None = None,
+    videos: str | Path | None = None,
+    day: str | None = None,
+) -> Record:
+    """Write the report about `folder`, which `reid track` wrote, to `path`. Returns the `Record` that it shows.
+
+    title: the heading; None: the folder's name. videos: the folder with `<camera>.mp4` from which the pictures of
+    people are cut; None: `pictures.jsonl` of `folder`, and its videos, where boxes are drawn in. day: see
+    `read_record`. Raises `DataError` if the folder holds no records, or the page cannot be written.
+    """
+    folder, path = Path(folder), Path(path)
+    record = read_record(folder, day)
+    kept = kept_pictures(record.visits, folder) if videos is None else {}
+    pictures = cut_thumbnails(record.visits, Path(videos) if videos else folder, MOST - len(kept), without=kept) | kept
+    page = render(record, pictures, title or folder.resolve().name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: the report cannot be written ({error.strerror})") from error
+    return record
+
+
+def render(record: Record, pictures: dict[int, bytes], title: str) -> str:
+    """The whole page as HTML. pictures: JPEG by index of a visit."""
+    style = look() + (PAGE / "report.css").read_text(encoding="utf-8")
+    script = common_script() + (PAGE / "report.js").read_text(encoding="utf-8")
+    policy = (
+        f"default-src 'none'; img-src data:; script-src {source_hash(script)}; style-src {source_hash(style)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    parts = {
+        "TITLE": html.escape(title),
+        "POLICY": html.escape(policy, quote=True),
+        "STYLE": style,
+        "DATA": _inside_script(json.dumps(_content(record, pictures, title), ensure_ascii=False, allow_nan=False)),
+        "SCRIPT": script,
+    }
+    template = (PAGE / "report.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda mark: parts[mark[1]], template)
+
+
+def _content(record: Record, pictures: dict[int, bytes], title: str) -> dict:
+    cameras = {camera: number for number, camera in enumerate(sorted(record.cameras, key=natural))}
+    names = sorted({visit.identity for visit in record.visits}, key=natural)
+    people: dict[str, list] = {name: [] for name in names}
+    for index, visit in enumerate(record.visits):
+        reasons = [record.reasons[key] for track in visit.tracks if (key := (visit.camera, track)) in record.reasons]
+        picture = pictures.get(index)
+        people[visit.identity].append(
+            {
+                "camera": cameras[visit.camera],
+                "first": round(visit.first, 2),
+                "last": round(visit.last, 2),
+                "frames": visit.frames,
+                "picture": base64.b64encode(picture).decode() if picture else None,
+                "reason": reasons[0] if reasons else None,
+            }
+        )
+    start, end = record.span
+    number = {name: i for i, name in enumerate(names)}
+    return {
+        "title": title,
+        "cameras": list(cameras),
+        "span": [start, end],
+        "unnamed": record.unnamed,
+        "people": [{"name": name, "visits": people[name]} for name in names],
+        "ways": [
+            [number[w.identity], cameras[w.origin], cameras[w.destination], round(w.time, 2), round(w.seconds, 2)]
+            for w in transitions(record.visits)
+        ],
+        "outages": [asdict(outage) | {"camera": cameras[outage.camera]} for outage in record.outages],
+        "events": record.events,
+    }
+
+
+def _inside_script(text: str) -> str:
+    """JSON that no HTML parser takes for the end of its script element."""
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -1,0 +1,246 @@
+"""What the files of a run say: visits of people to cameras, and what happened to the cameras."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sdk.errors import DataError
+
+GAP_SECONDS = 5.0
+"""Who is away from a camera for longer has left, and comes back in a new visit."""
+FULL_HEIGHT = 160.0
+"""Height in px of a box from which a larger one makes no better picture."""
+CUT = 0.6
+"""Worth of a box at the frame's left edge against one inside it."""
+
+
+@dataclass
+class Visit:
+    """One stay of one person before one camera."""
+
+    identity: str
+    camera: str
+    first: float
+    """Seconds."""
+    last: float
+    tracks: list[int] = field(default_factory=list)
+    frames: int = 0
+    score: float = -1.0
+    """Worth of the best view as a picture."""
+    frame: int = 0
+    """The frame of the best view, counted from 0."""
+    box: tuple[float, float, float, float] = (0, 0, 0, 0)
+    """x1, y1, x2, y2 in px, in that frame."""
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A time in which a camera gave no new picture."""
+
+    camera: str
+    kind: str
+    """lost or frozen."""
+    first: float
+    last: float
+    reason: str = ""
+
+
+@dataclass
+class Record:
+    """All that the report is made of."""
+
+    cameras: list[str] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    """By beginning."""
+    unnamed: int = 0
+    """Tracks that never got an identity."""
+    outages: list[Outage] = field(default_factory=list)
+    events: list[dict] = field(default_factory=list)
+    """Merges, splits, and cameras that changed or ended, as `sdk.events` writes them."""
+    reasons: dict[tuple[str, int], dict] = field(default_factory=dict)
+    """(camera, track) → detail of its "identified" event: distance, runner_up, margin, new."""
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """First and last moment of which anything is known, seconds."""
+        times = [(v.first, v.last) for v in self.visits] + [(o.first, o.last) for o in self.outages]
+        return (min(a for a, _ in times), max(b for _, b in times)) if times else (0.0, 0.0)
+
+
+TODAY = "today"
+"""The day whose records have no date in their file's name yet."""
+
+
+def read_record(folder: str | Path, day: str | None = None) -> Record:
+    """Read the records, and `events.jsonl` where there is one, of a folder that `reid track` wrote.
+
+    A run of several days has a `tracks.2026-11-24.jsonl` for each that is over, and `tracks.jsonl` for the last one.
+    day: only that one, as in the file's name, or "today". The files are read line by line, so only visits are held in
+    memory. A last line that was never finished is passed over. Raises `DataError` if there is no such folder or file,
+    or naming the line that is no record.
+    """
+    folder = Path(folder)
+    files = _files(folder)
+    if not files:
+        raise DataError(f"{folder / 'tracks.jsonl'}: no such file; name a folder that `reid track --output` wrote")
+    if day is not None and day not in files:
+        raise DataError(f"{folder} has no records of '{day}'; there are {', '.join(files)}")
+    record = Record()
+    _read_tracks(record, list(files.values()) if day is None else [files[day]])
+    if (folder / "events.jsonl").is_file():
+        _read_events(record, folder / "events.jsonl", None if day is None else record.span)
+    record.visits.sort(key=lambda visit: (visit.first, visit.camera, visit.identity))
+    _merge(record)
+    return record
+
+
+def _merge(record: Record) -> None:
+    """Give people who turned out to be one later the one name, and join visits that are one then."""
+    merges = [event for event in record.events if event["kind"] == "merged"]
+    for event in merges:
+        for visit in record.visits:
+            if visit.identity == event["detail"].get("other") and visit.first <= event["time"]:
+                visit.identity = event["identity"]
+    if not merges:
+        return
+    joined: list[Visit] = []
+    latest: dict[tuple[str, str], Visit] = {}
+    for visit in record.visits:
+        before = latest.get((visit.identity, visit.camera))
+        if before is None or visit.first - before.last > GAP_SECONDS:
+            latest[visit.identity, visit.camera] = visit
+            joined.append(visit)
+            continue
+        before.last = max(before.last, visit.last)
+        before.frames += visit.frames
+        before.tracks += [track for track in visit.tracks if track not in before.tracks]
+        if visit.score > before.score:
+            before.score, before.frame, before.box = visit.score, visit.frame, visit.box
+    record.visits = joined
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The files with records by their day, in order."""
+    days = {path.name.split(".")[1]: path for path in sorted(folder.glob("tracks.????-??-??.jsonl"))}
+    last = folder / "tracks.jsonl"
+    return days | ({TODAY: last} if last.is_file() else {})
+
+
+def _read_tracks(record: Record, paths: list[Path]) -> None:
+    open_visits: dict[tuple[str, str], Visit] = {}
+    named: set[tuple[str, int]] = set()
+    unnamed: set[tuple[str, int]] = set()
+    cameras: dict[str, None] = {}
+    rows = itertools.chain.from_iterable(read_lines(path, TRACK) for path in paths)
+    # One camera's boxes of one frame follow one another, unless some waited longer for their names than others.
+    for (camera, frame), group in itertools.groupby(rows, key=lambda row: (row["camera"], row["frame"])):
+        cameras[camera] = None
+        rows_of_frame = list(group)
+        for row, covered in zip(rows_of_frame, covered_shares([row["box"] for row in rows_of_frame]), strict=True):
+            name, time = row["identity"], row["time"]
+            if name is None:
+                unnamed.add((camera, row["track"]))
+                continue
+            named.add((camera, row["track"]))
+            visit = open_visits.get((name, camera))
+            if visit is None or time - visit.last > GAP_SECONDS:
+                visit = open_visits[name, camera] = Visit(name, camera, time, time)
+                record.visits.append(visit)
+            visit.last = max(visit.last, time)
+            visit.frames += 1
+            if row["track"] not in visit.tracks:
+                visit.tracks.append(row["track"])
+            score = worth(row["box"], row["confidence"], covered)
+            if score > visit.score:
+                visit.score, visit.frame, visit.box = score, frame, tuple(row["box"])
+    record.unnamed = len(unnamed - named)
+    record.cameras = list(cameras)
+
+
+def natural(name: str) -> list:
+    """Key by which person-2 stands before person-10."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name)]
+
+
+def worth(box: list[float], confidence: float, covered: float) -> float:
+    """How good a picture of a person a box makes."""
+    height = min(FULL_HEIGHT, box[3] - box[1])
+    return height * confidence * (1 - covered) * (CUT if box[0] <= 1 else 1)
+
+
+def covered_shares(boxes: list[list[float]]) -> list[float]:
+    """Share of each box that the one other box covers which covers most of it."""
+    shares = []
+    for i, (x1, y1, x2, y2) in enumerate(boxes):
+        area = max(1.0, (x2 - x1) * (y2 - y1))
+        others = (
+            max(0.0, min(x2, b[2]) - max(x1, b[0])) * max(0.0, min(y2, b[3]) - max(y1, b[1]))
+            for j, b in enumerate(boxes)
+            if j != i
+        )
+        shares.append(max(others, default=0.0) / area)
+    return shares
+
+
+def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -> None:
+    """span: pass over what happened before and after."""
+    down: dict[tuple[str, str], tuple[float, str]] = {}
+    last = record.span[1]
+    for event in read_lines(path, EVENT):
+        camera, kind, time, detail = event["camera"], event["kind"], event["time"], event["detail"]
+        if span is not None and not span[0] <= time <= span[1]:
+            continue
+        last = max(last, time)
+        if camera is not None and camera not in record.cameras:
+            record.cameras.append(camera)
+        if kind == "identified":
+            record.reasons[camera, event["track"]] = detail
+        elif kind in ("camera_lost", "camera_frozen"):
+            state = kind.removeprefix("camera_")
+            began = time - float(detail.get("seconds", 0)) if state == "frozen" else time
+            down.setdefault((camera, state), (began, str(detail.get("reason", ""))))
+        elif kind == "camera_back":
+            for state in ("lost", "frozen"):
+                if (camera, state) in down:
+                    began, reason = down.pop((camera, state))
+                    record.outages.append(Outage(camera, state, began, time, reason))
+        elif kind in ("merged", "split", "camera_changed", "camera_ended"):
+            record.events.append(event)
+    for (camera, state), (began, reason) in down.items():
+        record.outages.append(Outage(camera, state, began, max(last, began), reason))
+    record.outages.sort(key=lambda outage: (outage.first, outage.camera))
+
+
+NUMBER, NAME = (int, float), (str, type(None))
+TRACK = {"time": NUMBER, "camera": str, "frame": int, "track": int, "identity": NAME, "box": list, "confidence": NUMBER}
+EVENT = {"time": NUMBER, "kind": str, "camera": NAME, "track": (int, type(None)), "identity": NAME, "detail": dict}
+
+
+def read_lines(path: Path, types: dict) -> Iterator[dict]:
+    """The objects of a JSON Lines file, each with fields of these `types`."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line, parse_constant=_refuse)
+            except ValueError:
+                if not line.endswith(b"\n"):
+                    return  # the program was killed while it wrote this
+                raise DataError(f"{path}: line {number} is not JSON; remove it") from None
+            missing = types if not isinstance(row, dict) else [name for name in types if name not in row]
+            if missing:
+                raise DataError(f"{path}: line {number} has no {', '.join(missing)}; it is not a file of `reid track`")
+            wrong = [name for name, kind in types.items() if not isinstance(row[name], kind)]
+            if not wrong and "box" in types and [isinstance(v, NUMBER) for v in row["box"]] != [True] * 4:
+                wrong = ["box"]
+            if wrong:
+                raise DataError(
+                    f"{path}: line {number} has a wrong {', '.join(wrong)}; it is not a file of `reid track`"
+                )
+            yield row
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,83 @@
+"""One camera: its detector, its tracks, and what it sees in a tick."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import supervision as sv
+
+from sdk.preprocess import MIN_SIDE
+from sdk.tracking.change import ChangeMeter
+from sdk.tracking.detectors import Detector
+from sdk.tracking.follower import Follower, LibraryTracks
+from sdk.tracking.tracklet import at_side, beside_another, crop_quality
+
+
+@dataclass(eq=False)
+class Sight:
+    """The boxes of one frame, before all of them are tracks."""
+
+    detections: sv.Detections
+    numbers: np.ndarray
+    """int `[N]`: the tracks as far as position tells them; −1 elsewhere."""
+    doubtful: np.ndarray
+    """bool `[N]`: whose look must tell."""
+    quality: np.ndarray
+    """float `[N]` in [0, 1]: `crop_quality`."""
+    beside: np.ndarray
+    """bool `[N]`: beside another, or at the frame's side."""
+    corners: np.ndarray
+    """int `[N, 4]`: x0, y0, x1, y1 of the crops."""
+    large: np.ndarray
+    """bool `[N]`: whether the crop is large enough to be embedded."""
+    embedding: dict[int, np.ndarray] = field(default_factory=dict)
+    """Of the rows that were embedded."""
+    stripes: dict[int, np.ndarray] = field(default_factory=dict)
+    """Of those, where the model gives stripes and they are used."""
+
+
+class Camera:
+    """What is kept for one camera."""
+
+    def __init__(self, detector: Detector, tracks: Follower | LibraryTracks, change: ChangeMeter, frame_rate: float):
+        self.detector = detector
+        self.tracks = tracks
+        self.change = change
+        self.last_frame = 0
+        """The tick of the last frame."""
+        self._frame_rate = frame_rate
+
+    def look(self, frame: np.ndarray, tick: int) -> Sight:
+        """Find the people in a frame, uint8 BGR `[H, W, 3]`, and the tracks of those where position is enough."""
+        self.change.update(frame)
+        detections = self.detector(frame)
+        boxes = np.asarray(detections.xyxy, np.float32).reshape(-1, 4)
+        confidence = np.ones(len(boxes)) if detections.confidence is None else np.asarray(detections.confidence)
+        height, width = frame.shape[:2]
+        corners = np.round(np.clip(boxes, 0, [width, height, width, height])).astype(int)
+        numbers, doubtful = self.tracks.begin(boxes, confidence, tick / self._frame_rate)
+        return Sight(
+            detections,
+            numbers,
+            doubtful,
+            crop_quality(boxes, confidence, (height, width)),
+            beside_another(boxes) | at_side(boxes, width),
+            corners,
+            (corners[:, 2:] - corners[:, :2] >= MIN_SIDE).all(axis=1),
+        )
+
+    def follow(self, sight: Sight) -> sv.Detections:
+        """The tracked of the boxes, with `tracker_id`, and their rows in `data["row"]`."""
+        count = len(sight.detections)
+        seen = np.zeros(count, bool)
+        embedding = None
+        if sight.embedding:
+            rows = list(sight.embedding)
+            embedding = np.zeros((count, len(sight.embedding[rows[0]])), np.float32)
+            embedding[rows] = list(sight.embedding.values())
+            seen[rows] = True
+        numbers = self.tracks.end(embedding, seen, sight.quality)
+        rows = np.flatnonzero(numbers >= 0)
+        detections = sight.detections[rows] if count else sv.Detections.empty()
+        detections.tracker_id = numbers[rows]
+        detections.data = {**detections.data, "row": rows}
+        return detections

@@ -1,0 +1,140 @@
+"""What runs a detection model: ONNX Runtime or TensorRT, behind one small interface."""
+
+import ast
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from sdk.errors import EngineError
+
+PLANS = (".engine", ".plan", ".trt")
+"""How the names of TensorRT's files end."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a model."""
+
+    name: str
+    shape: tuple
+    """int, or something else where any size will do."""
+    dtype: np.dtype | None
+    """None for a type that NumPy does not know."""
+
+
+class Session(Protocol):
+    """A loaded model. `run` may be called from several threads."""
+
+    path: Path
+    inputs: list[Input]
+    outputs: list[str]
+    class_names: dict[int, str]
+    """What the file says its classes are, by number; empty if it does not."""
+
+    def run(self, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs, in order, for the inputs by name. Raises `EngineError` if the runtime fails."""
+        ...
+
+
+def open_session(path: str | Path) -> Session:
+    """Load `path` in the runtime that its ending tells. Raises `EngineError` saying what is wrong with it."""
+    path = Path(path)
+    if not path.is_file():
+        raise EngineError(f"{path}: no such detector file")
+    return PlanSession(path) if path.suffix.lower() in PLANS else OnnxSession(path)
+
+
+class OnnxSession:
+    """An `.onnx` file in ONNX Runtime: on CUDA where the installed one has it, else on the CPU."""
+
+    def __init__(self, path: Path):
+        import onnxruntime
+
+        self.path = path
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+        providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # ONNX Runtime's own exceptions share no public base class
+            raise EngineError(f"{path}: ONNX Runtime cannot load it ({_line(error)}); was it copied whole?") from error
+        self.inputs = [
+            Input(node.name, tuple(node.shape), _NUMPY.get(node.type)) for node in self._session.get_inputs()
+        ]
+        self.outputs = [node.name for node in self._session.get_outputs()]
+        self.class_names = _names(self._session.get_modelmeta().custom_metadata_map.get("names", ""))
+
+    def run(self, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            return self._session.run(None, feed)
+        except Exception as error:
+            raise EngineError(f"{self.path}: ONNX Runtime cannot run it ({_line(error)})") from error
+
+
+class PlanSession:
+    """A TensorRT plan of one fixed size, as `trtexec --onnx=people.onnx --saveEngine=people.engine` makes it."""
+
+    def __init__(self, path: Path):
+        """Raises `EngineError` for a plan that cannot be loaded or takes several sizes, and `MissingPackageError`."""
+        from sdk.engines.cuda import open_device
+        from sdk.engines.tensorrt import Plan
+
+        self.path, self.class_names = path, {}
+        with path.open("rb") as file:
+            if file.read(5)[4:] == b"{":
+                raise EngineError(
+                    f"{path}: has a header before the plan, as Ultralytics writes it; build it from the .onnx file "
+                    "with: trtexec --onnx=people.onnx --saveEngine=people.engine"
+                )
+        self._device = open_device()
+        self._plan = Plan(path, self._device, host_code=False)
+        self.outputs = list(self._plan.outputs)
+        names = [*self._plan.inputs, *self.outputs]
+        shapes = {name: self._plan.shape(name) for name in names}
+        if any(size < 0 for shape in shapes.values() for size in shape):
+            raise EngineError(f"{path}: takes or gives several sizes; export the model for one size, batch 1")
+        self.inputs = [Input(name, shapes[name], self._plan.dtype(name)) for name in self._plan.inputs]
+        self._stream = self._device.stream()
+        self._staged = {name: self._device.pinned(shapes[name], self._plan.dtype(name)) for name in names}
+        self._memory = {name: self._device.allocate(staged.array.nbytes) for name, staged in self._staged.items()}
+        for name, memory in self._memory.items():
+            self._plan.bind(name, memory)
+        for node in self.inputs:
+            self._plan.set_shape(node.name, node.shape)
+        self._lock = threading.Lock()
+
+    def run(self, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        with self._lock, self._device.active():
+            for name, array in feed.items():
+                self._staged[name].array[...] = array
+                self._stream.upload(self._memory[name], self._staged[name].array)
+            self._plan.enqueue(self._stream)
+            for name in self.outputs:
+                self._stream.download(self._staged[name].array, self._memory[name])
+            self._stream.synchronize()
+            return [self._staged[name].array.copy() for name in self.outputs]
+
+
+_NUMPY = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(uint8)": np.dtype(np.uint8),
+    "tensor(int64)": np.dtype(np.int64),
+    "tensor(int32)": np.dtype(np.int32),
+}
+
+
+def _names(text: str) -> dict[int, str]:
+    try:
+        names = ast.literal_eval(text) if text else {}
+    except (ValueError, SyntaxError):
+        return {}
+    return dict(enumerate(names)) if isinstance(names, list) else names if isinstance(names, dict) else {}
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]

@@ -1,0 +1,141 @@
+"""Opening one source: whatever it is, it gives frames one after the other."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from sdk.errors import DataError
+from sdk.folder import IMAGE_SUFFIXES, read_image
+from sdk.video.sources.address import FILE, IMAGES, PIPELINE, STREAM, Address, hide_password
+from sdk.video.sources.network import check_reachable
+from sdk.video.sources.patience import Patience
+
+USUAL_RATE = 25.0
+"""Frames a second of a video that does not say."""
+IMAGES_RATE = 10.0
+"""Frames a second of a folder of images, unless the option `fps` says."""
+
+# FFmpeg writes warnings of its own to the terminal, passwords of URLs among them; ours say enough.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+class Capture(Protocol):
+    """An open source."""
+
+    frame_rate: float
+    """Frames a second, as far as it says; else `USUAL_RATE`."""
+    frames: int
+    """How many there are, as far as it says; else 0."""
+
+    def read(self) -> tuple[float | None, np.ndarray] | None:
+        """The next frame, BGR uint8 `[H, W, 3]`, after its time on the source's own clock (s; None if it has none).
+
+        None if there is none any more: the end of a file, or a camera that is silent or gone.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let the source go."""
+        ...
+
+
+def open_capture(address: Address, patience: Patience, stopped: Callable[[], bool] = lambda: False) -> Capture:
+    """Open a source; `stopped` is asked where waiting can be broken off.
+
+    Raises `DataError` saying why it cannot be opened, without naming the password in its URL.
+    """
+    if address.kind == IMAGES:
+        return ImageFolder(address)
+    if address.kind == PIPELINE:
+        from sdk.video.sources.pipeline import Pipeline
+
+        return Pipeline(address.location, patience, stopped)
+    return OpenCvCapture(address, patience)
+
+
+class OpenCvCapture:
+    """Files, network streams and USB cameras, through OpenCV."""
+
+    def __init__(self, address: Address, patience: Patience):
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # as FFmpeg's
+        self._ends = address.ends
+        if address.kind == FILE:
+            self._capture = cv2.VideoCapture(address.location)
+            remedy = "not a video that OpenCV can decode"
+        elif address.kind == STREAM:
+            check_reachable(address.location, patience.silence)
+            limit = max(1, round(1000 * patience.silence))
+            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
+            self._capture = cv2.VideoCapture(address.location, cv2.CAP_FFMPEG, limits)
+            remedy = "cannot be opened; are path, user and password right?"
+        else:
+            device = int(address.location) if address.location.isdigit() else address.location
+            self._capture = cv2.VideoCapture(device, cv2.CAP_V4L2 if os.name == "posix" else cv2.CAP_ANY)
+            self._ask(address)
+            remedy = "no such camera, or another program has it open"
+        if not self._capture.isOpened() or (self._ends and self._capture.get(cv2.CAP_PROP_FRAME_WIDTH) < 1):
+            self._capture.release()
+            raise DataError(f"{address.shown}: {remedy}")
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.frame_rate = rate if 1 <= rate <= 240 else USUAL_RATE  # some containers say 0, or nonsense
+        self.frames = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))) if self._ends else 0
+
+    def _ask(self, address: Address) -> None:
+        """Ask a USB camera for what the options say; it gives what it can."""
+        if address.size:
+            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, address.size[0])
+            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, address.size[1])
+        if address.frame_rate:
+            self._capture.set(cv2.CAP_PROP_FPS, address.frame_rate)
+
+    def read(self) -> tuple[float | None, np.ndarray] | None:
+        there, frame = self._capture.read()
+        if not there:
+            return None
+        return (self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._ends else None), frame
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class ImageFolder:
+    """The .png and .jpg files of a folder, in the order of the numbers in their names."""
+
+    def __init__(self, address: Address):
+        self._paths = sorted(
+            (p for p in Path(address.location).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != "."),
+            key=_natural,
+        )
+        if not self._paths:
+            raise DataError(f"{address.location}: no images in this folder; expected {', '.join(IMAGE_SUFFIXES)}")
+        read_image(self._paths[0])
+        self.frame_rate = address.frame_rate or IMAGES_RATE
+        self.frames = len(self._paths)
+        self._next = 0
+
+    def read(self) -> tuple[float | None, np.ndarray] | None:
+        while self._next < len(self._paths):
+            number, self._next = self._next, self._next + 1
+            try:
+                return number / self.frame_rate, read_image(self._paths[number])
+            except DataError:
+                continue  # a damaged image among many is a missing frame; the report counts what is missing
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def why(error: Exception) -> str:
+    """A failure in one line without passwords."""
+    return hide_password(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
+
+
+def _natural(path: Path) -> list:
+    """`frame-9` before `frame-10`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]

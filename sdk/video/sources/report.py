@@ -1,0 +1,63 @@
+"""What became of each camera in a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.table import Table
+
+
+@dataclass
+class CameraReport:
+    """One camera's run in figures."""
+
+    camera: str
+    frames: int = 0
+    """Given to the tracker."""
+    passed_over: int = 0
+    """Came while the tracker was busy, and a newer one came before it was not."""
+    losses: int = 0
+    """How often it gave no frames."""
+    away: float = 0.0
+    """For how long in all, s."""
+    freezes: int = 0
+    """How often its picture stood still."""
+    frozen: float = 0.0
+    """For how long in all, s."""
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    """(height, width) px, each one it changed to."""
+    reason: str = ""
+    """Of the last loss, or of an early end."""
+    out: bool = False
+    """Whether it was lost or frozen when the run ended."""
+
+    @property
+    def trouble(self) -> str:
+        """One line, or nothing."""
+        parts = []
+        if self.losses:
+            parts.append(f"lost {_times(self.losses)}, {self.away:.1f} s in all")
+        if self.freezes:
+            parts.append(f"frozen {_times(self.freezes)}, {self.frozen:.1f} s in all")
+        if len(self.sizes) > 1:
+            sizes = " → ".join(f"{width}×{height}" for height, width in self.sizes[:4])
+            parts.append(f"resolution changed: {sizes}{' → …' if len(self.sizes) > 4 else ''}")
+        if self.out:
+            parts.append("still out at the end")
+        if self.reason:
+            parts.append(self.reason)
+        return "; ".join(parts)
+
+
+def trouble_table(reports: Sequence[CameraReport]) -> Table | None:
+    """The cameras that had trouble, as a table for the terminal; None if none had."""
+    troubled = [report for report in reports if report.trouble]
+    if not troubled:
+        return None
+    table = Table("camera", "frames", "trouble", title=f"{len(troubled)} of {len(reports)} cameras had trouble")
+    for report in troubled:
+        table.add_row(report.camera, str(report.frames), report.trouble)
+    return table
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -1,0 +1,164 @@
+"""All cameras of a site in step: iterate over it."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sdk.errors import DataError
+from sdk.events import Event, Listener
+from sdk.video.sources.address import parse_addresses
+from sdk.video.sources.capture import open_capture
+from sdk.video.sources.feed import FileFeed, LiveFeed
+from sdk.video.sources.patience import Patience
+from sdk.video.sources.reader import join_all
+from sdk.video.sources.report import CameraReport
+
+LIVE_RATE = 10.0
+"""Ticks a second where a camera is live, unless told otherwise."""
+NAP = 0.1
+"""Seconds until it is looked again whether to stop."""
+
+
+class Sources:
+    """Cameras by their addresses. Iterating gives ticks; a context manager that lets the cameras go.
+
+    Files and folders alone are read as fast as they are wanted, every frame, on their own clock, which begins at 0. As
+    soon as one source is live, ticks keep pace with the clock: `time` is the system's, and of a live camera each tick
+    has the newest frame, or none where none has come since.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str | Path],
+        rate: float | None = None,
+        on_event: Listener | None = None,
+        patience: Patience | None = None,
+        seconds: float | None = None,
+    ):
+        """addresses: see `parse_address`. rate: ticks a second of a live site; None: 10, or those of the fastest file.
+        on_event: told of cameras that are lost, back, frozen, changed or ended, from the thread that iterates; it may
+        be set later. patience: None: the usual.
+        seconds: after which to end; None: with the last source, which live cameras never do.
+
+        Raises `DataError` naming a file that is missing or cannot be decoded. A live camera that cannot be reached is
+        no error: it is reported as lost, and comes when it comes.
+        """
+        if rate is not None and not 0 < rate <= 240:
+            raise DataError(f"{rate} ticks a second are impossible; choose up to 240")
+        self.addresses = parse_addresses(addresses)
+        self.live = any(address.live for address in self.addresses)
+        """Whether ticks keep pace with the clock."""
+        self.on_event = on_event
+        self._patience = patience or Patience()
+        self._limit = float("inf") if seconds is None else seconds
+        self._now = 0.0
+        self._stopped = False  # not an Event, whose lock a signal handler could find taken by its own thread
+        self._closed = False
+        self._feeds: dict[str, FileFeed | LiveFeed] = {}
+        for address in self.addresses:
+            self._feeds[address.name] = self._open(address)
+        rates = {name: feed.frame_rate for name, feed in self._feeds.items()}
+        of_files = [rates[address.name] for address in self.addresses if not address.live]
+        self.tick_rate = (rate or max(LIVE_RATE, *of_files, 0)) if self.live else max(of_files)
+        """Ticks a second. The fastest file has a frame in every tick; at a lower `rate` it takes longer."""
+        self.frame_rates = {name: min(own, self.tick_rate) for name, own in rates.items()}
+        """Frames a second of each camera that there are at most."""
+
+    def _open(self, address) -> FileFeed | LiveFeed:
+        def tell(kind: str, **detail) -> None:
+            if self.on_event is not None:
+                self.on_event(Event(self._now, kind, camera=address.name, detail=detail))
+
+        if address.live:
+            if address.ends:
+                open_capture(address, self._patience).close()  # a file that is none is told at once
+            return LiveFeed(address, self._patience, tell)
+        return FileFeed(address, open_capture(address, self._patience), tell)
+
+    def __enter__(self) -> "Sources":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    @property
+    def cameras(self) -> list[str]:
+        """The names, in the order of the addresses."""
+        return list(self._feeds)
+
+    @property
+    def ticks(self) -> int:
+        """Ticks until the longest file ends, as the headers say; 0 if none says, or the site is live."""
+        if self.live:
+            return 0
+        most = self._limit * self.tick_rate
+        return max(0, *(round(min(most, f.frames / f.frame_rate * self.tick_rate)) for f in self._feeds.values()))
+
+    @property
+    def reports(self) -> list[CameraReport]:
+        """What became of each camera so far."""
+        return [feed.report for feed in self._feeds.values()]
+
+    def stop(self) -> None:
+        """End the iteration at its next tick; may be called from any thread and from a signal handler."""
+        self._stopped = True
+
+    def close(self) -> None:
+        """Let all cameras go, within a second or so; a driver that does not come back is left to itself."""
+        self._stopped = True
+        if self._closed:
+            return
+        self._closed = True
+        started = [feed for feed in self._feeds.values() if feed.reader is not None]
+        for feed in started:
+            feed.close_report()
+        join_all([feed.reader for feed in started], self._patience.closing)
+
+    def __iter__(self) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
+        """Yield (time in seconds, frame uint8 BGR `[H, W, 3]` by camera), tick by tick; once.
+
+        A slower camera is left out of the ticks in which it has no new frame, one that has ended of all later. Ticks
+        without any frame are left out of files; a live site has them, so that the tracker knows the time.
+        """
+        for feed in self._feeds.values():
+            feed.start()
+        try:
+            yield from self._clocked() if self.live else self._counted()
+        finally:
+            self.close()
+
+    def _counted(self) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
+        tick = 0
+        while not self._stopped and not self._ended and tick / self.tick_rate < self._limit:
+            self._now = tick / self.tick_rate
+            # Half a tick: rates that are no multiples of each other meet at the nearest tick.
+            if frames := self._take(self._now + 0.5 / self.tick_rate, wait=True):
+                yield self._now, frames
+            tick += 1
+
+    def _clocked(self) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
+        # The system's clock is asked once: it may be set while we run, and records must stay in order.
+        begin, started, tick = time.time(), time.monotonic(), 0
+        while not self._stopped and not self._ended:
+            elapsed = time.monotonic() - started
+            if elapsed >= self._limit:
+                return
+            self._now = begin + elapsed
+            yield self._now, self._take(elapsed, wait=False)
+            # A tick that took too long swallows those after it instead of putting all later ones off.
+            tick = max(tick + 1, int((time.monotonic() - started) * self.tick_rate))
+            while not self._stopped and (wait := started + tick / self.tick_rate - time.monotonic()) > 0:
+                time.sleep(min(wait, NAP))
+
+    def _take(self, elapsed: float, wait: bool) -> dict[str, np.ndarray]:
+        frames = {}
+        for name, feed in self._feeds.items():
+            if not feed.ended and (picture := feed.take(elapsed, wait)) is not None:
+                frames[name] = picture
+        return frames
+
+    @property
+    def _ended(self) -> bool:
+        return all(feed.ended for feed in self._feeds.values())

