@@ -6,6 +6,7 @@ beside it and takes its place.
 """
 
 import logging
+import math
 
 import numpy as np
 
@@ -15,8 +16,9 @@ INDEX_FROM = 20_000
 """Exemplars from which on an index is worth its memory; benchmarks/gallery.py measures both sides of it."""
 TAIL = 4096
 """Exemplars that are not in the index yet, and are compared exactly, before a longer index is made."""
-CANDIDATES = 400
-"""Exemplars of a query that are compared exactly."""
+CANDIDATES, DOUBLING = 256, 128
+"""Exemplars of a query that are compared exactly: up to 100 000, and further ones for each doubling beyond. In 512
+dimensions 256 just stay in a core's cache; the more rows, the more of them the codes cannot tell from the nearest."""
 TRAINING = 20_000
 """Exemplars, drawn at random, that the quantiser learns from."""
 
@@ -42,7 +44,11 @@ class Index:
         self.generation = generation
         self.erased = erased
         """Of these, rows that were erased when it was made."""
-        self.candidates = CANDIDATES
+
+    @property
+    def candidates(self) -> int:
+        """How many rows to ask for."""
+        return CANDIDATES + round(DOUBLING * max(0.0, math.log2(max(1, self.covered) / 100_000)))
 
     @classmethod
     def build(cls, rows: Snapshot) -> "Index | None":
