@@ -55,4 +55,4 @@ def calibrate(
         notes.print(f"wrote {figures}")
     if output:
         write_calibrated(model, output, found.for_metadata(data.resolve().name), found.statistics)
-        notes.print(f"wrote {output}, for ReIdentifier('{output}')")
+        notes.print(f"wrote {output}, for ReIdentifier('{output}')", soft_wrap=True)

@@ -14,7 +14,6 @@ from sdk.engines.onnx import EMBEDDING, INPUT, open_session
 from sdk.errors import DataError
 from sdk.preprocess import MEAN, STD, to_batch
 
-RANGES = (1, 255)
 FLAGS = "--color, --mean, --std, --value-range"
 
 

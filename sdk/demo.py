@@ -4,18 +4,17 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import supervision as sv
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
 
 from sdk.reidentifier import ReIdentifier
 from sdk.simulation.site import Site, Truth
-from sdk.simulation.site.detector import LEAST_VISIBILITY, detect
+from sdk.simulation.site.detector import LEAST_VISIBILITY
 from sdk.tracking import MultiCameraTracker
+from sdk.tracking.detectors.simulated import simulated_detectors
 from sdk.video.run import track_videos
 from sdk.video.summary import Sighting
 
@@ -45,29 +44,19 @@ def run_demo(
     detector: "simulated", or one that finds people in the frames: "motion" or "hog".
     """
     truths: list[dict[str, Truth]] = []
+    latest: dict[str, Truth] = {}
 
     def ticks() -> Iterator[tuple[float, dict[str, np.ndarray]]]:
         for time, frames, truth in site:
             truths.append(truth)
+            latest.update(truth)
             yield time, frames
 
-    detectors = (
-        {
-            name: partial(_look_up, camera=name, truths=truths, rng=np.random.default_rng([site.seed, number, 13]))
-            for number, name in enumerate(site.camera_names)
-        }
-        if detector == SIMULATED
-        else detector
-    )
+    detectors = simulated_detectors(site, latest) if detector == SIMULATED else detector
     tracker = MultiCameraTracker(reid, detectors, frame_rate=site.frame_rate)
     frame_rates = dict.fromkeys(site.camera_names, site.frame_rate)
     sightings = track_videos(ticks(), tracker, output, frame_rates, site.ticks)
     return sightings, compare_with_truth(output / "tracks.jsonl", truths)
-
-
-def _look_up(frame: np.ndarray, camera: str, truths: list[dict[str, Truth]], rng: np.random.Generator) -> sv.Detections:
-    boxes, confidence = detect(truths[-1][camera], frame.shape[:2], rng)
-    return sv.Detections(boxes, confidence=confidence, class_id=np.zeros(len(boxes), int))
 
 
 def compare_with_truth(records: Path, truths: list[dict[str, Truth]]) -> Comparison:

@@ -12,7 +12,7 @@ from sdk.calibration import CameraStatistics
 from sdk.distances import local_distance_gathered
 from sdk.engines import DEFAULT_MODEL, Engine, Metadata, load_engine
 from sdk.errors import EngineError, GalleryError
-from sdk.gallery import Gallery, Match
+from sdk.gallery import Candidate, Gallery, Match
 from sdk.preprocess import to_batch
 from sdk.rescoring import choose
 
@@ -77,9 +77,9 @@ class ReIdentifier:
         path = engine if isinstance(engine, (str, Path)) else DEFAULT_MODEL if engine is None else None
         self._align = choose(path).distances if rescore else local_distance_gathered
         if threshold is None:
-            if self.engine.metadata.threshold is None:
+            if metadata.threshold is None:
                 raise EngineError("the model has no calibrated threshold; pass one: ReIdentifier(…, threshold=0.4)")
-            calibrated = self.engine.metadata.threshold
+            calibrated = metadata.threshold
             threshold = calibrated["value"]
             tracklet_threshold = calibrated.get("tracklet_value", threshold)
         else:
@@ -138,12 +138,20 @@ class ReIdentifier:
         candidates a match lists. taken_by: the camera that took the crops, as `camera` of `embed`. Raises `CropError`
         naming the first bad crop. An empty gallery matches nobody.
         """
-        features = self.embed(crops, taken_by)
+        found = self.search(self.embed(crops, taken_by), camera, top_k)
+        return [self._decide(tuple(candidates)) for candidates in found]
+
+    def search(
+        self, features: Features, camera: str | Sequence[str | None] | None = None, top_k: int = 5
+    ) -> list[list[Candidate]]:
+        """The nearest identities of features that `embed` gave, re-scored if this re-identifier does so.
+
+        camera, top_k: as of `match`, which asks this and then decides.
+        """
         stripes = features.stripes if self.rescore else None
-        found = self.gallery.search(
+        return self.gallery.search(
             features.embedding, top_k, camera=camera, stripes=stripes, weight=self.weight, align=self._align
         )
-        return [self._decide(tuple(candidates)) for candidates in found]
 
     def _decide(self, candidates: tuple) -> Match:
         if not candidates:

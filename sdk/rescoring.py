@@ -117,15 +117,9 @@ class OnnxRescorer:
 
     def __init__(self, path: Path):
         """Raises `EngineError` if the file cannot be loaded or is no re-scoring graph."""
-        import onnxruntime
+        from sdk.engines.onnx import open_session
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's own exceptions share no public base class
-            reason = str(error).strip().splitlines()[0]
-            raise EngineError(f"{path}: ONNX Runtime cannot load it ({reason}); was it copied whole?") from error
+        self._session = open_session(path)
         inputs = {node.name: node for node in self._session.get_inputs()}
         names = {"query_stripes", "gallery_stripes", "candidates"}
         if set(inputs) != names or [node.name for node in self._session.get_outputs()] != ["distance"]:

@@ -53,8 +53,8 @@ def measure_calibration(
     statistics = CameraStatistics.fit(embedding, cameras) if per_camera else None
     if statistics:
         embedding = statistics.normalise(embedding, cameras)
-    threshold = calibrate_threshold(embedding, identities, cameras, false_match_rate)
     pairs = pair_distances(embedding, identities, cameras)
+    threshold = calibrate_threshold(embedding, identities, cameras, false_match_rate, pairs)
     return Calibration(
         threshold,
         threshold_intervals(pairs, threshold.value, false_match_rate),

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sdk.calibration.pairs import pair_distances
+from sdk.calibration.pairs import Pairs, pair_distances
 
 CROP_RATE = 0.01
 """Share of impostor pairs that single crops' threshold lets pass: a crop is held against the whole gallery."""
@@ -41,7 +41,11 @@ class Threshold:
 
 
 def calibrate_threshold(
-    embedding: np.ndarray, labels: np.ndarray, cameras: np.ndarray, false_match_rate: float = CROP_RATE
+    embedding: np.ndarray,
+    labels: np.ndarray,
+    cameras: np.ndarray,
+    false_match_rate: float = CROP_RATE,
+    pairs: Pairs | None = None,
 ) -> Threshold:
     """The thresholds of crops and of tracklets, from pairs across cameras.
 
@@ -51,11 +55,11 @@ def calibrate_threshold(
     the crops' value serves.
 
     embedding float `[N, D]` at unit length, labels `[N]`, cameras `[N]`, in the order in which they were taken.
-    Raises `DataError` where there are no genuine or no impostor pairs.
+    pairs: `pair_distances` of these, where they are at hand. Raises `DataError` where there are no genuine or no
+    impostor pairs.
     """
-    crops, tracks = (
-        pair_distances(*rows) for rows in ((embedding, labels, cameras), _tracklets(embedding, labels, cameras))
-    )
+    crops = pair_distances(embedding, labels, cameras) if pairs is None else pairs
+    tracks = pair_distances(*_tracklets(embedding, labels, cameras))
     value = float(np.quantile(crops.impostor, false_match_rate))
     tracklet_value = value
     if len(set(zip(labels.tolist(), cameras.tolist(), strict=True))) < len(labels):

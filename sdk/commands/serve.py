@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Model, Threshold
+from sdk.commands.options import Detector, Model, Rate, Threshold
 from sdk.terminal import notes, results
 
 
@@ -31,13 +31,8 @@ def serve(
         str | None, typer.Option(help="Where identities are kept: a file, or a store. Default: memory, until the end.")
     ] = None,
     model: Model = None,
-    detector: Annotated[
-        str,
-        typer.Option(
-            help="hog; motion for fixed cameras; or the file of a person detector, YOLO or DETR, .onnx or .engine."
-        ),
-    ] = "hog",
-    rate: Annotated[float | None, typer.Option(help="Frames a second of live cameras to track. Default: 10.")] = None,
+    detector: Detector = "hog",
+    rate: Rate = None,
     threshold: Threshold = None,
 ) -> None:
     """Track people live and show a page: the cameras, who is there, where they were. Ctrl-C ends it."""

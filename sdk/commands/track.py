@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Model, Threshold
+from sdk.commands.options import Detector, Model, Rate, Threshold
 from sdk.terminal import notes, results
 
 SEGMENT = 600.0
@@ -23,17 +23,12 @@ def track(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for videos, records and events.")],
     model: Model = None,
-    detector: Annotated[
-        str,
-        typer.Option(
-            help="hog; motion for fixed cameras; or the file of a person detector, YOLO or DETR, .onnx or .engine."
-        ),
-    ] = "hog",
+    detector: Detector = "hog",
     threshold: Threshold = None,
     gallery: Annotated[
         str | None, typer.Option(help="A gallery file: who is known, from run to run. Default: nobody, for this run.")
     ] = None,
-    rate: Annotated[float | None, typer.Option(help="Frames a second of live cameras to track. Default: 10.")] = None,
+    rate: Rate = None,
     seconds: Annotated[float | None, typer.Option(help="End after so long. Default: when the sources end.")] = None,
     video: Annotated[
         bool | None, typer.Option(help="Write annotated videos. Default: of files alone, not of live cameras.")

@@ -27,8 +27,6 @@ _NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING: a stream that does not wait for the default stream, which other libraries use."""
 _CAPTURE_THIS_THREAD = 1
 """CU_STREAM_CAPTURE_MODE_THREAD_LOCAL."""
-ALIGNMENT = 16
-"""Bytes; addresses that the kernel loads from are a multiple."""
 
 _creating = threading.Lock()
 _devices: dict[int, "Device"] = {}

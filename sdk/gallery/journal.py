@@ -168,10 +168,6 @@ class Journal:
         self.layout = layout
         self._tables["exemplar"] = SlotTable(self._connection, "exemplar", layout.size, self._seal)
 
-    @property
-    def encrypted(self) -> bool:
-        return isinstance(self._seal, Cipher)
-
     # Reading.
 
     def load(self) -> Contents:

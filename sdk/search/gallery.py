@@ -29,9 +29,7 @@ def search_gallery(
             f"the gallery stores no crops of '{identity}' to search with; give images of the person instead"
         )
     person = mean_features(reid.embed(crops))
-    found = gallery.search(
-        person.embedding, top_k + 1, stripes=person.stripes if reid.rescore else None, weight=reid.weight
-    )[0]
+    (found,) = reid.search(person, top_k=top_k + 1)
     candidates = [candidate for candidate in found if images or candidate.identity != identity][:top_k]
     query = Query(name_of(images) if images else identity, tuple(images), crop=crops[0])
     return SearchResult(query, tuple(_hit(candidate, gallery) for candidate in candidates))

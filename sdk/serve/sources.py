@@ -4,18 +4,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import supervision as sv
 
 from sdk.events import Listener
 from sdk.reidentifier import ReIdentifier
 from sdk.serve.run import Ticks, paced
 from sdk.simulation.site import Site, Truth
-from sdk.simulation.site.detector import detect
 from sdk.tracking import MultiCameraTracker
+from sdk.tracking.detectors.simulated import simulated_detectors
 from sdk.video.sources import Sources
 
 
@@ -57,14 +55,6 @@ def open_drawn_site(reid: ReIdentifier, site: Site, tell: Listener, stop: thread
             truths.update(truth)
             yield time, frames
 
-    detectors = {
-        name: partial(_look_up, camera=name, truths=truths, rng=np.random.default_rng([site.seed, number, 13]))
-        for number, name in enumerate(site.camera_names)
-    }
+    detectors = simulated_detectors(site, truths)
     tracker = MultiCameraTracker(reid, detectors, frame_rate=site.frame_rate, on_event=tell)
     yield Opened(list(site.camera_names), paced(ticks(), stop), tracker)
-
-
-def _look_up(frame: np.ndarray, camera: str, truths: dict[str, Truth], rng: np.random.Generator) -> sv.Detections:
-    boxes, confidence = detect(truths[camera], frame.shape[:2], rng)
-    return sv.Detections(boxes, confidence=confidence, class_id=np.zeros(len(boxes), int))

@@ -233,6 +233,6 @@ def _best_other(pairs: np.ndarray) -> np.ndarray:
     best = np.full(pairs.shape, FARTHEST)
     for table, result in ((pairs, best), (pairs.T, best.T)):
         if table.shape[1] > 1:
-            first, second = np.sort(table, axis=1)[:, -1:], np.sort(table, axis=1)[:, -2:-1]
+            second, first = np.split(np.sort(table, axis=1)[:, -2:], 2, axis=1)
             np.maximum(result, np.where(table == first, second, first), out=result)
     return best
