@@ -91,12 +91,14 @@ class CheckpointEngine:
 def open_site(cache: Path, seed: int, **settings) -> tuple[Site, dict[str, Found], Path]:
     """The site, what each detector found, and the folder of the truth; drawn first if the cache has it not.
 
+    After a change of a detector, delete its folder: it alone is found anew.
+
     settings: of `Site`, other than those of `SITE`; for tests.
     """
     site = Site(seed, **{**SITE, **settings})
     folder = cache / f"seed-{seed}"
-    if not (folder / "site.json").exists():
-        draw(site, folder)
+    if missing := [name for name in DETECTORS if not (folder / name / "crops.npy").exists()]:
+        draw(site, folder, missing)
     found = {}
     for name in DETECTORS:
         with np.load(folder / name / "boxes.npz") as boxes:
@@ -104,11 +106,11 @@ def open_site(cache: Path, seed: int, **settings) -> tuple[Site, dict[str, Found
     return site, found, folder / "truth"
 
 
-def draw(site: Site, folder: Path) -> None:
-    """Draw `site` and keep the truth, the boxes of both detectors, and their crops."""
+def draw(site: Site, folder: Path, detectors: list[str]) -> None:
+    """Draw `site` and keep the truth, the boxes of `detectors`, and their crops."""
     (folder / "truth").mkdir(parents=True, exist_ok=True)
-    rows: dict[str, list] = {name: [] for name in DETECTORS}
-    crops: dict[str, list] = {name: [] for name in DETECTORS}
+    rows: dict[str, list] = {name: [] for name in detectors}
+    crops: dict[str, list] = {name: [] for name in detectors}
     meters = [ChangeMeter() for _ in site.camera_names]
     motion = [MotionDetector() for _ in site.camera_names]
     generators = [np.random.default_rng([site.seed, number, 13]) for number in range(site.cameras)]  # as in the demo
@@ -122,7 +124,8 @@ def draw(site: Site, folder: Path) -> None:
                     "simulated": detect(truths[name], frame.shape[:2], generators[number]),
                     "motion": (by_motion.xyxy, by_motion.confidence),
                 }
-                for detector, found in boxes.items():
+                for detector in detectors:
+                    found = boxes[detector]
                     for box, confidence in zip(*found, strict=True):
                         rows[detector].append((tick, number, *box, confidence, meters[number].share(box)))
                         crops[detector].append(_crop(frame, box))

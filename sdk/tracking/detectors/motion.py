@@ -4,53 +4,66 @@ import cv2
 import numpy as np
 import supervision as sv
 
+from sdk.tracking.detectors.background import Background
+from sdk.tracking.detectors.bodies import TRUNK, Person, body_boxes, find_people, span
 from sdk.tracking.detectors.boxes import as_detections
+from sdk.tracking.detectors.heights import Heights
+from sdk.tracking.detectors.silhouettes import ALONE, MIN_HEIGHT, Silhouettes
+
+WIDTH = 320
+"""px at which people are looked for; less is quicker and less noisy."""
+WALKING = 0.15
+"""Share of the box of somebody walking that changes in a moment."""
 
 
 class MotionDetector:
-    """What moves before a fixed camera and has about the shape of a person (OpenCV's MOG2 background subtraction).
+    """People who move before a fixed camera: what stands out from the background, taken apart into bodies.
 
-    It learns the background, so every camera needs its own, and the first second should be without people.
-    Quick, and independent of pose; but people who walk close together come out as one.
+    It learns the background, so every camera needs its own, and the first second should be without people. It also
+    learns how tall people are in each part of the picture, from those who walk alone; until it has seen some, people
+    who walk close together come out as one box or none. Quick, and independent of pose.
+
+    Boxes are of whole bodies, hidden parts too; confidence falls with the share that is hidden.
     """
 
-    WARM_UP = 10
-    """Frames without detections while the background is learnt."""
-    SCALE = 320
-    """Width in px at which the background is modelled; less is quicker and less noisy."""
-    MIN_HEIGHT = 0.1
-    """Of a person, as a share of the frame's height."""
-    ASPECT = (1.2, 5.0)
-    """Height over width of a person, least and most."""
-    MIN_FILL = 0.25
-    """Share of its box that a person fills, in mid-stride."""
-    MAX_CHANGED = 0.5
-    """Share of the frame: where more changes, the light or the camera did, not the people."""
-
     def __init__(self):
-        self._background = cv2.createBackgroundSubtractorMOG2(history=500, varThreshold=20, detectShadows=True)
-        # Only mild darkening is a shadow: at OpenCV's 0.5 grey trousers on a brighter floor are one too.
-        self._background.setShadowThreshold(0.7)
-        self._frames = 0
-        self._shape = (0, 0, 0)
+        self._background = Background()
+        self._heights = Heights(0)
 
     def __call__(self, frame: np.ndarray) -> sv.Detections:
-        scale = self.SCALE / frame.shape[1]
+        scale = WIDTH / frame.shape[1]
         small = cv2.GaussianBlur(cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), (3, 3), 0)
-        if small.shape != self._shape:  # another resolution: another background
-            self._shape, self._frames = small.shape, 0
-        self._frames += 1
-        # While warming up it learns fast; afterwards slowly, so that people who stand still stay foreground.
-        mask = self._background.apply(small, learningRate=0.1 if self._frames <= self.WARM_UP else 0.001)
-        mask = (mask == 255).astype(np.uint8)  # 127 is shadow
-        if self._frames <= self.WARM_UP or mask.mean() > self.MAX_CHANGED:
+        if self._heights.picture_height != len(small):
+            self._heights = Heights(len(small))
+        mask = self._background.update(small)
+        if mask is None:
             return as_detections(np.empty((0, 4)), np.empty(0), frame)
-        mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+        foreground = cv2.morphologyEx((mask == 255).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
         # Tall closing joins head, trunk and legs, which clothes of the background's colour tear apart.
-        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((13, 5), np.uint8))
-        _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
-        x, y, w, h, area = stats[1:].T.astype(float)  # row 0 is the background
-        person = (h >= self.MIN_HEIGHT * small.shape[0]) & (h >= self.ASPECT[0] * w) & (h <= self.ASPECT[1] * w)
-        person &= area > self.MIN_FILL * w * h
-        boxes = np.stack([x, y, x + w, y + h], axis=1)[person] / scale
-        return as_detections(boxes, (area / (w * h))[person] + 0.4, frame)
+        silhouettes = Silhouettes.of(cv2.morphologyEx(foreground, cv2.MORPH_CLOSE, np.ones((13, 5), np.uint8)))
+        self._learn_heights(silhouettes)
+        if not self._heights.known:
+            people = silhouettes.like_a_person()
+            return as_detections(silhouettes.boxes[people] / scale, silhouettes.fill[people] + 0.4, frame)
+        foreground = cv2.morphologyEx(foreground, cv2.MORPH_CLOSE, np.ones((9, 3), np.uint8)) > 0
+        people, showing = find_people(foreground, (mask == 0) & ~foreground, self._heights, MIN_HEIGHT * len(small))
+        boxes = body_boxes(people, foreground)
+        for person, silhouette in _alone(people, silhouettes).items():
+            boxes[person] = silhouettes.boxes[silhouette]
+        return as_detections(boxes / scale, 0.4 + 0.6 * showing, frame)
+
+    def _learn_heights(self, silhouettes: Silhouettes) -> None:
+        for x0, y0, x1, y1 in silhouettes.boxes[silhouettes.like_a_person(ALONE) & silhouettes.whole()]:
+            if self._background.changed[y0:y1, x0:x1].mean() > WALKING:
+                self._heights.add(y1, y1 - y0)
+
+
+def _alone(people: list[Person], silhouettes: Silhouettes) -> dict[int, int]:
+    """The people with a silhouette of their own, by number, and which it is."""
+    owners: dict[int, list[int]] = {}
+    for number, person in enumerate(people):
+        trunk = silhouettes.of_pixel[span(person, TRUNK, silhouettes.of_pixel.shape)]
+        if (trunk >= 0).any():
+            owners.setdefault(int(np.bincount(trunk[trunk >= 0]).argmax()), []).append(number)
+    slender = silhouettes.like_a_person()
+    return {who[0]: silhouette for silhouette, who in owners.items() if len(who) == 1 and slender[silhouette]}
