@@ -9,7 +9,7 @@ from collections import deque
 
 import numpy as np
 
-LEAST, AGREEING = 30, 0.6
+LEAST, AGREEING = 30, 0.4
 """People seen alone, over the frames, before heights are known, and the share that the line must be right about."""
 SLOPE, SLOPE_SPREAD = 0.55, 0.2
 """Expected: 1.7 m before a camera 3 m up; 2 to 5 m are within the spread."""
