@@ -9,6 +9,7 @@ and less than two seconds of both cores. Both are processor time, which other pr
 """
 
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -106,6 +107,8 @@ class Run:
         self._videos = sorted(folder.glob("camera-*.mp4"))
         self._detections = read_detections(folder, seed, people)
         self.boxes = sum(len(found) for frames in self._detections.values() for found in frames)
+        self.length = len(next(iter(self._detections.values())))
+        """Ticks of the site."""
         self._frame: Counter[str] = Counter()
         self.gallery = Gallery()
         reid = ReIdentifier(gallery=self.gallery)
@@ -120,18 +123,16 @@ class Run:
         )
         self.tracker.update = self.stages.timed(self.tracker.update, "tracks, change, quality, identities")
 
-    def ticks(self, passes: int, each=lambda number: None) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
-        """The site's ticks `passes` times over, time going on; `each(number)` is called after every pass."""
-        begin = 0.0
-        for number in range(passes):
-            self._frame.clear()
-            with Sources(self._videos) as site:
-                ticks, last = iter(site), 0.0
-                while (tick := self.stages.timed(next, "waiting for frames")(ticks, None)) is not None:
-                    last = tick[0]
-                    yield begin + last, tick[1]
-            begin += last + 1 / RATE
-            each(number)
+    def ticks(self, passes: int, each=lambda: None) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
+        """The site's ticks `passes` times over, time going on; `each` is called after every pass."""
+        with Sources([f"{video}#loop={passes}" for video in self._videos]) as site:
+            ticks, waiting = iter(site), self.stages.timed(next, "waiting for frames")
+            for number in itertools.count(1):
+                if (tick := waiting(ticks, None)) is None:
+                    return
+                yield tick
+                if number % self.length == 0:
+                    each()
 
     def _counted(self, run):
         def counted(crops):
@@ -142,7 +143,7 @@ class Run:
 
     def _look_up(self, camera: str):
         def detector(frame: np.ndarray) -> sv.Detections:
-            number = self._frame[camera]
+            number = self._frame[camera] % self.length
             self._frame[camera] += 1
             return self._detections[camera][number]
 
@@ -158,7 +159,7 @@ def measure_speed(folder: Path, seed: int, people: int, video: bool) -> dict:
         track_videos(run.ticks(1), run.tracker, output, rates, video=video)
         clock = time.perf_counter() - clock
         processor, main = time.process_time() - processor, time.thread_time() - main
-    ticks = len(run._detections["camera-1"])
+    ticks = run.length
     length = ticks / RATE
     stages = dict(run.stages.seconds)
     stages["records, videos"] = main - sum(stages.values())
@@ -177,11 +178,11 @@ def measure_speed(folder: Path, seed: int, people: int, video: bool) -> dict:
 def measure_memory(folder: Path, seed: int, people: int, minutes: int) -> dict:
     """Resident memory after every pass over the site; Ctrl-C or SIGTERM ends it early."""
     run = Run(folder, seed, people)
-    minute = len(run._detections["camera-1"]) / RATE / 60
+    minute = run.length / RATE / 60
     resident: list[float] = []
     exemplars: list[int] = []
 
-    def sample(_: int) -> None:
+    def sample() -> None:
         resident.append(resident_mebibytes())
         exemplars.append(len(run.gallery))
 

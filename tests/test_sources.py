@@ -75,8 +75,9 @@ def test_what_exists_is_a_file_whatever_its_name(tmp_path):
     [
         ("absent.mp4", r"absent\.mp4: no such video file; expected"),
         ("ftp://u:secret@host/x.mp4", "unknown scheme 'ftp'"),
-        ("rtsp://u:secret@host/x#speed=2", "unknown option 'speed'; there are fps, size, live"),
+        ("rtsp://u:secret@host/x#speed=2", "unknown option 'speed'; there are fps, size, live, loop"),
         ("usb:0#fps=900", "'fps=900' is malformed"),
+        ("usb:0#loop=0", "'loop=0' is malformed"),
         ("usb:0#size=large", "'size=large' is malformed"),
     ],
 )
@@ -119,6 +120,19 @@ def test_images_are_read_in_the_order_of_their_numbers_and_a_damaged_one_is_miss
     assert seen == [(0, 20), (pytest.approx(0.4), 180), (pytest.approx(0.6), 200), (pytest.approx(0.8), 220)]
     assert [event.kind for event in events] == ["camera_ended"]
     assert events[0].time == pytest.approx(1.0)
+
+
+def test_files_and_folders_are_played_over_and_their_clock_goes_on(tmp_path):
+    video = write_video(tmp_path / "dock.mp4", 4)
+    (tmp_path / "hall").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / "hall" / f"{number}.png"), np.full((48, 64, 3), number, np.uint8))
+    site = Sources([f"{video}#loop=3", f"{tmp_path / 'hall'}#loop=4&fps=10"])
+    assert site.ticks == 12
+    seen = [(time, *(int(frames[name].mean()) for name in ("dock", "hall"))) for time, frames in site]
+    assert [time for time, *_ in seen] == pytest.approx([0.1 * tick for tick in range(12)])
+    assert [round(dock, -1) for _, dock, _ in seen] == [0, 10, 20, 30] * 3
+    assert [hall for *_, hall in seen] == [0, 1, 2] * 4
 
 
 def test_a_folder_without_images_is_named(tmp_path):

@@ -17,6 +17,7 @@ OPTIONS = {
     "fps": "frames a second of a folder of images, or of a USB or CSI camera",
     "size": "WIDTHxHEIGHT in px that a USB or CSI camera is asked for",
     "live": "play a file or folder in real time, as if it were a camera: frames that come too fast are passed over",
+    "loop": "play a file or folder so many times over, its clock going on",
 }
 """What may follow the address after a #, joined by &."""
 
@@ -63,6 +64,11 @@ class Address:
     def frame_rate(self) -> float | None:
         """The option `fps`; None if it is not given."""
         return float(self.options["fps"]) if "fps" in self.options else None
+
+    @property
+    def loops(self) -> int:
+        """How often a file or folder is played: the option `loop`, or once."""
+        return int(self.options.get("loop", 1))
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -146,7 +152,7 @@ def _locate(source: str, options: dict[str, str]) -> tuple[str, str, str]:
 
 def _options(text: str, source: str) -> dict[str, str]:
     options = dict(part.partition("=")[::2] for part in text.split("&"))
-    forms = {"fps": r"\d+(\.\d+)?", "size": r"\d+x\d+", "live": ""}
+    forms = {"fps": r"\d+(\.\d+)?", "size": r"\d+x\d+", "live": "", "loop": r"[1-9]\d{0,8}"}
     for key, value in options.items():
         if key not in OPTIONS:
             raise DataError(f"{hide_password(source)}: unknown option '{key}'; there are {', '.join(OPTIONS)}")

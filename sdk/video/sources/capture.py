@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -49,6 +50,9 @@ def open_capture(address: Address, patience: Patience, stopped: Callable[[], boo
 
     Raises `DataError` saying why it cannot be opened, without naming the password in its URL.
     """
+    if address.ends and address.loops > 1:
+        once = replace(address, options={name: value for name, value in address.options.items() if name != "loop"})
+        return Repeated(lambda: open_capture(once, patience, stopped), address.loops)
     if address.kind == IMAGES:
         return ImageFolder(address)
     if address.kind == PIPELINE:
@@ -129,6 +133,33 @@ class ImageFolder:
 
     def close(self) -> None:
         pass
+
+
+class Repeated:
+    """A file or folder played several times over, its clock going on."""
+
+    def __init__(self, opened: Callable[[], Capture], times: int):
+        self._open, self._capture, self._left = opened, opened(), times - 1
+        self.frame_rate, self.frames = self._capture.frame_rate, self._capture.frames * times
+        self._begin = self._last = 0.0
+        """On the clock that goes on: when this round began, and the last frame."""
+
+    def read(self) -> tuple[float | None, np.ndarray] | None:
+        got = self._capture.read()
+        if got is None and self._left:
+            self._left -= 1
+            self._capture.close()
+            self._capture = self._open()
+            self._begin = self._last + 1 / self.frame_rate
+            got = self._capture.read()
+        if got is None:
+            return None
+        time, frame = got
+        self._last = self._last + 1 / self.frame_rate if time is None else self._begin + time
+        return self._last, frame
+
+    def close(self) -> None:
+        self._capture.close()
 
 
 def why(error: Exception) -> str:
