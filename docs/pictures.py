@@ -83,6 +83,31 @@ def alignment() -> np.ndarray:
     return draw_alignment(measured, first, second, ("one camera", "another"), checkpoint.config.model.input_size)
 
 
+def failures(most: int = 16) -> np.ndarray:
+    """Queries that the shipped model gets wrong among 200 drawn people, the surest errors first, somebody once.
+
+    From above: the query, the first match, the best of the right person.
+    """
+    population = Population(200, cameras=8, seed=11)
+    crops = [population.draw(person, camera, 0) for person in range(200) for camera in range(8)]
+    people, cameras = np.repeat(np.arange(200), 8), np.tile(np.arange(8), 200)
+    embedding = ReIdentifier().embed(crops).embedding
+    distance = np.where(cameras[:, None] == cameras, np.inf, 1 - embedding @ embedding.T)
+    right = np.where(people[:, None] == people, distance, np.inf)
+    wrong = np.where(people[:, None] == people, np.inf, distance)
+    lead = right.min(axis=1) - wrong.min(axis=1)
+    columns, shown = [], set()
+    for query in np.argsort(-lead):
+        if lead[query] <= 0 or len(columns) == most:
+            break
+        pair = frozenset((people[query], people[wrong[query].argmin()]))
+        if pair not in shown:
+            shown.add(pair)
+            columns.append(np.vstack([crops[i] for i in (query, wrong[query].argmin(), right[query].argmin())]))
+    print(f"{(lead > 0).sum()} of {len(crops)} queries have a wrong first match; {len(columns)} are shown")
+    return np.hstack(columns)
+
+
 def main() -> None:
     site = Site(seed=SEED)
     for name, picture in {
@@ -91,6 +116,7 @@ def main() -> None:
         "site.jpg": site_frames(site, 30.0),
         "demo.jpg": demo_frames(22.0),
         "align.jpg": alignment(),
+        "failures.jpg": failures(),
         "plan.png": draw_plan(site.plan, site.camera_names, site.walks),
     }.items():
         quality = [cv2.IMWRITE_JPEG_QUALITY, 85] if name.endswith(".jpg") else []
