@@ -35,6 +35,8 @@ class Person:
     stripes: Stripes = field(default_factory=list)
     """Of past tracklets' best crops."""
 
+    _retired: int = 0
+    """How often `past` has changed."""
     _drawn: tuple[tuple, np.ndarray, np.ndarray] | None = None
     """What `look` worked out last, and of what."""
 
@@ -43,9 +45,9 @@ class Person:
 
         None if there is no tracklet but `without`. Views of a tracklet with less than a group of crops are its mean.
         """
-        state = (len(self.views), len(self.members), sum(t.count for t in self.members.values()), id(without))
+        tracklets = [t for t in self.members.values() if t is not without and t.count]
+        state = (self._retired, *((t.camera, t.track, t.qualities) for t in tracklets))
         if self._drawn is None or self._drawn[0] != state:
-            tracklets = [t for t in self.members.values() if t is not without and t.count]
             total = self.past + sum(t.weight * t.embedding for t in tracklets)
             if not np.ndim(total):
                 return None
@@ -61,6 +63,7 @@ class Person:
     def retire(self, tracklet: Tracklet) -> None:
         """A tracklet leaves the memory; what it looked like stays."""
         if self.members.pop((tracklet.camera, tracklet.track), None) and tracklet.count:
+            self._retired += 1
             self.past = self.past + tracklet.weight * tracklet.embedding
             self.views.extend(tracklet.views or [tracklet.embedding])
             self.intervals.append((tracklet.camera, tracklet.first_tick, tracklet.last_tick))
@@ -69,6 +72,7 @@ class Person:
     def absorb(self, other: "Person") -> None:
         """`other` was the same person."""
         self.members |= other.members
+        self._retired += 1
         self.past = self.past + other.past
         self.views.extend(other.views)
         self.intervals.extend(other.intervals)
