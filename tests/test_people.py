@@ -33,7 +33,7 @@ def test_the_picture_is_the_mean_of_the_tracklets_and_stays_when_they_are_forgot
 
 
 def test_the_picture_is_drawn_anew_whatever_changes():
-    """Also where numbers stay the same: one tracklet for another, a split, and somebody absorbed whose views are full."""
+    """Also where numbers stay the same: another tracklet, a split, somebody absorbed while the views are full."""
     east, north = tracklet(1, unit(1, 0)), tracklet(2, unit(0, 1))
     ann = person(east)
     ann.look()
