@@ -36,18 +36,18 @@ class Part(NamedTuple):
     """For a pixel of background that nobody else covers."""
 
 
-REACH = (Part(0.0, 0.15, 0.09, 1, -0.1), Part(0.13, 0.55, 0.18, 1, -0.1), Part(0.55, 1.0, 0.205, 1, -0.1))
+REACH = (Part(0.0, 0.15, 0.09, 1, -0.1), Part(0.13, 0.55, 0.18, 1, -0.1), Part(0.55, 1.0, 0.19, 1, -0.1))
 """Where an arm or a leg may be: all foreground there is the person's."""
-CORE = (Part(0.02, 0.14, 0.025, 0, -0.5), Part(0.16, 0.5, 0.1, 0, -0.5), Part(0.5, 0.93, 0.04, 0, -0.25))
+CORE = (Part(0.02, 0.14, 0.03, 0, -0.5), Part(0.16, 0.5, 0.1, 0, -0.5), Part(0.5, 0.93, 0.04, 0, -0.25))
 """The middle of head, trunk and legs, where no background should be."""
-ABOVE = (Part(-0.11, -0.01, 0.07, -0.35, 0),)
+ABOVE = (Part(-0.12, -0.01, 0.07, -0.35, 0),)
 """Where nothing more should be, if the top of a head is below."""
 PARTS = np.array(REACH + CORE + ABOVE, np.float32)
-EXPLAINED = (Part(-0.01, 0.15, 0.11, 0, 0), Part(0.13, 0.55, 0.19, 0, 0), Part(0.55, 1.02, 0.2, 0, 0))
+EXPLAINED = (Part(-0.01, 0.15, 0.1, 0, 0), Part(0.13, 0.55, 0.19, 0, 0), Part(0.55, 1.02, 0.2, 0, 0))
 """What is nobody else's: slightly more than the reach, or its fringe would make thin people."""
 TRUNK = Part(0.15, 0.6, 0.1, 0, 0)
 
-COST, LEAST = 32, 0.024
+COST, LEAST = 30, 0.015
 """What a person must explain: px, and a share of the square of their height."""
 MOST = 30
 """People in a picture."""
@@ -55,11 +55,11 @@ GRID = 4
 """Step of the search over the picture, px."""
 BELOW = 1.25
 """How far below the picture feet may be, of its height from the top."""
-SIZES, UNUSUAL = np.float32([0.95, 1, 1.05]), 0.07
+SIZES, UNUSUAL = np.float32([0.93, 1, 1.07]), 0.07
 """Of a person, to the usual height in their place; the share of the gain that another than the usual one costs."""
 HALF_WIDTH = (0.18, 0.22)
 """Of a box, in heights: least, and how far from the middle it is searched for the person's limits."""
-LIMB = 0.034
+LIMB = 0.04
 """Foreground in a column, in heights, that is a part of a person."""
 CLOSE, WIDE = 0.08, 0.2
 """How far a person is moved to where they explain more, of their height: when found, and with all others in place."""
