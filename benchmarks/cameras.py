@@ -168,7 +168,7 @@ def measure_speed(folder: Path, seed: int, people: int, video: bool) -> dict:
         "main thread": round(1000 * main / ticks, 2),
         "other threads (decoding, the model)": round(1000 * (processor - main) / ticks, 2),
         "times real time, by processor time on two cores": round(min(length / main, CORES * length / processor), 2),
-        "times real time, by the clock of a machine that had other work too": round(length / clock, 2),
+        "times real time, by the clock": round(length / clock, 2),
         "crops embedded a second": round(run.crops / length, 1),
         "boxes a second": round(run.boxes / length, 1),
         "identities": len(run.gallery.identities()),
