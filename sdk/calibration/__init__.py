@@ -4,7 +4,7 @@ from sdk.calibration.cameras import CameraStatistics
 from sdk.calibration.intervals import Interval, threshold_intervals
 from sdk.calibration.open_set import OpenSet, evaluate_open_set
 from sdk.calibration.pairs import Pairs, pair_distances
-from sdk.calibration.threshold import Threshold, calibrate_threshold
+from sdk.calibration.threshold import Threshold, calibrate_threshold, tracklet_means
 
 __all__ = [
     "CameraStatistics",
@@ -16,4 +16,5 @@ __all__ = [
     "evaluate_open_set",
     "pair_distances",
     "threshold_intervals",
+    "tracklet_means",
 ]

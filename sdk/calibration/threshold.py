@@ -59,7 +59,7 @@ def calibrate_threshold(
     impostor pairs.
     """
     crops = pair_distances(embedding, labels, cameras) if pairs is None else pairs
-    tracks = pair_distances(*_tracklets(embedding, labels, cameras))
+    tracks = pair_distances(*tracklet_means(embedding, labels, cameras))
     value = float(np.quantile(crops.impostor, false_match_rate))
     tracklet_value = value
     if len(set(zip(labels.tolist(), cameras.tolist(), strict=True))) < len(labels):
@@ -77,8 +77,11 @@ def calibrate_threshold(
     )
 
 
-def _tracklets(embedding, labels, cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means of up to `TRACKLET_CROPS` consecutive crops of one person in one camera, beginning at each in turn."""
+def tracklet_means(embedding, labels, cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means of up to `TRACKLET_CROPS` consecutive crops of one person in one camera, beginning at each in turn.
+
+    embedding float `[N, D]`, labels and cameras `[N]` → the same of the means, at unit length.
+    """
     groups: dict[tuple, list[int]] = {}
     for row, key in enumerate(zip(labels.tolist(), cameras.tolist(), strict=True)):
         groups.setdefault(key, []).append(row)
