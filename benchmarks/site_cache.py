@@ -114,7 +114,8 @@ def draw(site: Site, folder: Path, detectors: list[str]) -> None:
     meters = [ChangeMeter() for _ in site.camera_names]
     motion = [MotionDetector() for _ in site.camera_names]
     generators = [np.random.default_rng([site.seed, number, 13]) for number in range(site.cameras)]  # as in the demo
-    with (folder / "truth" / "tracks.jsonl").open("w", encoding="utf-8") as records:
+    unfinished = folder / "truth" / "tracks.jsonl.part"  # a truth that is there stays whole while it is drawn anew
+    with unfinished.open("w", encoding="utf-8") as records:
         for tick, (time, frames, truths) in enumerate(track(site, f"drawing site {site.seed}", total=site.ticks)):
             for number, (name, frame) in enumerate(frames.items()):
                 records.write(record_lines(time, name, tick, truths[name]))
@@ -129,6 +130,7 @@ def draw(site: Site, folder: Path, detectors: list[str]) -> None:
                     for box, confidence in zip(*found, strict=True):
                         rows[detector].append((tick, number, *box, confidence, meters[number].share(box)))
                         crops[detector].append(_crop(frame, box))
+    unfinished.replace(folder / "truth" / "tracks.jsonl")
     for detector, table in rows.items():
         values = np.array(table, np.float64).reshape(-1, 8)
         (folder / detector).mkdir(exist_ok=True)
