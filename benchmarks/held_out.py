@@ -23,6 +23,7 @@ from rich.table import Table
 
 from sdk.calibration import CameraStatistics
 from sdk.terminal import notes, results
+from training.average import mixed
 from training.checkpoint import Checkpoint
 from training.config import ModelConfig, RunConfig, TrainConfig
 from training.data import PeopleDataset
@@ -55,13 +56,7 @@ def run_seed(people: PeopleDataset, hold_out: int, seed: int) -> Iterator[dict]:
 def without_start(checkpoint: Checkpoint, start: Checkpoint) -> Checkpoint:
     """What the same run hands on with `--start-share 0`: the share of the start only enters at the end."""
     share = checkpoint.config.train.start_share
-    weights = {
-        name: (tensor - share * start.weights[name].float()) / (1 - share)
-        if tensor.is_floating_point() and name in start.weights
-        else tensor
-        for name, tensor in checkpoint.weights.items()
-    }
-    return replace(checkpoint, weights=weights)
+    return replace(checkpoint, weights=mixed(checkpoint.weights, start.weights, -share / (1 - share)))
 
 
 def measure(checkpoint: Checkpoint, training: PeopleDataset, held_out: PeopleDataset) -> dict:
@@ -92,7 +87,7 @@ def summary(rows: list[dict]) -> Table:
     table = Table("arm", "rank-1 by seed", "rank-1", "mAP", "flipped", "per camera", title="mean ± sd over the seeds")
     for arm in dict.fromkeys(row["arm"] for row in rows):
         of_arm = sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["seed"])
-        apart = ([f"{_mean(of_arm, name, part)}" for name in ("rank1", "mAP")] for part in ("flipped", "per camera"))
+        apart = ([_mean(of_arm, name, part) for name in ("rank1", "mAP")] for part in ("flipped", "per camera"))
         shown = [_mean(of_arm, "rank1"), _mean(of_arm, "mAP"), *map(" / ".join, apart)]
         table.add_row(arm, ", ".join(f"{row['rank1']:.3f}" for row in of_arm), *shown)
     return table

@@ -84,7 +84,7 @@ def alignment() -> np.ndarray:
 
 
 def failures(most: int = 16) -> np.ndarray:
-    """Queries that the shipped model gets wrong among 200 drawn people, the surest errors first, somebody once.
+    """Queries that the shipped model gets wrong among 200 drawn people, the surest errors first, each pair once.
 
     From above: the query, the first match, the best of the right person.
     """

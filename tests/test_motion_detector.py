@@ -162,7 +162,7 @@ def test_two_abreast_are_no_person_alone():
 
 
 def test_the_motion_detector_takes_people_who_meet_apart():
-    """A drawn camera with a dozen people in 40 s, of whom it sees up to six at once."""
+    """A drawn camera with a dozen people in 40 s, of whom seven are in view on average."""
     detector = MotionDetector()
     found = wanted = false = total = 0
     for tick, (_, frames, truth) in enumerate(Site(seed=7, cameras=1, people=12, seconds=40)):

@@ -5,6 +5,8 @@ from collections import deque
 import cv2
 import numpy as np
 
+from sdk.tracking.change import DIFFERENCE, LAG
+
 WARM_UP = 10
 """Frames in which the background is learnt; nothing stands out meanwhile."""
 RATE = 0.02
@@ -14,8 +16,6 @@ WHOLE = 20
 MAX_CHANGED = 0.5
 """Share of the picture: where more changes, the light or the camera did, not the people."""
 
-LAG, DIFFERENCE = 8, 12
-"""Frames apart, and grey levels by which a pixel must differ, to count as changed."""
 STILL, LEAST_CHANGED = 50, 0.05
 """What stands out and has not changed in so many frames, but for this share of its pixels, is a thing, not a person:
 where somebody stood while the background was learnt, or what was put down. It is background at once."""

@@ -30,9 +30,9 @@ class Part(NamedTuple):
     """Below the top of the head."""
     bottom: float
     half_width: float
-    foreground: float
+    foreground: float = 0
     """For a pixel of foreground that nobody else explains."""
-    background: float
+    background: float = 0
     """For a pixel of background that nobody else covers."""
 
 
@@ -40,12 +40,13 @@ REACH = (Part(0.0, 0.15, 0.09, 1, -0.1), Part(0.13, 0.55, 0.18, 1, -0.1), Part(0
 """Where an arm or a leg may be: all foreground there is the person's."""
 CORE = (Part(0.02, 0.14, 0.03, 0, -0.5), Part(0.16, 0.5, 0.1, 0, -0.5), Part(0.5, 0.93, 0.04, 0, -0.25))
 """The middle of head, trunk and legs, where no background should be."""
-ABOVE = (Part(-0.12, -0.01, 0.07, -0.35, 0),)
+ABOVE = (Part(-0.12, -0.01, 0.07, -0.35),)
 """Where nothing more should be, if the top of a head is below."""
 PARTS = np.array(REACH + CORE + ABOVE, np.float32)
-EXPLAINED = (Part(-0.01, 0.15, 0.1, 0, 0), Part(0.13, 0.55, 0.19, 0, 0), Part(0.55, 1.02, 0.2, 0, 0))
+EXPLAINED = (Part(-0.01, 0.15, 0.1), Part(0.13, 0.55, 0.19), Part(0.55, 1.02, 0.2))
 """What is nobody else's: slightly more than the reach, or its fringe would make thin people."""
-TRUNK = Part(0.15, 0.6, 0.1, 0, 0)
+TRUNK = Part(0.15, 0.6, 0.1)
+"""Which silhouette it is in tells whose that is."""
 
 COST, LEAST = 30, 0.015
 """What a person must explain: px, and a share of the square of their height."""
@@ -191,7 +192,7 @@ def body_boxes(people: list[Person], foreground: np.ndarray) -> np.ndarray:
     least, most = HALF_WIDTH
     for number in sorted(range(len(people)), key=lambda n: -people[n].feet):
         feet, middle, height = person = people[number]
-        whole = span(person, Part(0, 1, most, 0, 0), foreground.shape)
+        whole = span(person, Part(0, 1, most), foreground.shape)
         columns = np.flatnonzero(left[whole].sum(axis=0) > LIMB * height) + whole[1].start
         x0, x1 = (columns[0], columns[-1] + 1) if len(columns) else (middle, middle)
         boxes[number] = (min(x0, middle - least * height), feet - height, max(x1, middle + least * height), feet)
