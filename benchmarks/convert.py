@@ -25,7 +25,8 @@ from rich.table import Table
 from converters.commands.convert import drawn_crops
 from converters.verify import Crops, compare_features, compare_ranking, embed_all, read_crops
 from sdk.engines import read_metadata
-from sdk.engines.onnx import INPUT, open_session
+from sdk.engines.contract import INPUT
+from sdk.engines.onnx import open_session
 from sdk.preprocess import to_batch
 from sdk.reidentifier import ReIdentifier
 from sdk.terminal import notes, results

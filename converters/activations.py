@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import onnx
 
-from sdk.engines.onnx import INPUT, open_session
+from sdk.engines.contract import INPUT
+from sdk.engines.onnx import open_session
 from sdk.terminal import track
 
 BATCH = 2

@@ -14,9 +14,10 @@ from converters.threshold import transfer_threshold
 from converters.verify import Agreement, Crops, Ranking, check, compare_features, compare_ranking, embed_all
 from sdk.engines import load_engine
 from sdk.engines.builder import BuildOptions, build_engine
+from sdk.engines.contract import EMBEDDING, INPUT
 from sdk.engines.gpu import Gpu, find_gpu
 from sdk.engines.metadata import Metadata
-from sdk.engines.onnx import EMBEDDING, INPUT, open_session
+from sdk.engines.onnx import open_session
 from sdk.engines.plan import RTX, SUFFIXES, TENSORRT
 from sdk.engines.versions import Library, import_library
 from sdk.errors import DataError, MissingPackageError

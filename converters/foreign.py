@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sdk.engines.onnx import EMBEDDING, INPUT, open_session
+from sdk.engines.contract import EMBEDDING, INPUT
+from sdk.engines.onnx import open_session
 from sdk.errors import DataError
 from sdk.preprocess import MEAN, STD, to_batch
 

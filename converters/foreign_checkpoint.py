@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from converters.foreign import FLAGS, Authors, Foreign
 from converters.onnx_export import export_module
-from sdk.engines.onnx import EMBEDDING
+from sdk.engines.contract import EMBEDDING
 from sdk.errors import DataError
 from sdk.preprocess import to_batch
 from training.backbones import BACKBONES, build_backbone

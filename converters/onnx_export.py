@@ -9,8 +9,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from sdk.engines.contract import EMBEDDING, INPUT, STRIPES
 from sdk.engines.metadata import KEY, Metadata
-from sdk.engines.onnx import EMBEDDING, INPUT, STRIPES
 from training.model import AlignedReID
 
 OPSET = 18

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from converters.activations import measure_histograms, measure_peaks
 from converters.precision import constants_to_initializers
-from sdk.engines.onnx import EMBEDDING, INPUT, open_session
+from sdk.engines.contract import EMBEDDING, INPUT
+from sdk.engines.onnx import open_session
 from sdk.errors import DataError, EngineError
 from sdk.terminal import track
 

@@ -14,18 +14,23 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sdk.engines.builder import BuildOptions, build_plan
 from sdk.engines.metadata import KEY, Metadata
-from sdk.engines.native import PLUGIN, find_library
 from sdk.engines.plan import network_name
+from sdk.engines.plugin import (
+    CANDIDATES,
+    DISTANCE,
+    DOMAIN,
+    GALLERY,
+    OPERATOR,
+    PLUGIN_VERSION,
+    QUERY,
+    load_plugin,
+)
 from sdk.engines.versions import Library
 from sdk.errors import EngineError
 
-DOMAIN, OPERATOR = "reid", "AlignedLocalDistance"
 OPSET = 18
-PLUGIN_VERSION = "1"
 MOST_ENTRIES, MOST_CANDIDATES = 100_000, 1000
 """Of an engine: entries of the gallery, and candidates of a query."""
-
-QUERY, GALLERY, CANDIDATES, DISTANCE = "query_stripes", "gallery_stripes", "candidates", "distance"
 
 
 def rescore_graph(metadata: Metadata) -> onnx.ModelProto:
@@ -89,24 +94,12 @@ def build_rescoring(proto: onnx.ModelProto, library: Library, options: BuildOpti
         tools = {**metadata.tools, library.name: library.version}
         return network_name(replace(metadata, target=target, max_batch=options.max_batch, tools=tools))
 
-    fused = library.takes_plugins and has_plugin(library)
+    fused = load_plugin(library)
     content = (for_plugin(proto) if fused else proto).SerializeToString()
     plan = build_plan(content, profile, library, options, name_for)
     if fused and not plan.plugins:
         raise EngineError(f"{library.title} knows the plugin {OPERATOR} but did not take it; please report its version")
     return plan.content
-
-
-def has_plugin(library: Library) -> bool:
-    """Whether the library knows the plugin; it is loaded first where it is built (CMakeLists.txt)."""
-    registry = library.module.get_plugin_registry()
-    if registry is None:
-        return False
-    known = registry.get_creator(OPERATOR, PLUGIN_VERSION, DOMAIN) is not None
-    if not known and (path := find_library(PLUGIN)) is not None:
-        registry.load_library(str(path))
-        known = registry.get_creator(OPERATOR, PLUGIN_VERSION, DOMAIN) is not None
-    return known
 
 
 def _function(stripes: int) -> onnx.FunctionProto:

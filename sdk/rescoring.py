@@ -302,7 +302,8 @@ def _probe_plugin(model: str | Path | None) -> tuple[bool, str]:
             False,
             f"{path or 'FILE.rescore.engine'} is not there; reid convert --rescore … -o model.engine writes it",
         )
-    from sdk.engines.tensorrt import library_of, plugin_state
+    from sdk.engines.plugin import plugin_state
+    from sdk.engines.tensorrt import library_of
 
     try:
         library = library_of(path).__name__

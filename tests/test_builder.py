@@ -4,11 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from converters import rescore_export
-from converters.rescore_export import has_plugin
-from sdk.engines import builder, versions
+from sdk.engines import builder, plugin, versions
 from sdk.engines.builder import make_logger, make_monitor
 from sdk.engines.gpu import Gpu
+from sdk.engines.plugin import load_plugin
 from sdk.engines.versions import Library, import_library
 from sdk.errors import EngineError
 
@@ -126,9 +125,9 @@ def test_the_plugin_is_loaded_where_it_is_built(monkeypatch):
 
     registry = Registry()
     library = tensorrt("10.3.0", get_plugin_registry=lambda: registry)
-    monkeypatch.setattr(rescore_export, "find_library", lambda name: None)
-    assert not has_plugin(library)
-    monkeypatch.setattr(rescore_export, "find_library", lambda name: "libaligned_reid_plugin.so")
-    assert has_plugin(library)
+    monkeypatch.setattr(plugin, "find_library", lambda name: None)
+    assert not load_plugin(library)
+    monkeypatch.setattr(plugin, "find_library", lambda name: "libaligned_reid_plugin.so")
+    assert load_plugin(library)
     assert registry.loaded == ("libaligned_reid_plugin.so",)
-    assert not has_plugin(tensorrt("10.3.0", get_plugin_registry=lambda: None))
+    assert not load_plugin(tensorrt("10.3.0", get_plugin_registry=lambda: None))

@@ -14,7 +14,7 @@ from converters.foreign import Authors
 from converters.onnx_export import export_model
 from converters.precision import check_range, count_half, prove_half, to_half
 from converters.quantize import calibrate, insert, quantize
-from converters.rescore_export import CANDIDATES, DISTANCE, GALLERY, QUERY, for_plugin, rescore_graph
+from converters.rescore_export import for_plugin, rescore_graph
 from converters.threshold import transfer_threshold
 from converters.verify import MIN_COSINE, Crops, compare_features, compare_ranking, read_crops
 from sdk import ReIdentifier
@@ -23,6 +23,7 @@ from sdk.engines import Metadata, load_engine, read_metadata
 from sdk.engines.builder import BuildOptions, build_plan
 from sdk.engines.onnx import open_session
 from sdk.engines.plan import find_metadata
+from sdk.engines.plugin import CANDIDATES, DISTANCE, GALLERY, QUERY
 from sdk.engines.versions import import_library
 from sdk.errors import DataError, EngineError
 from training.backbones import BACKBONES, XceptionBottleneck

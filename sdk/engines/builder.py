@@ -10,9 +10,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sdk.engines.contract import INPUT
 from sdk.engines.gpu import find_gpu
 from sdk.engines.metadata import Metadata
-from sdk.engines.onnx import INPUT, read_onnx_metadata
+from sdk.engines.onnx import read_onnx_metadata
 from sdk.engines.plan import find_metadata, network_name
 from sdk.engines.versions import Library
 from sdk.errors import EngineError

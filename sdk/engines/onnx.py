@@ -5,12 +5,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
 from sdk.engines.metadata import KEY, Metadata
 from sdk.errors import CropError, EngineError
-
-INPUT = "crops"
-EMBEDDING = "embedding"
-STRIPES = "stripes"
 
 
 class OnnxEngine:
@@ -29,9 +26,10 @@ class OnnxEngine:
     def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """uint8 BGR `[B, H, W, 3]` → embedding float32 `[B, D]` at unit length, and stripes `[B, S, d]` or None.
 
-        Raises `CropError` for anything else than such an array.
+        Raises `CropError` for anything else than such an array, and for an empty batch.
         """
         check_batch(crops, self.metadata)
+        _check_length(len(crops), self.metadata.max_batch)
         results = self._session.run(self._outputs, {INPUT: crops})
         return results[0], results[1] if len(results) > 1 else None
 
@@ -56,23 +54,12 @@ def read_onnx_metadata(path: str | Path) -> Metadata:
     return _metadata_of(open_session(path, optimised=False), path)
 
 
-def check_batch(crops: np.ndarray, metadata: Metadata) -> None:
-    """Raise `CropError` unless `crops` is what an engine takes: uint8 `[B, H, W, 3]`, B from 1 to the largest batch."""
-    height, width = metadata.input_size
-    wanted = f"an engine of this model takes uint8 [B, {height}, {width}, 3], BGR; `ReIdentifier.embed` prepares crops"
-    if not isinstance(crops, np.ndarray):
-        raise CropError(f"the batch is a {type(crops).__name__}, not a numpy array; {wanted}")
-    if crops.dtype != np.uint8:
-        raise CropError(f"the batch is {crops.dtype}; the graph scales and normalises by itself: {wanted}")
-    if crops.ndim == 4 and crops.shape[1:] == (3, height, width):
+def _check_length(count: int, most: int | None) -> None:
+    if not count:
+        raise CropError("the batch is empty; this engine takes one crop or more")
+    if most is not None and count > most:
         raise CropError(
-            f"the batch has its channels first, shape {crops.shape}; the graph transposes by itself: {wanted}"
-        )
-    if crops.ndim != 4 or crops.shape[1:] != (height, width, 3) or not len(crops):
-        raise CropError(f"the batch has shape {crops.shape}; {wanted}")
-    if metadata.max_batch is not None and len(crops) > metadata.max_batch:
-        raise CropError(
-            f"a batch of {len(crops)} crops; this engine was built for at most {metadata.max_batch}: split it, use "
+            f"a batch of {count} crops; this engine was built for at most {most}: split it, use "
             "`ReIdentifier.embed`, which does, or convert again with a larger --max-batch"
         )
 

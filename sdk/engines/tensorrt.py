@@ -8,19 +8,16 @@ from types import ModuleType
 
 import numpy as np
 
+from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
 from sdk.engines.cuda import Device, DeviceMemory, GpuStripes, Graph, open_device
 from sdk.engines.metadata import Metadata
-from sdk.engines.native import PLUGIN, find_library, how_to_build
-from sdk.engines.plan import RTX, read_header
+from sdk.engines.plan import read_header
+from sdk.engines.plugin import CANDIDATES, DISTANCE, GALLERY, QUERY, load_plugin
 from sdk.engines.versions import import_library
-from sdk.errors import CropError, EngineError
+from sdk.errors import EngineError
 
-INPUT, EMBEDDING, STRIPES = "crops", "embedding", "stripes"
-QUERY, GALLERY, CANDIDATES, DISTANCE = "query_stripes", "gallery_stripes", "candidates", "distance"
 GRAPHS = 8
 """For how many batch sizes an engine keeps a CUDA graph; the least recently used goes."""
-
-_loading = threading.Lock()
 
 
 class TensorRTEngine:
@@ -75,7 +72,7 @@ class TensorRTEngine:
 
         Stripes are float16. B is any number. Raises `CropError` for another array, `EngineError` if the GPU fails.
         """
-        self._check(crops)
+        check_batch(crops, self.metadata)
         results = {name: np.empty((len(crops), *sizes), dtype) for name, (sizes, dtype) in self._rows.items()}
         with self._lock, self._device.active():
             if self._stream is None:
@@ -149,15 +146,6 @@ class TensorRTEngine:
             self._graphs[size] = Graph(self._stream, lambda: self._plan.enqueue(self._stream))
         self._graphs[size].launch()
 
-    def _check(self, crops: np.ndarray) -> None:
-        height, width = self.metadata.input_size
-        wanted = f"this engine takes uint8 [B, {height}, {width}, 3], BGR; `ReIdentifier.embed` prepares crops"
-        if not isinstance(crops, np.ndarray) or crops.dtype != np.uint8:
-            kind = crops.dtype if isinstance(crops, np.ndarray) else type(crops).__name__
-            raise CropError(f"the batch is {kind}; {wanted}")
-        if crops.ndim != 4 or crops.shape[1:] != (height, width, 3):
-            raise CropError(f"the batch has shape {crops.shape}; {wanted}")
-
 
 class RescoringEngine:
     """A re-scoring plan (FILE.rescore.engine) on a GPU: distances of queries to candidates of a resident gallery."""
@@ -165,7 +153,7 @@ class RescoringEngine:
     def __init__(self, path: str | Path, *, device: Device | None = None):
         """Raises `EngineError` if it cannot be loaded; one that was built with the plugin needs its library."""
         self.device = open_device() if device is None else device
-        load_plugin(library_of(path))
+        load_plugin(import_library(read_header(path).library))
         self._plan = Plan(path, self.device, host_code=False)
         for name, dtype, sizes in ((QUERY, np.float16, 3), (GALLERY, np.float16, 3), (CANDIDATES, np.int32, 2)):
             self._plan.require(name, dtype, (None,) * sizes)
@@ -290,29 +278,6 @@ def library_of(path: str | Path) -> ModuleType:
     Raises `EngineError` for what is no plan, `MissingPackageError` where the module is not installed.
     """
     return import_library(read_header(path).library).module
-
-
-def load_plugin(trt: ModuleType) -> Path | None:
-    """Make the plugin known to this library, once a process; where it is, or None where it is not built or not taken.
-
-    An engine that has it in its network needs this before it is built and before it is loaded. Raises `EngineError` if
-    the plugin is there and cannot be loaded.
-    """
-    path = find_library(PLUGIN)
-    if path is None or trt.__name__ == RTX:  # which takes no plugins
-        return None
-    with _loading:
-        registry = trt.get_plugin_registry()
-        known = registry.get_creator("AlignedLocalDistance", "1", "reid") is not None
-        if not known and registry.load_library(str(path)) is None:
-            raise EngineError(f"{path}: {trt.__name__} cannot load it; build it again on this machine")
-    return path
-
-
-def plugin_state() -> tuple[bool, str]:
-    """Whether the plugin's library is built, and where it is or how it is made, in words."""
-    path = find_library(PLUGIN)
-    return (True, str(path)) if path is not None else (False, how_to_build(PLUGIN))
 
 
 def _log(trt):
