@@ -23,7 +23,7 @@ class MotionDetector:
     learns how tall people are in each part of the picture, from those who walk alone; until it has seen some, people
     who walk close together come out as one box or none. Quick, and independent of pose.
 
-    Boxes are of whole bodies, hidden parts too; confidence falls with the share that is hidden.
+    Boxes are of whole bodies, hidden parts too; confidence is the share of the body that shows, once heights are known.
     """
 
     def __init__(self):
@@ -50,7 +50,7 @@ class MotionDetector:
         boxes = body_boxes(people, foreground)
         for person, silhouette in _alone(people, silhouettes).items():
             boxes[person] = silhouettes.boxes[silhouette]
-        return as_detections(boxes / scale, 0.4 + 0.6 * showing, frame)
+        return as_detections(boxes / scale, showing, frame)
 
     def _learn_heights(self, silhouettes: Silhouettes) -> None:
         for x0, y0, x1, y1 in silhouettes.boxes[silhouettes.like_a_person(ALONE) & silhouettes.whole()]:
