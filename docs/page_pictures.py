@@ -77,7 +77,7 @@ def report(chrome: webdriver.Chrome) -> np.ndarray:
 def live(chrome: webdriver.Chrome) -> np.ndarray:
     stop = threading.Event()
     drawn = Site(SEED, cameras=4, people=12, seconds=60.0)
-    with open_drawn_site(ReIdentifier(), drawn, lambda _: None, stop) as opened:
+    with open_drawn_site(ReIdentifier(), drawn) as opened:
         site = LiveSite(opened.tracker, opened.cameras)
         ticks = itertools.takewhile(lambda tick: tick[0] < 32, opened.ticks)
         with serve(site) as address:

@@ -5,9 +5,14 @@ a message broker, a page) is the listener's business. A listener is called from 
 and must be quick.
 """
 
+import contextlib
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+from sdk.terminal import notes
 
 KINDS = {
     "identified": "a track has got its identity; detail: distance, runner_up, margin, new (nobody knew them before)",
@@ -47,3 +52,60 @@ class Event:
 
 
 Listener = Callable[[Event], None]
+
+
+class Teller(Protocol):
+    """What events come from: a tracker, or cameras."""
+
+    def add_listener(self, listener: Listener) -> None:
+        """Tell this one too, from now on."""
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Tell this one no more, if it is still told."""
+
+
+class Listeners:
+    """A listener that passes every event on to others, one event at a time.
+
+    Who was added twice is told once. A listener that raises an error is told of no further event, and a note says so:
+    it must not end the run.
+    """
+
+    def __init__(self, listeners: Iterable[Listener] = ()):
+        self._listeners = list(listeners)
+        self._lock = threading.RLock()
+
+    def add(self, listener: Listener) -> None:
+        """Tell this one too, from now on."""
+        with self._lock:
+            self._listeners.append(listener)
+
+    def remove(self, listener: Listener) -> None:
+        """Tell this one no more, if it is still told."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._listeners.remove(listener)
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            told: list[Listener] = []
+            for listener in list(self._listeners):
+                if listener in told:
+                    continue
+                told.append(listener)
+                try:
+                    listener(event)
+                except Exception as error:
+                    self._listeners = [other for other in self._listeners if other != listener]
+                    name = getattr(listener, "__qualname__", type(listener).__qualname__)
+                    notes.print(f"{name} failed and is told of no further event: {error}", markup=False)
+
+
+@contextlib.contextmanager
+def listening(tellers: Iterable[object], listeners: Iterable[Listener]) -> Iterator[None]:
+    """While inside, all of `tellers` that are a `Teller` tell all of `listeners`, beside whoever listens already."""
+    pairs = [(t, listener) for t in tellers if hasattr(t, "add_listener") for listener in listeners]
+    with contextlib.ExitStack() as stack:
+        for teller, listener in pairs:
+            teller.add_listener(listener)
+            stack.callback(teller.remove_listener, listener)
+        yield

@@ -1,10 +1,9 @@
 """A small site for tests of the live page: two cameras, and people of one colour each who walk before them."""
 
-import threading
-
 from sdk import MultiCameraTracker, ReIdentifier
+from sdk.events import listening
 from sdk.serve import LiveSite
-from sdk.serve.run import run_site
+from sdk.video.run import run
 from tests.moving import BLUE, GREEN, ColourEngine, World
 
 
@@ -19,10 +18,11 @@ class Stage:
         self.time = 0.0
         self._kept = []
 
-    def walk(self, ticks, recording=None, **figures):
-        """figures: camera → [(colour, x)]; everybody steps to the right. recording: of `record`."""
+    def walk(self, ticks, *observers, **figures):
+        """figures: camera → [(colour, x)]; everybody steps to the right. observers: beside the page."""
         ended = self.site.ended
-        run_site(self.site, list(self._ticks(ticks, figures)), threading.Event(), recording)
+        with listening([self.tracker], [self.site.listen]):
+            run(list(self._ticks(ticks, figures)), self.tracker, [*observers, self.site])
         self.site.ended = ended
 
     def _ticks(self, ticks, figures):

@@ -16,7 +16,6 @@ from sdk.report import build_report, read_record
 from sdk.report.thumbnails import HEIGHT, cut_thumbnails, thumbnail
 from sdk.report.transitions import transitions
 from sdk.report.visits import Outage, Visit
-from sdk.video.listeners import Listeners
 from sdk.video.run import track_videos
 from sdk.video.writer import VideoWriter
 from tests.moving import BLUE, ColourEngine, World
@@ -264,8 +263,8 @@ def test_the_page_is_one_file_with_all_of_it(folder, tmp_path):
 
 
 def test_a_tracked_run_without_videos_has_pictures_and_reasons(tmp_path):
-    world, heard = World(), Listeners()
-    tracker = MultiCameraTracker(ReIdentifier(ColourEngine()), detector=world, frame_rate=6, on_event=heard)
+    world = World()
+    tracker = MultiCameraTracker(ReIdentifier(ColourEngine()), detector=world, frame_rate=6)
     kept = []  # the stand-in world knows a frame by its id, so none may be given to another
 
     def ticks():
@@ -273,7 +272,7 @@ def test_a_tracked_run_without_videos_has_pictures_and_reasons(tmp_path):
             kept.append(world.frame((BLUE, 10 + 4 * tick, 60)))
             yield tick / 6, {"dock": kept[-1]}
 
-    track_videos(ticks(), tracker, tmp_path, {"dock": 6.0}, listeners=heard, video=False)
+    track_videos(ticks(), tracker, tmp_path, {"dock": 6.0}, video=False)
     record = build_report(tmp_path, tmp_path / "report.html")
     (person,) = content((tmp_path / "report.html").read_text(encoding="utf-8"))["people"]
     (visit,) = person["visits"]

@@ -16,11 +16,11 @@ import supervision as sv
 
 from sdk import MultiCameraTracker, ReIdentifier
 from sdk.errors import DataError
-from sdk.events import Event
+from sdk.events import Event, Listeners
 from sdk.video.annotate import AnnotatedVideo, colour_number
-from sdk.video.listeners import Listeners
+from sdk.video.observer import ENDED, INTERRUPTED
 from sdk.video.records import HOLD_SECONDS, RecordWriter
-from sdk.video.run import track_videos
+from sdk.video.run import run, track_videos
 from sdk.video.sources import VideoFiles, camera_names
 from sdk.video.summary import Sighting, read_sightings
 from tests.moving import BLUE, RED, ColourEngine, World
@@ -192,50 +192,82 @@ class Site:
     """Ticks that tell events, as `Sources` do."""
 
     def __init__(self, ticks, event_at=3):
-        self.on_event, self._ticks, self._event_at, self.closed = None, ticks, event_at, False
+        self._listeners, self._ticks, self._event_at, self.closed = Listeners(), ticks, event_at, False
+        self.add_listener, self.remove_listener = self._listeners.add, self._listeners.remove
 
     def __iter__(self):
         for number, (moment, frames) in enumerate(self._ticks):
             if number == self._event_at:
-                self.on_event(Event(moment, "camera_frozen", "lobby", detail={"seconds": 20.0}))
+                self._listeners(Event(moment, "camera_frozen", "lobby", detail={"seconds": 20.0}))
             yield moment, frames
 
     def close(self):
         self.closed = True
 
 
-def test_events_of_cameras_and_tracker_reach_every_listener_and_the_file(tmp_path, world, tracker):
+def test_events_of_cameras_and_tracker_reach_every_listener_and_the_file_once(tmp_path, world):
     """Whoever listened before goes on listening, during the run and after it."""
-    before = [].append
-    tracker.on_event = before
-    heard = []
-
-    def told_by_the_tracker():
-        for number, tick in enumerate(ticks(world, 6)):
-            if number == 4:
-                tracker.on_event(Event(tick[0], "left", "dock", 1, detail={"first": 0.0, "last": 0.5}))
-            yield tick
-
-    source = Site(told_by_the_tracker())
+    before, heard = [], []
+    tracker = MultiCameraTracker(ReIdentifier(ColourEngine()), detector=world, frame_rate=6, on_event=before.append)
+    tracker.add_listener(heard.append)
+    source = Site(ticks(world))
     track_videos(source, tracker, tmp_path, frame_rates=RATES, listeners=[heard.append], video=False)
-    assert [event.kind for event in heard if event.kind in ("camera_frozen", "left")] == ["camera_frozen", "left"]
-    assert [event.kind for event in before.__self__] == [e.kind for e in heard if not e.kind.startswith("camera")]
-    assert tracker.on_event is before
+    kinds = [event.kind for event in heard]
+    assert kinds.count("camera_frozen") == 1
+    assert kinds.count("identified") == 3
+    assert kinds.count("left") == 3
+    assert [event.kind for event in before] == [kind for kind in kinds if not kind.startswith("camera")]
     assert source.closed
     assert read_lines(tmp_path / "events.jsonl") == [json.loads(event.to_json()) for event in heard]
     assert not list(tmp_path.glob("*.mp4"))
-
-
-def test_listeners_that_the_tracker_has_already_hear_every_event_once(tmp_path, world, tracker):
-    heard = []
-    events = Listeners([heard.append])
-    tracker.on_event = events
-    source = Site(ticks(world, 6))
-    track_videos(source, tracker, tmp_path, frame_rates=RATES, listeners=events, video=False)
-    assert [event.kind for event in heard].count("camera_frozen") == 1
-    assert len(read_lines(tmp_path / "events.jsonl")) == len(heard)
-    events(Event(9.0, "camera_ended", "dock", detail={"reason": "later"}))
+    tracker.merge("person-2", into="person-1")
+    assert heard[-1].kind == "merged", "a listener of before the run is one after it"
     assert len(read_lines(tmp_path / "events.jsonl")) == len(heard) - 1, "the file is closed"
+
+
+def test_a_run_refuses_what_it_did_not_make_and_replaces_its_own_when_it_is_told(tmp_path, world, tracker):
+    (tmp_path / "dock.mp4").write_bytes(b"a recording")
+    with pytest.raises(DataError, match=r"not empty.*dock\.mp4"):
+        track_videos(ticks(world), tracker, tmp_path, frame_rates=RATES, video=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["dock.mp4"]
+    out = tmp_path / "out"
+    track_videos(ticks(world), tracker, out, frame_rates=RATES, video=False)
+    (out / "notes.txt").write_text("mine")
+    before = (out / "tracks.jsonl").read_bytes()
+    with pytest.raises(DataError, match="--overwrite"):
+        track_videos(ticks(world), tracker, out, frame_rates=RATES, video=False)
+    assert (out / "tracks.jsonl").read_bytes() == before
+    track_videos(ticks(world, 6), tracker, out, frame_rates=RATES, video=False, overwrite=True)
+    assert (out / "tracks.jsonl").read_bytes() != before
+    assert (out / "notes.txt").read_text() == "mine"
+    assert json.loads((out / "run.json").read_text())["state"] == "finished"
+
+
+def test_who_observes_a_run_is_told_its_end_though_another_fails(world, tracker):
+    class Witness:
+        def __init__(self, fails):
+            self.fails, self.seen, self.reasons = fails, 0, []
+
+        def take(self, time, frames, tracks, seconds):
+            self.seen += 1
+            if self.fails and self.seen == 5:
+                raise DataError("the disk is full")
+
+        def end(self, reason):
+            self.reasons.append(reason)
+            if self.fails:
+                raise OSError("and cannot be closed")
+
+    bad, good = Witness(True), Witness(False)
+    with pytest.raises(OSError, match="cannot be closed"):
+        run(ticks(world), tracker, [bad, good])
+    assert bad.reasons == good.reasons == ["tracking has stopped: the disk is full"]
+    assert run(ticks(world, 6), tracker, [good]) == ENDED
+    assert run(ticks(world, 6, stop_after=3), tracker, [good]) == INTERRUPTED
+    seen = good.seen
+    assert run(ticks(world, 6), tracker, [good], stopped=lambda: good.seen >= seen + 2) == INTERRUPTED
+    assert good.seen == seen + 2
+    assert good.reasons[1:] == [ENDED, INTERRUPTED, INTERRUPTED]
 
 
 def test_a_video_goes_on_in_another_file_when_the_resolution_changes_or_it_is_long(tmp_path):
@@ -273,12 +305,16 @@ def test_records_are_on_disk_within_a_second(tmp_path):
         assert len((tmp_path / "dock.txt").read_text().splitlines()) >= 10
 
 
-def test_a_full_disk_is_named(tmp_path, world, tracker):
+def test_a_full_disk_is_named(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")
     (tmp_path / "tracks.jsonl").symlink_to("/dev/full")
-    with pytest.raises(DataError, match=r"records cannot be written \(No space left on device\)"):
-        track_videos(ticks(world), tracker, tmp_path, frame_rates=RATES, video=False)
+    with (
+        pytest.raises(DataError, match=r"records cannot be written \(No space left on device\)"),
+        RecordWriter(tmp_path, lambda camera, track: "ann") as records,
+    ):
+        for frame in range(30):
+            records.write(frame / 10, "dock", frame, detections(1))
 
 
 def test_every_day_of_a_clock_has_files_of_its_own(tmp_path):

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sdk.terminal import notes
+
 Model = Annotated[Path | None, typer.Option(help="A model of `reid convert`. Default: the one that ships.")]
 Threshold = Annotated[
     float | None, typer.Option(help="Cosine distance up to which people match. Default: the model's.")
@@ -17,3 +19,19 @@ Detector = Annotated[
     ),
 ]
 Rate = Annotated[float | None, typer.Option(help="Frames a second of live cameras to track. Default: 10.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit with 1 where events did not reach everybody who should get them.")
+]
+
+
+def note(line: str) -> None:
+    """Print a line to standard error as it is."""
+    notes.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def tell_missed(lines: list[str], strict: bool) -> None:
+    """Say which events did not arrive (`missed_events`); if `strict`, end with exit code 1 where there are any."""
+    for line in lines:
+        note(line)
+    if lines and strict:
+        raise typer.Exit(1)

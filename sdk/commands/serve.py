@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Detector, Model, Rate, Threshold
+from sdk.commands.options import Detector, Model, Rate, Strict, Threshold, note, tell_missed
 from sdk.terminal import notes, results
 
 
@@ -34,22 +34,27 @@ def serve(
     detector: Detector = "hog",
     rate: Rate = None,
     threshold: Threshold = None,
+    strict: Strict = False,
 ) -> None:
     """Track people live and show a page: the cameras, who is there, where they were. Ctrl-C ends it."""
     import contextlib
     import secrets
-    import threading
 
     from sdk.errors import DataError
-    from sdk.event_sinks import open_sink
+    from sdk.event_sinks import missed_events, open_sink
+    from sdk.events import listening
     from sdk.reidentifier import ReIdentifier
     from sdk.serve import Access, LiveSite
     from sdk.serve import serve as serve_page
-    from sdk.serve.run import ended_by_signals, record, run_site
     from sdk.serve.server import is_loopback
     from sdk.serve.sources import open_drawn_site, open_sources
     from sdk.simulation.site import Site
-    from sdk.video.listeners import Listeners, print_trouble
+    from sdk.video.listeners import print_trouble
+    from sdk.video.observer import INTERRUPTED
+    from sdk.video.recorder import Recorder
+    from sdk.video.run import run
+    from sdk.video.run_folder import RunFolder, new_run
+    from sdk.video.stopping import wait_for_signal
 
     if bool(sources) == simulated:
         raise DataError("name the sources, one a camera; or --simulated for a drawn site")
@@ -61,32 +66,32 @@ def serve(
             raise DataError(f"{token_file}: the token cannot be read ({error})") from error
     elif not is_loopback(host):
         token = secrets.token_urlsafe(18)
-    access, stop, listeners = Access(token), threading.Event(), Listeners()
-    with ended_by_signals(), contextlib.ExitStack() as stack:
-        sinks = [stack.enter_context(open_sink(address)) for address in events or ()]
+    with contextlib.ExitStack() as stack:
+        recording = stack.enter_context(contextlib.ExitStack())
+        sinks = [stack.enter_context(open_sink(address, tell=note)) for address in events or ()]
         reid = ReIdentifier(model, gallery=gallery, threshold=threshold)
-        stack.callback(reid.gallery.close)
+        stack.enter_context(reid.gallery)
         if simulated:
-            site = Site(0, cameras=4, people=12, seconds=300.0)
-            opened = stack.enter_context(open_drawn_site(reid, site, listeners, stop))
+            opened = stack.enter_context(open_drawn_site(reid, Site(0, cameras=4, people=12, seconds=300.0)))
         else:
-            opened = stack.enter_context(open_sources(sources, reid, detector, listeners, stop, rate))
-        recording = None
+            opened = stack.enter_context(open_sources(sources, reid, detector, rate))
+        recorders = []
         if output is not None:
-            recording = stack.enter_context(record(output, opened.tracker.identity_of))
-            sinks.append(stack.enter_context(open_sink(str(recording.folder / "events.jsonl"))))
-            notes.print(f"recording in {recording.folder}", markup=False, highlight=False, soft_wrap=True)
+            folder = recording.enter_context(RunFolder(new_run(output), "reid serve"))
+            recorders.append(recording.enter_context(Recorder(folder, opened.tracker, video=False)))
+            sinks.append(recorders[0].events)
+            note(f"recording in {folder.path}")
         live = LiveSite(opened.tracker, opened.cameras, sinks)
-        for listener in (live.listen, print_trouble, *sinks):
-            listeners.add(listener)
-        address = stack.enter_context(serve_page(live, access, host, port, certificate, key))
+        listeners = [live.listen, print_trouble, *sinks[: len(events or ())], *(r.listen for r in recorders)]
+        stack.enter_context(listening((opened.ticks, opened.tracker), listeners))
+        address = stack.enter_context(serve_page(live, Access(token), host, port, certificate, key))
         (notes if "-" in (events or ()) else results).print(address, highlight=False)
         if token is not None and token_file is None:
-            notes.print(f"token: {token}", highlight=False, markup=False)
+            note(f"token: {token}")
         if not is_loopback(host) and certificate is None:
-            notes.print(
-                "without --certificate the token and the pictures cross the network unencrypted", soft_wrap=True
-            )
-        run_site(live, opened.ticks, stop, recording)
-        notes.print(f"{live.ended}; the page stays until Ctrl-C", soft_wrap=True)
-        stop.wait()
+            note("without --certificate the token and the pictures cross the network unencrypted")
+        if run(opened.ticks, opened.tracker, [*recorders, live]) != INTERRUPTED:
+            recording.close()
+            note(f"{live.ended}; the page stays until Ctrl-C")
+            wait_for_signal()
+    tell_missed(missed_events(sinks), strict)

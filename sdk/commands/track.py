@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Detector, Model, Rate, Threshold
+from sdk.commands.options import Detector, Model, Rate, Strict, Threshold, note, tell_missed
 from sdk.terminal import notes, results
 
 SEGMENT = 600.0
@@ -40,35 +40,42 @@ def track(
             "may be repeated."
         ),
     ] = None,
+    strict: Strict = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that the folder holds. What no run made stays.")
+    ] = False,
 ) -> None:
     """Track people over several cameras and say who was seen where and when."""
-    from sdk.event_sinks import open_sink
+    from sdk.event_sinks import missed_events, open_sink
+    from sdk.events import listening
     from sdk.reidentifier import ReIdentifier
     from sdk.tracking import MultiCameraTracker
-    from sdk.video.listeners import Listeners, print_trouble
-    from sdk.video.run import track_videos
-    from sdk.video.sources import Sources, trouble_table
+    from sdk.video.listeners import print_trouble
+    from sdk.video.observer import INTERRUPTED
+    from sdk.video.recorder import Recorder
+    from sdk.video.run import ProgressBar, run
+    from sdk.video.run_folder import RunFolder
+    from sdk.video.sources import Sources, source_files, trouble_table
     from sdk.video.summary import sightings_table
 
+    used = [*(events or ()), *(str(path) for path in (model, detector, gallery) if path is not None)]
+    RunFolder.check(output, source_files(sources), used, overwrite)
     with contextlib.ExitStack() as stack:
-        listeners = Listeners([print_trouble, *(stack.enter_context(open_sink(address)) for address in events or ())])
+        sinks = [stack.enter_context(open_sink(address, tell=note)) for address in events or ()]
         site = stack.enter_context(Sources(sources, rate, seconds=seconds))
         written = not site.live if video is None else video
         reid = ReIdentifier(model, gallery, threshold)
-        tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate, on_event=listeners)
-        with reid.gallery:
-            sightings = track_videos(
-                site,
-                tracker,
-                output,
-                site.frame_rates,
-                site.ticks,
-                listeners=listeners,
-                video=written,
-                segment=SEGMENT if site.live else None,
-            )
+        stack.enter_context(reid.gallery)
+        tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate)
+        folder = stack.enter_context(RunFolder(output, "reid track", overwrite))
+        segment = SEGMENT if site.live else None
+        recorder = stack.enter_context(Recorder(folder, tracker, site.frame_rates, video=written, segment=segment))
+        stack.enter_context(listening((site, tracker), (print_trouble, *sinks, recorder.listen)))
+        if run(site, tracker, [recorder, ProgressBar(site.ticks)]) == INTERRUPTED:
+            notes.print("interrupted; the files hold what was seen so far")
     tables = notes if "-" in (events or ()) else results  # standard output is for the events then
-    tables.print(sightings_table(sightings))
+    tables.print(sightings_table(recorder.sightings))
     if (trouble := trouble_table(site.reports)) is not None:
         tables.print(trouble)
     notes.print(f"wrote records, events and{'' if written else ' no'} videos to {output}", soft_wrap=True)
+    tell_missed(missed_events([*sinks, recorder.events]), strict)

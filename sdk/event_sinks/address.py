@@ -12,20 +12,20 @@ SECRET = "REID_EVENTS_SECRET"
 """Environment variable: the password of an MQTT user, or the token for HTTP; others can read a command line."""
 
 
-def open_sink(address: str) -> Delivery:
+def open_sink(address: str, **settings) -> Delivery:
     """`-` is standard output; `http://…`, `https://…`, `mqtt://…` and `mqtts://…` are receivers; else a file's path.
 
-    Raises `DataError` if the address is none of these or the file cannot be opened, and `MissingPackageError`
+    settings: of `Delivery`. Raises `DataError` if the address is none of these or the file cannot be opened, and `MissingPackageError`
     if a package is absent. A receiver that is down is no error: events wait for it.
     """
     scheme, colon, _ = address.partition("://")
     secret = os.environ.get(SECRET)
     if address == "-":
-        return json_lines_sink()
+        return json_lines_sink(**settings)
     if not colon:
-        return json_lines_sink(address)
+        return json_lines_sink(address, **settings)
     if scheme in ("http", "https"):
-        return http_sink(address, secret)
+        return http_sink(address, secret, **settings)
     if scheme in ("mqtt", "mqtts"):
-        return mqtt_sink(address, secret)
+        return mqtt_sink(address, secret, **settings)
     raise DataError(f"events cannot be sent to '{scheme}://'; use a file, -, http(s)://… or mqtt(s)://…")

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sdk.events import Event
@@ -53,12 +54,16 @@ class Delivery:
         transport: Transport,
         capacity: int = CAPACITY,
         delays: tuple[float, float] = (FIRST_DELAY, LONGEST_DELAY),
+        tell: Callable[[str], None] | None = None,
     ):
-        """name: what to call it where people read it. delays: seconds between attempts, first and longest."""
+        """name: what to call it where people read it. delays: seconds between attempts, first and longest. tell: gets
+        a line about the first event that cannot be handed on, once, from the delivery's thread."""
         self.name = name
         self.delivered = self.dropped = self.refused = 0
         self.trouble: str | None = None
         """Why events wait, or why the last one was refused; None: all is well."""
+        self._reason = ""  # of the last trouble, even where all is well again
+        self._tell = tell
         self._transport = transport
         self._capacity = capacity
         self._delays = delays
@@ -79,6 +84,14 @@ class Delivery:
         """Events that are not delivered yet."""
         with self._changed:
             return len(self._queue) + self._in_flight
+
+    @property
+    def missed(self) -> str | None:
+        """How many events the receiver never got, and why, in one line; None if it got all. To be asked at the end."""
+        lost = self.dropped + self.refused
+        if not lost:
+            return None
+        return f"{lost} of {lost + self.delivered} events did not reach {self.name}: {self._reason or 'no time was left'}"
 
     def __call__(self, event: Event) -> None:
         """Take an event. After `close` it is dropped."""
@@ -133,14 +146,22 @@ class Delivery:
             first, longest = self._delays
             delay = min(longest, max(error.seconds, first * 2 ** min(attempt, 30)))
             delay *= random.uniform(0.75, 1)  # so that many boxes do not come back in one moment
+            self._note(f"events cannot reach {self.name} and wait", str(error))
             with self._changed:
                 self.trouble = str(error)
                 if not self._abandoned:
                     self._changed.wait_for(lambda: self._abandoned, min(delay, 0.1) if self._closing else delay)
                 return self._abandoned
         except (RefusedError, TypeError, ValueError) as error:  # the latter two: a detail that is no JSON
+            self._note(f"{self.name} refuses events", str(error))
             return self._done(refused=str(error))
         return self._done()
+
+    def _note(self, what: str, reason: str) -> None:
+        self._reason = reason
+        if self._tell is not None:
+            self._tell(f"{what}: {reason}")
+            self._tell = None
 
     def _done(self, refused: str | None = None) -> bool:
         with self._changed:
@@ -152,3 +173,8 @@ class Delivery:
                 else:
                     self.refused += 1
         return True
+
+
+def missed_events(sinks: Iterable[Delivery]) -> list[str]:
+    """A line for each of the closed `sinks` whose receiver did not get every event."""
+    return [missed for sink in sinks if (missed := sink.missed) is not None]

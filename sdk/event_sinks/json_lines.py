@@ -9,19 +9,20 @@ from sdk.event_sinks.delivery import Delivery, UnreachableError
 from sdk.events import Event
 
 
-def json_lines_sink(path: str | Path | None = None) -> Delivery:
+def json_lines_sink(path: str | Path | None = None, **settings) -> Delivery:
     """A line an event, at the end of the file `path`; None: to standard output.
 
-    Every line is written at once. Raises `DataError` if the file cannot be opened.
+    Every line is written at once; a last line that was never finished is ended first, so that it spoils no other.
+    settings: of `Delivery`. Raises `DataError` if the file cannot be opened.
     """
     if path is None:
         # A descriptor of its own: a reader that does not read would hold the lock of sys.stdout for ever.
-        return Delivery("standard output", _Lines(os.dup(sys.stdout.fileno())))
+        return Delivery("standard output", _Lines(os.dup(sys.stdout.fileno())), **settings)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     except OSError as error:
         raise DataError(f"{path}: events cannot be written there ({error.strerror})") from error
-    return Delivery(str(path), _Lines(descriptor, torn=_is_torn(descriptor)))
+    return Delivery(str(path), _Lines(descriptor, torn=_is_torn(descriptor)), **settings)
 
 
 def _is_torn(descriptor: int) -> bool:

@@ -4,7 +4,6 @@ import threading
 import time as clock
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 import supervision as sv
@@ -92,20 +91,13 @@ class LiveSite:
         self._number = {name: number for number, name in enumerate(cameras)}
         self._lately: deque[dict] = deque(maxlen=RECENT)
         self._lock = threading.RLock()
-        self._turn = threading.Lock()
-
-    @contextmanager
-    def turn(self):
-        """Held while the tracker works, so that names are changed between two ticks and not within one."""
-        with self._turn:
-            yield
 
     # Called by the tracker's thread.
 
     def take(
         self, time: float, frames: Mapping[str, np.ndarray], tracks: Mapping[str, sv.Detections], seconds: float
     ) -> None:
-        """One tick: its frames, what was tracked in them, and how many seconds that took."""
+        """One tick: its frames, what was tracked in them, and how many seconds that took: an observer's."""
         arrived = clock.monotonic()
         with self._lock:
             self.now = time
@@ -150,7 +142,7 @@ class LiveSite:
                 self._lately.append(line | {"detail": event.detail})
 
     def end(self, reason: str) -> None:
-        """Say that no more frames will come, and why."""
+        """Say that no more frames will come, and why: the end of an observer, as `sdk.video.run` has it."""
         with self._lock:
             self.ended = reason
 
@@ -267,7 +259,7 @@ class LiveSite:
 
     def forget(self, identity: str) -> None:
         """Delete somebody from the gallery, the tracks and the page. Raises `GalleryError` if nobody knows them."""
-        with self.turn():
+        with self.tracker.turn():
             error = None
             try:
                 self.tracker.forget(identity)
@@ -283,14 +275,14 @@ class LiveSite:
         """Give somebody another name, which is returned. Raises `GalleryError` if that is none or somebody has it."""
         to = checked_name(to)
         if to != identity:
-            with self.turn():
+            with self.tracker.turn():
                 self.tracker.rename(identity, to)
                 self._renamed(identity, to)
         return to
 
     def merge(self, identity: str, into: str) -> None:
         """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
-        with self.turn():
+        with self.tracker.turn():
             self.tracker.merge(identity, into)
             self._renamed(identity, into)
 

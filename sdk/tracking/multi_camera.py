@@ -1,13 +1,16 @@
 """`MultiCameraTracker`: frames of several cameras in, detections with global identities out."""
 
+import contextlib
+import functools
+import threading
 import time as clock
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import supervision as sv
 
 from sdk.errors import DataError
-from sdk.events import Listener
+from sdk.events import Listener, Listeners
 from sdk.preprocess import MIN_SIDE
 from sdk.reidentifier import ReIdentifier
 from sdk.tracking.association import Identities
@@ -32,6 +35,17 @@ LATE_SECONDS = 8.0
 """After this long unseen, a track of whom it is in doubt whether anybody knows them is somebody new."""
 MEMORY_SECONDS = 30.0
 """For how long an ended tracklet is remembered; after that nobody undecided can have been seen with it."""
+
+
+def _in_turn(method: Callable) -> Callable:
+    """The method, run while no other thread runs one of those marked so."""
+
+    @functools.wraps(method)
+    def run(self, *arguments, **named):
+        with self._turn:
+            return method(self, *arguments, **named)
+
+    return run
 
 
 class MultiCameraTracker:
@@ -60,8 +74,7 @@ class MultiCameraTracker:
         detector: "hog" (the default) or "motion", one a camera; the file of a model (`detector_maker`); any
         `frame -> sv.Detections`; or one of these callables a camera, by name. tracker: makes a tracker of the library
         `trackers` for a camera; None: a `Follower`, which goes by position and look. frame_rate: ticks a second, for
-        how long a track waits for its person. on_event: is told who was identified, merged, split and has left
-        (`sdk.events`), from the thread that calls `update`.
+        how long a track waits for its person. on_event: the first listener; see `add_listener`.
         rescore: decide close calls by the aligned local distance, with a model that gives stripes; None: as `reid`
         does. crop_budget: the most crops to embed in a second, of all cameras together; None: as many as are worth
         it (docs/tracking.md says what it saves and costs). travel: the least times between cameras, given or learned.
@@ -84,10 +97,34 @@ class MultiCameraTracker:
         self._late = round(LATE_SECONDS * frame_rate)
         self._memory = round(MEMORY_SECONDS * frame_rate)
         self._cameras: dict[str, Camera] = {}
-        self._identities = Identities(reid.gallery, on_event, self._patience, rescore, travel, frame_rate)
+        self._listeners = Listeners([] if on_event is None else [on_event])
+        self._turn = threading.RLock()
+        self._identities = Identities(reid.gallery, self._listeners, self._patience, rescore, travel, frame_rate)
         self._tick = 0
         self._time = 0.0
 
+    def add_listener(self, listener: Listener) -> None:
+        """Tell `listener` who is identified, merged, split and has left (`sdk.events`), from now on.
+
+        It is called from the thread that calls `update`; see `sdk.events.Listeners` for one that fails.
+        """
+        self._listeners.add(listener)
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Tell `listener` no more, if it is still told."""
+        self._listeners.remove(listener)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Held by `update`, `forget`, `rename` and `merge`, so that a name changes between two ticks, never within one.
+
+        Who shows what `update` returned holds it from before the call until it is shown: then nobody who was
+        forgotten in between comes back. One thread may hold it several times over.
+        """
+        with self._turn:
+            yield
+
+    @_in_turn
     def update(self, frames: Mapping[str, np.ndarray], time: float | None = None) -> dict[str, sv.Detections]:
         """Take one frame of each camera, uint8 BGR `[H, W, 3]`; a camera without a new frame is left out.
 
@@ -112,6 +149,7 @@ class MultiCameraTracker:
             detections.data["identity"] = np.array(names, dtype=object)
         return tracks
 
+    @_in_turn
     def finish(self) -> None:
         """Decide the tracklets that still wait for more crops: to be called when the videos have ended."""
         self._identities.finish(self._tick, self._time, self._thresholds)
@@ -126,6 +164,7 @@ class MultiCameraTracker:
         how they were aligned. Raises `DataError` for a track that was not seen lately."""
         return self._identities.explain(camera, track)
 
+    @_in_turn
     def forget(self, identity: str) -> int:
         """Delete a person here and in the gallery; how many exemplars there were.
 
@@ -133,10 +172,12 @@ class MultiCameraTracker:
         """
         return self._identities.forget(identity)
 
+    @_in_turn
     def rename(self, identity: str, to: str) -> None:
         """Give a person another name. Raises `GalleryError` if they are unknown, or the name is taken."""
         self._identities.rename(identity, to)
 
+    @_in_turn
     def merge(self, identity: str, into: str) -> None:
         """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
         self._identities.merge(identity, into)

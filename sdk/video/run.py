@@ -1,25 +1,106 @@
-"""Track the cameras of a site from beginning to end and write everything down."""
+"""The loop of every run: ticks go through the tracker, and whoever observes the run sees what came of them.
 
-import contextlib
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+`reid track` and `reid serve` differ in their observers alone: what is written (`recorder.py`), a live page
+(`sdk.serve.LiveSite`), a progress bar.
+"""
+
+import time as clock
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from sdk.errors import DataError
-from sdk.events import Listener
-from sdk.report import PictureWriter
+from sdk.events import Listener, listening
 from sdk.terminal import notes, progress_bar
 from sdk.tracking import MultiCameraTracker
-from sdk.video.annotate import AnnotatedVideo
-from sdk.video.listeners import EventFile, Listeners
-from sdk.video.records import RecordWriter
+from sdk.video.observer import ENDED, INTERRUPTED, Observer
+from sdk.video.recorder import Recorder
+from sdk.video.run_folder import RunFolder
 from sdk.video.stopping import stop_on_signals
 from sdk.video.summary import Sighting
 
 Ticks = Iterable[tuple[float, dict[str, np.ndarray]]]
 """(time in seconds, frame uint8 BGR `[H, W, 3]` by camera), one a tick."""
+
+def run(
+    ticks: Ticks,
+    tracker: MultiCameraTracker,
+    observers: Sequence[Observer] = (),
+    stopped: Callable[[], bool] = lambda: False,
+) -> str:
+    """Track `ticks`, and let `observers` see it, until the ticks end, `stopped()` says so, or Ctrl-C or SIGTERM comes.
+
+    A signal ends the run within two seconds; everything is written then as at a usual end. Signals reach the main
+    thread alone: in another it is `stopped` that ends a run. Every tick is one turn of the tracker
+    (`MultiCameraTracker.turn`), observers included.
+
+    Returns why it ended: `ENDED` or `INTERRUPTED`. What tracker, sources or observers raise is passed on, after all
+    observers were told of the end.
+    """
+    asked = False
+
+    def stop() -> None:
+        nonlocal asked
+        asked = True
+        if hasattr(ticks, "stop"):
+            ticks.stop()
+
+    reason = ENDED
+    try:
+        try:
+            with stop_on_signals(stop):
+                try:
+                    for time, frames in ticks:
+                        if asked or stopped():
+                            break
+                        _take_turn(time, frames, tracker, observers)
+                finally:
+                    if hasattr(ticks, "close"):
+                        ticks.close()
+        except KeyboardInterrupt:
+            asked = True
+        reason = INTERRUPTED if asked or stopped() else ENDED
+        tracker.finish()
+    except Exception as error:
+        reason = f"tracking has stopped: {error}"
+        raise
+    finally:
+        _end(observers, reason)
+    return reason
+
+
+def _take_turn(time: float, frames: dict[str, np.ndarray], tracker: MultiCameraTracker, observers) -> None:
+    with tracker.turn():
+        began = clock.perf_counter()
+        tracks = tracker.update(frames, time)
+        seconds = clock.perf_counter() - began
+        for observer in observers:
+            observer.take(time, frames, tracks, seconds)
+
+
+def _end(observers: Sequence[Observer], reason: str) -> None:
+    """Tell all, even where one of them fails."""
+    if observers:
+        try:
+            observers[0].end(reason)
+        finally:
+            _end(observers[1:], reason)
+
+
+class ProgressBar:
+    """An observer that counts the ticks on the terminal."""
+
+    def __init__(self, total: int | None = None):
+        """total: how many ticks there are, as far as that is known."""
+        self._progress = progress_bar()
+        self._bar = self._progress.add_task("tracking", total=total or None)
+        self._progress.start()
+
+    def take(self, time: float, frames, tracks, seconds: float) -> None:
+        self._progress.advance(self._bar)
+
+    def end(self, reason: str) -> None:
+        self._progress.stop()
 
 
 def track_videos(
@@ -29,91 +110,26 @@ def track_videos(
     frame_rates: Mapping[str, float],
     total: int | None = None,
     *,
-    listeners: Sequence[Listener] | Listeners = (),
+    listeners: Iterable[Listener] = (),
     video: bool = True,
     segment: float | None = None,
+    overwrite: bool = False,
 ) -> list[Sighting]:
-    """Run `tracker` over `ticks`; write `<camera>.mp4`, `<camera>.txt`, `tracks.jsonl`, `events.jsonl` into `output`.
+    """Run `tracker` over `ticks` and record it in the run folder `output`, as `Recorder` does.
 
-    frame_rates: frames a second, by camera, of the videos to write. total: how many ticks there are, for the
-    progress bar. listeners: are told of the events of the cameras, where `ticks` are `Sources`, and of the tracker:
-    pass the `Listeners` that were given to the tracker as its `on_event`, and `events.jsonl` has both.
-    video: whether to write annotated videos; if not, `pictures.jsonl` has the best views of people. segment: seconds of
-    frames after which a video begins a new file, so that what is written is safe; None: one file, as long as the
-    resolution stays.
+    frame_rates: frames per second, by camera, of the videos to write. total: how many ticks there are, for the
+    progress bar. listeners: are told of the events of the tracker, and of the cameras where `ticks` are `Sources`;
+    `events.jsonl` has both. video, segment: see `Recorder`. overwrite: whether a run that is in `output` already is
+    replaced.
 
     Ctrl-C or SIGTERM ends the run early, within two seconds: the files hold what was seen so far. Returns who was seen
-    where and when. Raises `DataError` if `output` cannot be written.
+    where and when. Raises `DataError` if `output` cannot be written, or holds something that must not be replaced.
     """
-    output = Path(output)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{output}: cannot be made a folder ({error.strerror})") from error
-    frames_of: dict[str, int] = {}
-    with contextlib.ExitStack() as stack:
-        records = stack.enter_context(RecordWriter(output, tracker.identity_of))
-        events = listeners if isinstance(listeners, Listeners) else Listeners(listeners)
-        file = stack.enter_context(EventFile(output / "events.jsonl"))
-        stack.callback(events.remove, file)
-        events.add(file)
-        for teller in (ticks, tracker):
-            stack.enter_context(_listening(teller, events))
-        stack.callback(tracker.finish)  # before the records are closed: the last ones wait for it
-        videos: dict[str, AnnotatedVideo] = {}
-        pictures = None if video else stack.enter_context(PictureWriter(output))
-        progress = stack.enter_context(progress_bar())
-        bar = progress.add_task("tracking", total=total or None)
-        with _ended_early(ticks) as until_asked:
-            for time, frames in until_asked:
-                for camera, detections in tracker.update(frames, time).items():
-                    number = frames_of.get(camera, 0)
-                    frames_of[camera] = number + 1
-                    records.write(time, camera, number, detections)
-                    if pictures is not None:
-                        pictures.write(time, camera, frames[camera], detections)
-                        continue
-                    if camera not in videos:
-                        new = AnnotatedVideo(output / f"{camera}.mp4", frame_rates[camera], segment)
-                        videos[camera] = stack.enter_context(new)
-                    videos[camera].write(frames[camera], detections)
-                progress.advance(bar)
-    return records.sightings
-
-
-@contextlib.contextmanager
-def _listening(teller: object, events: Listener) -> Iterator[None]:
-    """Have the events of `teller`, if it has any to tell, told to `events` beside whoever listens already."""
-    before = getattr(teller, "on_event", events)
-    if before is events:
-        yield
-        return
-    teller.on_event = events if before is None else Listeners([before, events])
-    try:
-        yield
-    finally:
-        teller.on_event = before
-
-
-@contextlib.contextmanager
-def _ended_early(ticks: Ticks) -> Iterator[Ticks]:
-    """The ticks until Ctrl-C or SIGTERM; cameras among them are let go of at the end."""
-    asked = False
-
-    def stop() -> None:
-        nonlocal asked
-        asked = True
-        if hasattr(ticks, "stop"):
-            ticks.stop()
-
-    try:
-        with stop_on_signals(stop):
-            try:
-                yield itertools.takewhile(lambda _: not asked, ticks)
-            finally:
-                if hasattr(ticks, "close"):
-                    ticks.close()
-    except KeyboardInterrupt:
-        asked = True
-    if asked:
-        notes.print("interrupted; the files hold what was seen so far")
+    with (
+        RunFolder(output, "track_videos", overwrite) as folder,
+        Recorder(folder, tracker, frame_rates, video=video, segment=segment) as recorder,
+        listening((ticks, tracker), (*listeners, recorder.listen)),
+    ):
+        if run(ticks, tracker, [recorder, ProgressBar(total)]) == INTERRUPTED:
+            notes.print("interrupted; the files hold what was seen so far")
+    return recorder.sightings

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 GRACE = 0.8
@@ -44,3 +45,11 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def wait_for_signal() -> None:
+    """Return when SIGTERM or SIGINT (Ctrl-C) comes."""
+    asked: list[bool] = []  # not an Event, whose lock the handler could find taken by its own thread
+    with stop_on_signals(lambda: asked.append(True)):
+        while not asked:
+            time.sleep(0.1)

@@ -1,6 +1,6 @@
 """Where frames come from: files, folders of images, network and USB cameras, GStreamer pipelines; several in step."""
 
-from sdk.video.sources.address import Address, camera_names, parse_address
+from sdk.video.sources.address import Address, camera_names, parse_address, source_files
 from sdk.video.sources.patience import Patience
 from sdk.video.sources.report import CameraReport, trouble_table
 from sdk.video.sources.site import Sources
@@ -16,5 +16,6 @@ __all__ = [
     "VideoFiles",
     "camera_names",
     "parse_address",
+    "source_files",
     "trouble_table",
 ]

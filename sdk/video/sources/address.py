@@ -106,6 +106,12 @@ def parse_addresses(texts: Sequence[str | Path]) -> list[Address]:
     return [Address(a.kind, a.location, name, a.options) for a, name in zip(addresses, names, strict=True)]
 
 
+def source_files(texts: Sequence[str | Path]) -> list[str]:
+    """The files and folders that `texts` name as sources, files of addresses among them. Raises as `parse_addresses`."""
+    lists = [str(text)[1:] for text in texts if str(text).startswith("@") and not Path(text).exists()]
+    return lists + [address.location for address in parse_addresses(texts) if address.ends]
+
+
 def _expand(text: str) -> list[str]:
     """The addresses in a file if `text` is `@FILE`: a line each, without empty ones and those that begin with a #."""
     if not text.startswith("@") or Path(text).exists():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sdk.errors import DataError
-from sdk.events import Event, Listener
+from sdk.events import Event, Listener, Listeners
 from sdk.video.sources.address import parse_addresses
 from sdk.video.sources.capture import open_capture
 from sdk.video.sources.feed import FileFeed, LiveFeed
@@ -38,8 +38,7 @@ class Sources:
         seconds: float | None = None,
     ):
         """addresses: see `parse_address`. rate: ticks a second of a live site; None: 10, or those of the fastest file.
-        on_event: told of cameras that are lost, back, frozen, changed or ended, from the thread that iterates; it may
-        be set later. patience: None: the usual.
+        on_event: the first listener; see `add_listener`. patience: None: the usual.
         seconds: after which to end; None: with the last source, which live cameras never do.
 
         Raises `DataError` naming a file that is missing or cannot be decoded. A live camera that cannot be reached is
@@ -50,7 +49,7 @@ class Sources:
         self.addresses = parse_addresses(addresses)
         self.live = any(address.live for address in self.addresses)
         """Whether ticks keep pace with the clock."""
-        self.on_event = on_event
+        self._listeners = Listeners([] if on_event is None else [on_event])
         self._patience = patience or Patience()
         self._limit = float("inf") if seconds is None else seconds
         self._now = 0.0
@@ -68,14 +67,21 @@ class Sources:
 
     def _open(self, address) -> FileFeed | LiveFeed:
         def tell(kind: str, **detail) -> None:
-            if self.on_event is not None:
-                self.on_event(Event(self._now, kind, camera=address.name, detail=detail))
+            self._listeners(Event(self._now, kind, camera=address.name, detail=detail))
 
         if address.live:
             if address.ends:
                 open_capture(address, self._patience).close()  # a file that is none is told at once
             return LiveFeed(address, self._patience, tell)
         return FileFeed(address, open_capture(address, self._patience), tell)
+
+    def add_listener(self, listener: Listener) -> None:
+        """Tell `listener` of cameras that are lost, back, frozen, changed or ended, from the thread that iterates."""
+        self._listeners.add(listener)
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Tell `listener` no more, if it is still told."""
+        self._listeners.remove(listener)
 
     def __enter__(self) -> "Sources":
         return self
