@@ -1,0 +1,166 @@
+"""Output never destroys: a file is written beside its place, and takes its name when it is whole.
+
+A full disk, Ctrl-C or an error leaves the earlier file as it was and no half one. The new file has the permissions and
+the owner of the one that it replaces, else those of any new file. A link is written through to what it points at. What
+is no ordinary file (`/dev/stdout`, `/dev/null`, a FIFO) is simply written to. Missing folders are made.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from sdk.errors import DataError, ReIDError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
+"""Names of files that are open already, ordinary ones too: what they stand for is not to be replaced under them."""
+
+
+def write_whole(path: str | Path, content: str | bytes, *, error: type[ReIDError] = DataError) -> None:
+    """Write a whole file, text as UTF-8. Raises `error` if it cannot be written; an earlier file is then as it was."""
+    with whole_file(path, "w" if isinstance(content, str) else "wb", error=error) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def whole_file(
+    path: str | Path, mode: str = "w", *, durable: bool = True, error: type[ReIDError] = DataError
+) -> Iterator[IO]:
+    """A file to write to, which takes the name `path` at the end of the `with` block, and not if that is left early.
+
+    mode: "w" (UTF-8) or "wb". durable: the file is on the disk before it takes its name, so that a power failure too
+    leaves the old one or the new one; this costs a moment. Raises `error` if the file cannot be written.
+    """
+    with whole_files([path], mode, durable=durable, error=error) as (file,):
+        yield file
+
+
+@contextlib.contextmanager
+def whole_files(
+    paths: Sequence[str | Path], mode: str = "wb", *, durable: bool = True, error: type[ReIDError] = DataError
+) -> Iterator[list[IO]]:
+    """Files that belong together: none takes its name before all are whole. Else as `whole_file`."""
+    with contextlib.ExitStack() as stack:
+        made = [_Beside(Path(path), mode, durable, error, stack) for path in paths]
+        yield [one.file for one in made]
+        for one in made:
+            one.complete()
+        for one in made:
+            one.take_name()
+
+
+class _Beside:
+    """A file beside its place. `stack` closes it, and removes what has not taken its name."""
+
+    def __init__(self, path: Path, mode: str, durable: bool, error: type[ReIDError], stack: contextlib.ExitStack):
+        self.path = path
+        self._durable = durable
+        self._error = error
+        self._beside: Path | None = None
+        stack.push(self._leave)
+        with self._named():
+            self._target, old = _place(path)
+            text = {} if "b" in mode else {"encoding": "utf-8"}
+            if self._target is None:
+                self.file = path.open(mode, **text)
+                return
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            beside = self._target.with_name(f".{self._target.name[:40]}.{secrets.token_hex(4)}.part")
+            self.file = beside.open(mode.replace("w", "x"), **text)
+            self._beside = beside
+            if old is not None:
+                with contextlib.suppress(OSError):  # another's file: only root may give ours to them
+                    os.chown(self.file.fileno(), old.st_uid, old.st_gid)
+                with contextlib.suppress(OSError):  # some file systems know no permissions
+                    os.chmod(self.file.fileno(), stat.S_IMODE(old.st_mode))
+
+    def complete(self) -> None:
+        with self._named():
+            self.file.flush()
+            if self._durable and self._beside is not None:
+                os.fsync(self.file.fileno())
+            self.file.close()
+
+    def take_name(self) -> None:
+        if self._beside is not None:
+            with self._named():
+                os.replace(self._beside, self._target)
+                self._beside = None
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._error(_told(self.path, error)) from error
+
+    def _leave(self, kind, error, trace) -> None:
+        if hasattr(self, "file"):
+            with contextlib.suppress(OSError):  # what is left in its buffer does not go on a full disk either
+                self.file.close()
+        if self._beside is not None:
+            with contextlib.suppress(OSError):
+                self._beside.unlink()
+        # What was written in the block has no name in the error; an error with another file's name is not about this.
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            raise self._error(_told(self.path, error)) from error
+
+
+def _place(path: Path) -> tuple[Path | None, os.stat_result | None]:
+    """The file that `path` stands for, and what is there now; None for what is simply written to."""
+    if os.path.abspath(path).startswith(STREAMS):
+        return None, None
+    target = Path(os.path.realpath(path))
+    try:
+        old = target.stat()
+    except FileNotFoundError:
+        return target, None
+    if stat.S_ISDIR(old.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(old.st_mode):
+        return None, None
+    if not os.access(target, os.W_OK):  # a rename would not ask
+        raise PermissionError(errno.EACCES, "it is write-protected", str(path))
+    return target, old
+
+
+def _told(path: Path, error: OSError) -> str:
+    remedy = "make room there, or choose another path" if error.errno in FULL else "choose another path"
+    return f"{path}: cannot be written ({error.strerror}); {remedy}"
+
+
+def check_output(output: str | Path | None, inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse, before any work, an output file that cannot be written or that would overwrite an input.
+
+    inputs: the files that are read; of a folder, everything that is in it now. None and names of what is not there are
+    passed over. Raises `DataError` that names the file and the way on.
+    """
+    if output is None:
+        return
+    output = Path(output)
+    try:
+        target, old = _place(output)
+    except OSError as error:
+        raise DataError(_told(output, error)) from error
+    if target is None:
+        return
+    if old is None:
+        folder = next(folder for folder in target.parents if folder.exists())
+        if not folder.is_dir():
+            raise DataError(f"{output}: cannot be written ({folder} is a file); choose another path")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise DataError(f"{output}: cannot be written ({folder} is write-protected); choose another path")
+        return
+    for name in inputs:
+        source = Path(name)
+        with contextlib.suppress(OSError):
+            if source.is_dir():
+                if source.resolve() in target.parents:
+                    raise DataError(f"{output}: is a file of {source}, which is read; choose a path outside of it")
+            elif os.path.samestat(source.stat(), old):
+                raise DataError(f"{output}: is read as {source}, and would be overwritten; choose another path")
