@@ -1,5 +1,7 @@
 """A small site for tests of the live page: two cameras, and people of one colour each who walk before them."""
 
+import itertools
+
 from sdk import MultiCameraTracker, ReIdentifier
 from sdk.events import listening
 from sdk.serve import LiveSite
@@ -18,11 +20,16 @@ class Stage:
         self.time = 0.0
         self._kept = []
 
-    def walk(self, ticks, *observers, **figures):
-        """figures: camera → [(colour, x)]; everybody steps to the right. observers: beside the page."""
+    def walk(self, ticks, **figures):
+        """figures: camera → [(colour, x)]; everybody steps to the right."""
+        self.act((ticks, figures))
+
+    def act(self, *scenes, observers=()):
+        """Scenes (ticks, figures), one after the other, in one run. observers: beside the page."""
         ended = self.site.ended
+        ticks = itertools.chain.from_iterable(self._ticks(*scene) for scene in scenes)
         with listening([self.tracker], [self.site.listen]):
-            run(list(self._ticks(ticks, figures)), self.tracker, [*observers, self.site])
+            run(ticks, self.tracker, [*observers, self.site])
         self.site.ended = ended
 
     def _ticks(self, ticks, figures):

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from sdk.errors import DataError
-from sdk.event_sinks import Delivery, http_sink, json_lines_sink, mqtt_sink, open_sink
+from sdk.event_sinks import Delivery, http_sink, json_lines_sink, missed_events, mqtt_sink, open_sink
 from sdk.event_sinks.delivery import RefusedError, UnreachableError
 from sdk.event_sinks.mqtt import topic_of
 from sdk.events import Event
@@ -61,6 +61,26 @@ def test_an_event_is_tried_until_it_is_taken_and_order_is_kept():
         assert transport.tried == [1, 1, 1, 2, 3, 4]
         assert (delivery.delivered, delivery.refused, delivery.dropped) == (3, 1, 0)
     assert transport.closed
+
+
+def test_what_did_not_arrive_is_said_once_and_counted_at_the_end(tmp_path):
+    said = []
+    down, refusing = [UnreachableError("down")] * 3, [RefusedError("no such hook")] * 2
+    with Delivery("hook", Fickle(*down, *refusing), delays=QUICK, tell=said.append) as delivery:
+        for number in range(4):
+            delivery(event(number))
+        until(lambda: not delivery.waiting)
+    assert said == ["events cannot reach hook and wait: down"]
+    assert delivery.missed == "2 of 4 events did not reach hook: no such hook"
+    with json_lines_sink(tmp_path / "events.jsonl") as whole:
+        whole(event(1))
+    absent = Delivery("absent", Fickle(*[UnreachableError("down")] * 9), delays=(9.0, 9.0), tell=said.append)
+    absent(event(1))
+    absent.close(0.05)
+    assert missed_events([delivery, whole, absent]) == [
+        delivery.missed, "1 of 1 events did not reach absent: down"
+    ]  # fmt: skip
+    assert len(said) == 2
 
 
 def test_who_tells_does_not_wait_and_the_oldest_go_when_there_is_no_room():

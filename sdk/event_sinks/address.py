@@ -15,8 +15,8 @@ SECRET = "REID_EVENTS_SECRET"
 def open_sink(address: str, **settings) -> Delivery:
     """`-` is standard output; `http://…`, `https://…`, `mqtt://…` and `mqtts://…` are receivers; else a file's path.
 
-    settings: of `Delivery`. Raises `DataError` if the address is none of these or the file cannot be opened, and `MissingPackageError`
-    if a package is absent. A receiver that is down is no error: events wait for it.
+    settings: of `Delivery`. Raises `DataError` if the address is none of these or the file cannot be opened, and
+    `MissingPackageError` if a package is absent. A receiver that is down is no error: events wait for it.
     """
     scheme, colon, _ = address.partition("://")
     secret = os.environ.get(SECRET)

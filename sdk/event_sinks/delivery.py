@@ -91,7 +91,9 @@ class Delivery:
         lost = self.dropped + self.refused
         if not lost:
             return None
-        return f"{lost} of {lost + self.delivered} events did not reach {self.name}: {self._reason or 'no time was left'}"
+        return (
+            f"{lost} of {lost + self.delivered} events did not reach {self.name}: {self._reason or 'no time was left'}"
+        )
 
     def __call__(self, event: Event) -> None:
         """Take an event. After `close` it is dropped."""

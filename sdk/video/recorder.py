@@ -1,5 +1,6 @@
 """What a run writes down: records, events, and videos or pictures of the people."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping
 
@@ -45,13 +46,16 @@ class Recorder:
         """
         self.folder = folder
         self._frame_rates, self._segment = frame_rates or {}, segment
-        self._records = RecordWriter(folder, tracker.identity_of)
-        self.events = json_lines_sink(folder.claim(EVENTS), capacity=MOST_EVENTS)
-        """Where `listen` sends them; a `Delivery`, which counts what could not be written."""
-        self._pictures = None if video else PictureWriter(folder)
-        self._videos: dict[str, AnnotatedVideo] = {}
         self._frames: Counter[str] = Counter()
+        self._videos: dict[str, AnnotatedVideo] = {}
         self._closed = False
+        with contextlib.ExitStack() as stack:
+            self._records = stack.enter_context(RecordWriter(folder, tracker.identity_of))
+            self.events = json_lines_sink(folder.claim(EVENTS), capacity=MOST_EVENTS)
+            """Where `listen` sends them; a `Delivery`, which counts what could not be written."""
+            stack.callback(self.events.close, CLOSE_SECONDS)
+            self._pictures = None if video else stack.enter_context(PictureWriter(folder))
+            self._open = stack.pop_all()
 
     def __enter__(self) -> "Recorder":
         return self
@@ -91,16 +95,11 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
-        try:
-            self._records.close()
-        finally:
-            self.events.close(CLOSE_SECONDS)
-            for writer in (*self._videos.values(), *([self._pictures] if self._pictures else [])):
-                writer.close()
+        self._open.close()
 
     def _video(self, camera: str) -> AnnotatedVideo:
         if camera not in self._videos:
-            self._videos[camera] = AnnotatedVideo(
-                f"{camera}.mp4", self._frame_rates[camera], self._segment, folder=self.folder
-            )
+            path = self.folder.path / f"{camera}.mp4"
+            video = AnnotatedVideo(path, self._frame_rates[camera], self._segment, self.folder)
+            self._videos[camera] = self._open.enter_context(video)
         return self._videos[camera]

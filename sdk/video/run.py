@@ -22,6 +22,7 @@ from sdk.video.summary import Sighting
 Ticks = Iterable[tuple[float, dict[str, np.ndarray]]]
 """(time in seconds, frame uint8 BGR `[H, W, 3]` by camera), one a tick."""
 
+
 def run(
     ticks: Ticks,
     tracker: MultiCameraTracker,

@@ -6,6 +6,7 @@ what may be replaced, when it is asked to, from what somebody else has put there
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import stat
@@ -193,6 +194,13 @@ class PlainFolder:
 def as_folder(folder: "str | Path | RunFolder | PlainFolder") -> "RunFolder | PlainFolder":
     """What writers write into: a path becomes a `PlainFolder`."""
     return PlainFolder(folder) if isinstance(folder, str | Path) else folder
+
+
+def new_run(parent: str | Path) -> Path:
+    """A folder in `parent` that is not there yet, named after this moment: for programs that are started often."""
+    name = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+    names = itertools.chain([name], (f"{name}-{count}" for count in itertools.count(2)))
+    return next(path for path in (Path(parent) / name for name in names) if not os.path.lexists(path))
 
 
 def read_manifest(folder: str | Path) -> Manifest | None:

@@ -107,7 +107,10 @@ def parse_addresses(texts: Sequence[str | Path]) -> list[Address]:
 
 
 def source_files(texts: Sequence[str | Path]) -> list[str]:
-    """The files and folders that `texts` name as sources, files of addresses among them. Raises as `parse_addresses`."""
+    """The files and folders that are read for the sources `texts`, files of addresses among them.
+
+    Raises `DataError` as `parse_addresses` does.
+    """
     lists = [str(text)[1:] for text in texts if str(text).startswith("@") and not Path(text).exists()]
     return lists + [address.location for address in parse_addresses(texts) if address.ends]
 
