@@ -11,7 +11,7 @@ TORCH := torch==2.13.0
 .PHONY: demo test lint model clean
 
 demo: $(VENV)/.demo
-	$(BIN)/reid demo --output out/demo
+	$(BIN)/reid demo --output out/demo --overwrite
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -37,11 +37,12 @@ SIMULATED = "simulated"
 
 
 def run_demo(
-    site: Site, reid: ReIdentifier, output: Path, detector: str = SIMULATED
+    site: Site, reid: ReIdentifier, output: Path, detector: str = SIMULATED, overwrite: bool = False
 ) -> tuple[list[Sighting], Comparison]:
     """Track `site` into `output`; who was seen, and whom the boxes truly showed.
 
-    detector: "simulated", or one that finds people in the frames: "motion" or "hog".
+    detector: "simulated", or one that finds people in the frames: a name or a file, as `MultiCameraTracker` takes it.
+    overwrite: replace the run that `output` holds.
     """
     truths: list[dict[str, Truth]] = []
     latest: dict[str, Truth] = {}
@@ -55,7 +56,7 @@ def run_demo(
     detectors = simulated_detectors(site, latest) if detector == SIMULATED else detector
     tracker = MultiCameraTracker(reid, detectors, frame_rate=site.frame_rate)
     frame_rates = dict.fromkeys(site.camera_names, site.frame_rate)
-    sightings = track_videos(ticks(), tracker, output, frame_rates, site.ticks)
+    sightings = track_videos(ticks(), tracker, output, frame_rates, site.ticks, overwrite=overwrite)
     return sightings, compare_with_truth(output / "tracks.jsonl", truths)
 
 

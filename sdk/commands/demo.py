@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Model, Threshold
+from sdk.commands.options import Model, Overwrite, Threshold
 from sdk.terminal import notes, results
 
 
@@ -18,6 +18,7 @@ def demo(
     detector: Annotated[
         str, typer.Option(help="simulated: the truth with a good detector's faults; motion or hog: from the frames.")
     ] = "simulated",
+    overwrite: Overwrite = False,
     model: Model = None,
     threshold: Threshold = None,
 ) -> None:
@@ -25,11 +26,13 @@ def demo(
     from sdk.demo import run_demo, truth_table
     from sdk.reidentifier import ReIdentifier
     from sdk.simulation.site import Site
+    from sdk.video.run_folder import RunFolder
     from sdk.video.summary import sightings_table
 
+    RunFolder.check(output, overwrite=overwrite)
     site = Site(seed, cameras, people, seconds)
     notes.print(f"drawing {people} people in {cameras} cameras, {seconds:.0f} seconds; detector: {detector}")
-    sightings, comparison = run_demo(site, ReIdentifier(model, threshold=threshold), output, detector)
+    sightings, comparison = run_demo(site, ReIdentifier(model, threshold=threshold), output, detector, overwrite)
     results.print(sightings_table(sightings))
     results.print(truth_table(comparison))
     notes.print(f"wrote annotated videos, tracks.jsonl and MOTChallenge text to {output}")

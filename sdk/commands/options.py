@@ -22,6 +22,9 @@ Rate = Annotated[float | None, typer.Option(help="Frames a second of live camera
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with 1 where events did not reach everybody who should get them.")
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the run that the folder holds. What no run made stays.")
+]
 
 
 def note(line: str) -> None:

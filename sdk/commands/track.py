@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Detector, Model, Rate, Strict, Threshold, note, tell_missed
+from sdk.commands.options import Detector, Model, Overwrite, Rate, Strict, Threshold, note, tell_missed
 from sdk.terminal import notes, results
 
 SEGMENT = 600.0
@@ -41,9 +41,7 @@ def track(
         ),
     ] = None,
     strict: Strict = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run that the folder holds. What no run made stays.")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Track people over several cameras and say who was seen where and when."""
     from sdk.event_sinks import missed_events, open_sink
