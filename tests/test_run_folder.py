@@ -280,8 +280,13 @@ def test_nothing_is_deleted_where_nothing_can_be_written(used, monkeypatch):
     RunFolder.check(used, overwrite=True)  # and it is not locked
 
 
-def seen(x=20):
-    return sv.Detections(xyxy=np.float32([[x, 10, x + 20, 60]]), confidence=np.float32([0.9]), tracker_id=np.array([1]))
+def seen():
+    return sv.Detections(
+        xyxy=np.float32([[20, 10, 40, 60]]),
+        confidence=np.float32([0.9]),
+        tracker_id=np.array([1]),
+        data={"identity": np.array(["ann"], dtype=object)},
+    )
 
 
 def test_records_pictures_and_videos_belong_to_the_run(tmp_path):
