@@ -8,11 +8,16 @@ import subprocess
 import sys
 from datetime import datetime
 
+import numpy as np
 import pytest
+import supervision as sv
 
 from sdk import __version__
 from sdk.errors import DataError
+from sdk.report import PictureWriter
 from sdk.video import run_folder
+from sdk.video.annotate import AnnotatedVideo
+from sdk.video.records import RecordWriter
 from sdk.video.run_folder import RunFolder, read_manifest
 
 
@@ -273,3 +278,48 @@ def test_nothing_is_deleted_where_nothing_can_be_written(used, monkeypatch):
     assert (used / "run.json").read_text() == before
     assert (used / "dock.txt").read_text() == "earlier"
     RunFolder.check(used, overwrite=True)  # and it is not locked
+
+
+def seen():
+    return sv.Detections(
+        xyxy=np.float32([[20, 10, 40, 60]]),
+        confidence=np.float32([0.9]),
+        tracker_id=np.array([1]),
+        data={"identity": np.array(["ann"], dtype=object)},
+    )
+
+
+def test_records_pictures_and_videos_belong_to_the_run(tmp_path):
+    midnight = datetime(2026, 11, 25).timestamp()
+    frame = np.full((96, 128, 3), 90, np.uint8)
+    with RunFolder(tmp_path, "reid track") as folder:
+        with (
+            RecordWriter(folder, lambda *_: "ann") as records,
+            PictureWriter(folder) as pictures,
+            AnnotatedVideo(folder.path / "dock.mp4", 10, segment=0.1, folder=folder) as video,
+        ):
+            for number in range(2):
+                records.write(midnight - 1 + number, "dock", number, seen())
+                pictures.write(midnight - 1 + number, "dock", frame, seen())
+                video.write(frame, seen())
+        files = manifest_of(tmp_path)["files"]
+    assert files == [
+        "dock.2026-11-24.txt", "dock.from-1.mp4", "dock.mp4", "dock.txt",
+        "pictures.jsonl", "tracks.2026-11-24.jsonl", "tracks.jsonl",
+    ]  # fmt: skip
+    assert sorted([*files, "run.json"]) == sorted(os.listdir(tmp_path))
+    assert all((tmp_path / name).stat().st_size for name in files)
+
+
+def test_writers_touch_no_file_that_the_run_did_not_make(tmp_path):
+    with RunFolder(tmp_path, "reid track") as folder:
+        for name in ("tracks.jsonl", "pictures.jsonl", "dock.mp4"):
+            (tmp_path / name).write_text("mine")
+        with pytest.raises(DataError, match=r"tracks.jsonl: is there"):
+            RecordWriter(folder, lambda *_: "ann")
+        with pytest.raises(DataError, match=r"pictures.jsonl: is there"):
+            PictureWriter(folder)
+        video = AnnotatedVideo(tmp_path / "dock.mp4", 10, folder=folder)
+        with pytest.raises(DataError, match=r"dock.mp4: is there"), video:
+            video.write(np.zeros((96, 128, 3), np.uint8), seen())
+    assert {(tmp_path / name).read_text() for name in ("tracks.jsonl", "pictures.jsonl", "dock.mp4")} == {"mine"}

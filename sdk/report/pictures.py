@@ -11,6 +11,7 @@ import numpy as np
 from sdk.errors import DataError
 from sdk.report.thumbnails import thumbnail
 from sdk.report.visits import NUMBER, Visit, covered_shares, read_lines, worth
+from sdk.video.run_folder import RunFolder, as_folder
 
 NAME = "pictures.jsonl"
 BETTER = 1.3
@@ -29,8 +30,8 @@ class PictureWriter:
     A context manager. A line holds time, camera, track, worth and the JPEG in base64: about 5 kB.
     """
 
-    def __init__(self, folder: Path):
-        self._file = (folder / NAME).open("w", encoding="utf-8", buffering=1)
+    def __init__(self, folder: Path | RunFolder):
+        self._file = as_folder(folder).open(NAME, buffering=1)
         self._best: dict[tuple[str, int], tuple[float, float]] = {}
 
     def __enter__(self) -> "PictureWriter":

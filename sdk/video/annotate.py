@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import supervision as sv
 
+from sdk.video.run_folder import RunFolder
 from sdk.video.writer import VideoWriter
 
 UNKNOWN = "?"
@@ -20,11 +21,15 @@ class AnnotatedVideo:
     Unfinished MP4 files cannot be played; finished ones are safe whatever happens to the machine.
     """
 
-    def __init__(self, path: str | Path, frame_rate: float, segment: float | None = None):
+    def __init__(
+        self, path: str | Path, frame_rate: float, segment: float | None = None, folder: RunFolder | None = None
+    ):
+        """folder: as of `VideoWriter`."""
         self._path = Path(path)
+        self._folder = folder
         self._frame_rate = frame_rate
         self._most = None if segment is None else max(1, round(segment * frame_rate))
-        self._file = VideoWriter(path, frame_rate)
+        self._file = VideoWriter(path, frame_rate, folder)
         self._size: tuple[int, int] | None = None
         self._count = self._begun = 0
         self._box = sv.BoxAnnotator(color_lookup=sv.ColorLookup.INDEX)
@@ -41,7 +46,8 @@ class AnnotatedVideo:
         size = frame.shape[:2]
         if self._count and (size != self._size or self._count - self._begun == self._most):
             self._file.__exit__(None, None, None)
-            self._file = VideoWriter(self._path.with_suffix(f".from-{self._count}.mp4"), self._frame_rate)
+            path = self._path.with_suffix(f".from-{self._count}.mp4")
+            self._file = VideoWriter(path, self._frame_rate, self._folder)
             self._begun = self._count
         self._size = size
         self._count += 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import supervision as sv
 
 from sdk.errors import DataError
+from sdk.video.run_folder import RunFolder, as_folder
 from sdk.video.summary import SINCE_1970, Sighting, Tally
 
 HOLD_SECONDS = 10.0
@@ -43,12 +44,14 @@ class RecordWriter:
 
     Where the time is a clock's, which counts from 1970, every day has files of its own: when the first record of a new
     day comes, `tracks.jsonl` becomes `tracks.2026-11-24.jsonl`, `dock.txt` `dock.2026-11-24.txt`.
+
+    folder: where to write; in a run's folder, files that the run did not make are not touched.
     """
 
-    def __init__(self, folder: Path, identity_of: Callable[[str, int], str | None]):
-        self._folder = folder
+    def __init__(self, folder: Path | RunFolder, identity_of: Callable[[str, int], str | None]):
+        self._folder = as_folder(folder)
         self._identity_of = identity_of
-        self._json = (folder / "tracks.jsonl").open("w", encoding="utf-8")
+        self._json = self._folder.open("tracks.jsonl")
         self._mot: dict[str, object] = {}
         self._numbers: dict[str, int] = {}
         self._waiting: deque[TrackRecord] = deque()
@@ -85,7 +88,8 @@ class RecordWriter:
         try:
             yield
         except OSError as error:
-            raise DataError(f"{self._folder}: records cannot be written ({error.strerror}); make room there") from error
+            name = self._folder.path
+            raise DataError(f"{name}: records cannot be written ({error.strerror}); make room there") from error
 
     def _take(self, time: float, camera: str, frame: int, detections: sv.Detections) -> None:
         self._mot_of(camera)
@@ -111,7 +115,7 @@ class RecordWriter:
 
     def _mot_of(self, camera: str):
         if camera not in self._mot:
-            self._mot[camera] = (self._folder / f"{camera}.txt").open("w", encoding="utf-8")
+            self._mot[camera] = self._folder.open(f"{camera}.txt")
         return self._mot[camera]
 
     def _turn_the_page(self, time: float) -> None:
@@ -121,9 +125,9 @@ class RecordWriter:
             for file in (self._json, *self._mot.values()):
                 file.close()
                 path = Path(file.name)
-                path.rename(path.with_suffix(f".{self._day}{path.suffix}"))
+                self._folder.rename(path.name, path.with_suffix(f".{self._day}{path.suffix}").name)
             self._mot.clear()
-            self._json = (self._folder / "tracks.jsonl").open("w", encoding="utf-8")
+            self._json = self._folder.open("tracks.jsonl")
         self._day = max(day, self._day)
 
     def _write(self, record: TrackRecord) -> None:

@@ -6,13 +6,18 @@ import cv2
 import numpy as np
 
 from sdk.errors import DataError
+from sdk.video.run_folder import RunFolder
 
 
 class VideoWriter:
-    """One MP4 file, opened by its first frame. A context manager."""
+    """One MP4 file, opened by its first frame. A context manager.
 
-    def __init__(self, path: str | Path, frame_rate: float):
+    folder: the run's folder that `path` lies in, if it does; a file in it that the run did not make is not touched.
+    """
+
+    def __init__(self, path: str | Path, frame_rate: float, folder: RunFolder | None = None):
         self.path = Path(path)
+        self._folder = folder
         self._frame_rate = frame_rate
         self._writer: cv2.VideoWriter | None = None
 
@@ -27,6 +32,8 @@ class VideoWriter:
         """Add a frame uint8 BGR `[H, W, 3]`. Raises `DataError` if the file cannot be written."""
         if self._writer is None:
             height, width = frame.shape[:2]
+            if self._folder is not None:
+                self._folder.claim(self.path.name)
             codec = cv2.VideoWriter_fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self.path), codec, self._frame_rate, (width, height))
             if not self._writer.isOpened():
