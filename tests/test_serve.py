@@ -439,6 +439,7 @@ def test_what_others_can_reach_needs_a_token(busy):
 
 def test_metrics_are_read_by_prometheus(busy, tmp_path):
     busy.site.cameras[0].name = 'do"ck\\\n'
+    before = busy.site.events["left"]
     busy.site.listen(Event(1.0, "left", "lobby", 1, "person-1"))
     with json_lines_sink(tmp_path / "events.jsonl") as sink:
         busy.site.sinks.append(sink)
@@ -452,7 +453,8 @@ def test_metrics_are_read_by_prometheus(busy, tmp_path):
     assert value["reid_people_present"] == {(): 2}
     assert value["reid_identities"] == {(): 2}
     assert value["reid_exemplars"] == {(): len(busy.reid.gallery)}
-    assert value["reid_events"] == {("left",): 1}
+    assert value["reid_events"] == {(kind,): number for kind, number in busy.site.events.items()}
+    assert value["reid_events"]["left",] == before + 1
     assert value["reid_sink_delivered"] == {(sink.name,): 1}
     buckets = {s.labels["le"]: s.value for s in families["reid_tick_seconds"].samples if s.name.endswith("_bucket")}
     assert buckets["+Inf"] == 60

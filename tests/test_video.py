@@ -310,9 +310,8 @@ def test_a_full_disk_is_named(tmp_path):
         pytest.skip("no /dev/full on this system")
     (tmp_path / "tracks.jsonl").symlink_to("/dev/full")
     records = RecordWriter(tmp_path, lambda camera, track: "ann")
-    records.write(0.0, "dock", 0, detections(1))
     with pytest.raises(DataError, match=r"records cannot be written \(No space left on device\)"):
-        records.__exit__()
+        records.write(0.0, "dock", 0, detections(1))
 
 
 def test_every_day_of_a_clock_has_files_of_its_own(tmp_path):
