@@ -458,7 +458,10 @@ class Identities:
         self._unite(kept, self.people.get(identity) or Person(identity, self._now), None)
 
     def forget_before(self, then: float) -> list[Tracklet]:
-        """Drop the tracklets that ended before `then`, s on the tracker's clock, and give them back; and people, if there are very many."""
+        """Drop the tracklets that ended before `then`, s on the tracker's clock, and give them back.
+
+        People too, if there are very many.
+        """
         gone = [t for t in self.tracklets.values() if t.last < then]
         for tracklet in gone:
             key = tracklet.camera, tracklet.track
