@@ -138,7 +138,9 @@ class NearestCrop:
         for camera, frame in frames.items():
             detections = self._detect(frame)
             if camera not in self._tracks:
-                self._tracks[camera] = LibraryTracks(ByteTrackTracker(frame_rate=self._frame_rate))
+                self._tracks[camera] = LibraryTracks(
+                    partial(ByteTrackTracker, frame_rate=self._frame_rate), multi_camera.LOST_SECONDS
+                )
             tracks = self._tracks[camera]
             tracks.begin(detections.xyxy, detections.confidence, time)
             detections.tracker_id = tracks.end(None, np.zeros(len(detections), bool), np.ones(len(detections)))

@@ -23,6 +23,7 @@ KINDS = {
     "camera_back": "it gives frames again; detail: seconds it was away",
     "camera_frozen": "its picture has not changed for a while; detail: seconds",
     "camera_changed": "its resolution has changed; detail: before, now ([height, width] px)",
+    "camera_clock": "the times of frames jump, go back, or are missing; detail: what (in words; told once a kind)",
     "camera_ended": "it will give no more frames; detail: reason",
 }
 """What can happen, and what its `detail` holds."""

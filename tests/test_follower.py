@@ -1,5 +1,7 @@
 """Tracks of one camera: by position where that is clear, by look where people cross, are hidden, and come back."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from trackers import ByteTrackTracker
@@ -119,7 +121,7 @@ def test_without_looks_position_decides():
 
 
 def test_a_library_tracker_has_its_numbers_from_one():
-    walk = Walk(LibraryTracks(ByteTrackTracker(frame_rate=10, lost_track_buffer=30)))
+    walk = Walk(LibraryTracks(partial(ByteTrackTracker, frame_rate=10, lost_track_buffer=30), 2.0))
     for i in range(12):
         found = walk.step(ann=100 + 4 * i, bob=500 - 4 * i)
     assert sorted(found.values()) == [1, 2]
@@ -130,7 +132,7 @@ def test_a_library_tracker_has_its_numbers_from_one():
 
 
 def test_tracks_and_numbers_of_the_past_are_dropped():
-    library = Walk(LibraryTracks(ByteTrackTracker(frame_rate=10, lost_track_buffer=30)))
+    library = Walk(LibraryTracks(partial(ByteTrackTracker, frame_rate=10, lost_track_buffer=30), 2.0))
     own = Walk(Follower(0.6, 2.0))
     for walk in (library, own):
         for visit in range(12):

@@ -34,14 +34,17 @@ def tracker(engine, world):
 
 
 def walk(tracker, world, ticks, **cameras):
-    """Figures a camera at tick 0, each moving 4 px right a tick; the identities last seen, by camera."""
+    """Figures a camera at tick 0, each moving 4 px right a tick; the identities last seen, by camera.
+
+    No times are given: the frames are as far apart as the tracker's frame rate says.
+    """
     seen = {}
     for tick in range(ticks):
         frames = {
             name: world.frame(*((colour, x + 4 * tick, y) for colour, x, y in figures))
             for name, figures in cameras.items()
         }
-        for camera, detections in tracker.update(frames, time=float(tick)).items():
+        for camera, detections in tracker.update(frames).items():
             seen[camera] = detections.data["identity"].tolist()
     return seen
 
@@ -72,9 +75,9 @@ def test_an_identity_stays_with_its_track(tracker, world, others):
     names = []
     for tick in range(30):
         colour = BLUE if tick < 15 else RED  # takes a red coat while in view
-        for _ in range(others):
-            tracker.update({})
-        detections = tracker.update({"dock": world.frame((colour, 10 + 4 * tick, 50))}, time=tick)["dock"]
+        for other in range(others):
+            tracker.update({}, time=(tick - 1 + other / others) / 6)
+        detections = tracker.update({"dock": world.frame((colour, 10 + 4 * tick, 50))}, time=tick / 6)["dock"]
         names += detections.data["identity"].tolist()
     assert set(names[10:]) == {"person-1"}
 
@@ -87,7 +90,7 @@ def leaves_as_another_enters(colour):
 def test_a_track_that_passes_to_another_person_becomes_another_track(tracker, world):
     seen = []
     for tick, figure in enumerate(leaves_as_another_enters(RED)):
-        detections = tracker.update({"dock": world.frame(figure)}, time=tick)["dock"]
+        detections = tracker.update({"dock": world.frame(figure)}, time=tick / 6)["dock"]
         seen += zip(detections.tracker_id.tolist(), detections.data["identity"].tolist(), strict=True)
     assert {name for _, name in seen[:19]} == {None, "person-1"}
     assert seen[-1] == (2, "person-2")
@@ -101,7 +104,7 @@ def test_a_track_that_passes_to_another_person_becomes_another_track(tracker, wo
 
 def test_who_comes_back_at_once_keeps_track_and_identity(tracker, world):
     for tick, figure in enumerate(leaves_as_another_enters(BLUE)):
-        detections = tracker.update({"dock": world.frame(figure)}, time=tick)["dock"]
+        detections = tracker.update({"dock": world.frame(figure)}, time=tick / 6)["dock"]
     assert detections.tracker_id.tolist() == [1]
     assert detections.data["identity"].tolist() == ["person-1"]
 
@@ -116,7 +119,7 @@ def test_boxes_that_could_be_mixed_up():
 def test_nobody_is_named_before_enough_crops_were_seen(tracker, world):
     names = []
     for tick in range(12):
-        detections = tracker.update({"dock": world.frame((BLUE, 10 + 4 * tick, 50))}, time=tick)["dock"]
+        detections = tracker.update({"dock": world.frame((BLUE, 10 + 4 * tick, 50))}, time=tick / 6)["dock"]
         names += detections.data["identity"].tolist()
     assert names[: GROUP - 1] == [None] * (GROUP - 1)
     assert names[-1] == "person-1"
@@ -124,7 +127,7 @@ def test_nobody_is_named_before_enough_crops_were_seen(tracker, world):
 
 def test_a_thing_that_never_moves_is_nobody(tracker, world):
     for tick in range(40):
-        detections = tracker.update({"dock": world.frame((RED, 100, 80))}, time=tick)["dock"]
+        detections = tracker.update({"dock": world.frame((RED, 100, 80))}, time=tick / 6)["dock"]
     assert len(detections) == 1, "it is tracked"
     assert detections.data["identity"].tolist() == [None], "but has no identity"
     assert tracker.reid.gallery.identities() == []
@@ -151,16 +154,17 @@ def test_crops_of_all_cameras_go_into_one_call(tracker, engine, world):
 def test_a_person_in_view_for_long_is_not_embedded_for_ever(tracker, engine, world):
     for tick in range(200):
         x = 10 + 4 * (tick % 50 if tick // 50 % 2 == 0 else 50 - tick % 50)
-        tracker.update({"dock": world.frame((BLUE, x, 50))}, time=tick)
+        tracker.update({"dock": world.frame((BLUE, x, 50))}, time=tick / 6)
     assert sum(engine.batches) < 80
     assert len(tracker.reid.gallery) <= 8
 
 
 def test_exemplars_say_where_and_when(tracker, world):
-    walk(tracker, world, 15, dock=[(BLUE, 10, 50)])
+    for tick in range(15):
+        tracker.update({"dock": world.frame((BLUE, 10 + 4 * tick, 50))}, time=1000 + tick / 6)
     (candidates,) = tracker.reid.gallery.search(np.float32([1, 0, 0]), k=1)
     assert candidates[0].camera == "dock"
-    assert 0 < candidates[0].time < 15
+    assert 1000 < candidates[0].time < 1003
 
 
 @pytest.mark.parametrize(
@@ -191,7 +195,7 @@ def test_detectors_may_be_given_by_name_a_camera_or_not_at_all(engine, world):
 def tracklet(camera, track, colours, first=0, last=10, crops=GROUP):
     t = Tracklet(camera, track, first, last, seen=10, changed=10)
     for i in range(crops):
-        t.add(1.0, np.float32(colours) / np.linalg.norm(colours), tick=i)
+        t.add(1.0, np.float32(colours) / np.linalg.norm(colours), now=i)
     return t
 
 
@@ -243,7 +247,7 @@ def test_a_doubtful_tracklet_waits_for_more_crops_and_says_why():
     assert reason.distance == pytest.approx(0.4)
     assert reason.limit == 0.5
     for i in range(GROUP * (PATIENCE - 1)):
-        doubtful.add(1.0, np.float32(DOUBTFUL), tick=i)
+        doubtful.add(1.0, np.float32(DOUBTFUL), now=i)
     decide([doubtful], gallery, thresholds)
     assert doubtful.identity == "ann"
 
@@ -367,8 +371,8 @@ def test_two_names_of_one_person_are_merged_as_their_pictures_grow_alike():
     assert (one.identity, other.identity) == ("person-1", "person-2")
     for t in (one, other):
         for i in range(4 * GROUP):
-            t.add(1.0, back if t is one else front, tick=20 + i)
-            t.add(1.0, front if t is one else back, tick=20 + i)
+            t.add(1.0, back if t is one else front, now=20 + i)
+            t.add(1.0, front if t is one else back, now=20 + i)
     identities.decide(90, 3.0, Thresholds(0.3, 0.3), -1, -1)
     assert (one.identity, other.identity) == ("person-1", "person-1")
     assert identities.gallery.identities() == ["person-1"]
@@ -398,7 +402,7 @@ def test_a_tracklet_taken_for_somebody_else_is_moved_when_more_is_seen():
     identities = decide([doubtful], gallery, bearers=[ann, bob], gone=True, on_event=events.append)
     assert doubtful.identity == "ann"
     for i in range(4 * GROUP):
-        doubtful.add(1.0, np.float32([0.6, 0, 0.8]), tick=i)
+        doubtful.add(1.0, np.float32([0.6, 0, 0.8]), now=i)
     identities.decide(90, 1.0, Thresholds(0.3, 0.3), -1, -1)
     assert doubtful.identity == "bob"
     assert [e.identity for e in events if e.kind == "identified"] == ["ann", "bob"]
@@ -559,7 +563,7 @@ def test_what_is_remembered_is_bounded(engine, world):
         colour = BLUE if visit % 2 else tuple(int(v) for v in rng.integers(0, 255, 3))
         for step in range(16):
             figures = [(colour, 10 + 4 * step, 50)] if step < 10 else []
-            tracker.update({"dock": world.frame(*figures)}, time=float(visit * 16 + step))
+            tracker.update({"dock": world.frame(*figures)}, time=(visit * 16 + step) / 6)
         sizes.append(len(tracker._identities.tracklets))
     assert max(sizes[30:]) <= max(sizes[:30])
     assert len(tracker._cameras["dock"].tracks._tracks) <= 3

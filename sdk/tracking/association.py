@@ -14,6 +14,7 @@ from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
 from sdk.errors import DataError, GalleryError
 from sdk.events import Event, Listener
 from sdk.gallery import Gallery
+from sdk.tracking.clock import ROUNDING
 from sdk.tracking.look import CLOSED, LUCKY, Look
 from sdk.tracking.people import Person
 from sdk.tracking.reason import Reason, Thresholds
@@ -22,7 +23,7 @@ from sdk.tracking.tracklet import GROUP, LEAST_GROUP, PATIENCE, Tracklet
 from sdk.tracking.travel import TravelTimes
 
 MIN_CHANGED = 0.5
-"""Share of a tracklet's ticks in which its picture must have changed; see `change.py`."""
+"""Share of a tracklet's frames in which its picture must have changed; see `change.py`."""
 
 SURE = 0.75
 """Up to which share of the limit a tracklet is a known person at once, if nobody else is near."""
@@ -40,6 +41,8 @@ GATE = 10
 """Nearest identities that the gallery is asked for."""
 MOST_PEOPLE = 500
 """That are remembered at once; those not seen for longest are left to the gallery."""
+NEVER = float("-inf")
+"""Before all times."""
 
 
 def is_ready(tracklet: Tracklet, least: int = GROUP) -> bool:
@@ -55,15 +58,14 @@ class Identities:
         self,
         gallery: Gallery,
         on_event: Listener | None = None,
-        tolerance: int = 0,
+        tolerance: float = 0.0,
         rescore: bool = False,
         travel: TravelTimes | None = None,
-        frame_rate: float = 1.0,
     ):
         """rescore: look at close calls stripe by stripe, where tracklets have stripes.
 
-        tolerance: ticks for which one camera may see a person twice, because one of two tracks was about to be lost
-        and lay on somebody else. travel: how long people take between cameras; frame_rate: ticks a second, for that.
+        tolerance: seconds for which one camera may see a person twice, because one of two tracks was about to be lost
+        and lay on somebody else. travel: how long people take between cameras.
         """
         self.gallery = gallery
         self.tracklets: dict[tuple[str, int], Tracklet] = {}
@@ -74,9 +76,9 @@ class Identities:
         self._on_event = on_event
         self._tolerance = tolerance
         self._rescore = rescore
-        self._travel, self._frame_rate = travel, frame_rate
-        self._tick, self._time = 0, 0.0
-        self._next_look = 0
+        self._travel = travel
+        self._now, self._time = 0.0, 0.0
+        self._next_look = NEVER
         self._named = 0
         """The number of the last new person."""
 
@@ -85,36 +87,37 @@ class Identities:
         if self._on_event is not None:
             self._on_event(Event(self._time, kind, **what))
 
-    def decide(self, tick: int, time: float, thresholds: Thresholds, lost: int, last_chance: int) -> None:
+    def decide(self, now: float, time: float, thresholds: Thresholds, lost: float, last_chance: float) -> None:
         """Give names as far as the cases are clear.
 
-        Tracks not seen since tick `lost` get no more crops, so that whoever is near enough is it; whether they are
+        now: seconds on the tracker's clock, as `lost` and `last_chance` are; time: the same as it is written down.
+        Tracks not seen since `lost` get no more crops, so that whoever is near enough is it; whether they are
         somebody new may wait for what others still show, until they have not been seen since `last_chance`.
         """
-        self._tick, self._time = tick, time
+        self._now, self._time = now, time
         waiting = [t for t in self.tracklets.values() if is_ready(t)]
         if any(t.count > t.asked for t in waiting):  # without a new crop the answer would be the same
             # All that wait, so that a doubtful one takes nobody's identity who is there too, and nearer.
             self._assign(waiting, thresholds)
             for tracklet in waiting:
                 tracklet.asked = tracklet.count
-        gone = [t for t in self.tracklets.values() if t.last_tick < lost and is_ready(t, LEAST_GROUP)]
-        if gone and tick >= self._next_look:
-            self._next_look = tick + self._tolerance // 2
+        gone = [t for t in self.tracklets.values() if t.last < lost and is_ready(t, LEAST_GROUP)]
+        if gone and now >= self._next_look:
+            self._next_look = now + self._tolerance / 2 - ROUNDING
             self._assign(gone, thresholds, last_chance)
         self._review(thresholds)
         for tracklet in self.tracklets.values():
-            if tracklet.identity and not tracklet.ended and tracklet.last_tick < lost:
+            if tracklet.identity and not tracklet.ended and tracklet.last < lost:
                 self._end(tracklet)
 
-    def finish(self, tick: int, time: float, thresholds: Thresholds) -> None:
+    def finish(self, now: float, time: float, thresholds: Thresholds) -> None:
         """Decide all that wait: nothing more will come."""
         unnamed = -1
         while unnamed != (unnamed := sum(t.identity is None for t in self.tracklets.values())):
-            self._next_look = 0  # whoever was recognised helps to recognise others, before these are somebody new
-            self.decide(tick, time, thresholds, tick + 1, -1)
-        self._next_look = 0
-        self.decide(tick, time, thresholds, tick + 1, tick + 1)
+            self._next_look = NEVER  # whoever was recognised helps to recognise others, before these are somebody new
+            self.decide(now, time, thresholds, -NEVER, NEVER)
+        self._next_look = NEVER
+        self.decide(now, time, thresholds, -NEVER, -NEVER)
 
     def _end(self, tracklet: Tracklet) -> None:
         tracklet.ended = True
@@ -155,7 +158,7 @@ class Identities:
                 self._welcome(tracklet, newcomers, limit)
 
     def _is_clear(self, tracklet, reason: Reason, chosen, cost, thresholds: Thresholds, last_chance) -> bool:
-        if last_chance is not None and (chosen is not None or tracklet.last_tick < last_chance):
+        if last_chance is not None and (chosen is not None or tracklet.last < last_chance):
             return True
         if last_chance is None and tracklet.count >= PATIENCE * GROUP:
             return True
@@ -233,16 +236,18 @@ class Identities:
     def _apart(self, one: Tracklet, other: Tracklet) -> bool:
         """Whether they must be two people: one camera sees both now, or saw both for longer than can be a mistake."""
         together = one.together(other)
-        return together > self._tolerance or (together > 0 and one.last_tick == other.last_tick)
+        return self._too_long(together) or (together > 0 and one.last == other.last)
+
+    def _too_long(self, together: float) -> bool:
+        """Whether one camera saw two for longer than it may see one person twice."""
+        return together > self._tolerance + ROUNDING
 
     def _too_far(self, person: Person, tracklet: Tracklet) -> bool:
         """Whether somebody was seen in another camera too shortly before or after."""
         return any(
-            self._travel.forbid(
-                camera, tracklet.camera, max(tracklet.first_tick - last, first - tracklet.last_tick) / self._frame_rate
-            )
+            self._travel.forbid(camera, tracklet.camera, max(tracklet.first - span.last, span.first - tracklet.last))
             for camera, spans in person.seen(without=tracklet).items()
-            for first, last in spans
+            for span in spans
         )
 
     def _reason(self, tracklet, cost: np.ndarray, names: list[str], closed: list[str], limit: float) -> Reason:
@@ -255,11 +260,11 @@ class Identities:
     def _name(self, tracklet: Tracklet, name: str, new: bool = False) -> None:
         key = tracklet.camera, tracklet.track
         if name not in self.people:
-            self.people[name] = Person(name, self._tick, known=not new)
+            self.people[name] = Person(name, self._now, known=not new)
         person = self.people[name]
         tracklet.identity = name
         person.members[key] = tracklet
-        person.last_tick = max(person.last_tick, tracklet.last_tick)
+        person.last = max(person.last, tracklet.last)
         tracklet.asked = max(tracklet.asked, tracklet.count)
         reason = self.reasons[key] = replace(self.reasons[key], identity=name, new=new)
         self.emit("identified", camera=tracklet.camera, track=tracklet.track, identity=name, detail=reason.to_dict())
@@ -368,13 +373,13 @@ class Identities:
 
     def _two(self, one: Person, other: Person) -> bool:
         """Whether they cannot be one person."""
-        if one.together(other) > self._tolerance:
+        if self._too_long(one.together(other)):
             return True
         if self._travel is not None and any(self._too_far(one, t) for t in other.members.values()):
             return True
         return any(self._apart(a, b) for a in one.members.values() for b in other.members.values())
 
-    def shows_another(self, tracklet: Tracklet, thresholds: Thresholds, patience: int) -> bool:
+    def shows_another(self, tracklet: Tracklet, thresholds: Thresholds, patience: float) -> bool:
         """Whether a track has passed to another person: its latest crops are far from what it showed before.
 
         Less far is enough if somebody known is much nearer to them.
@@ -421,7 +426,7 @@ class Identities:
         count = self.gallery.forget(identity)
         person = self.people.pop(identity, None)
         for key, old in person.members.items() if person else ():
-            fresh = Tracklet(*key, old.last_tick, old.last_tick, seen=1, changed=1)
+            fresh = Tracklet(*key, old.last, old.last, seen=1, changed=1, frame=old.frame)
             fresh.first_time = fresh.last_time = old.last_time
             self.tracklets[key] = fresh
             self.reasons.pop(key, None)
@@ -449,12 +454,15 @@ class Identities:
                 raise GalleryError(f"identity '{name}' is not in the gallery")
         if identity == into:
             raise GalleryError(f"identity '{identity}' cannot be merged into itself")
-        kept = self.people.setdefault(into, Person(into, self._tick, known=True))
-        self._unite(kept, self.people.get(identity) or Person(identity, self._tick), None)
+        kept = self.people.setdefault(into, Person(into, self._now, known=True))
+        self._unite(kept, self.people.get(identity) or Person(identity, self._now), None)
 
-    def forget_before(self, tick: int) -> list[Tracklet]:
-        """Drop the tracklets that ended before `tick`, and give them back; and people, if there are very many."""
-        gone = [t for t in self.tracklets.values() if t.last_tick < tick]
+    def forget_before(self, then: float) -> list[Tracklet]:
+        """Drop the tracklets that ended before `then`, s on the tracker's clock, and give them back.
+
+        People too, if there are very many.
+        """
+        gone = [t for t in self.tracklets.values() if t.last < then]
         for tracklet in gone:
             key = tracklet.camera, tracklet.track
             del self.tracklets[key]
@@ -462,7 +470,7 @@ class Identities:
             if tracklet.identity:
                 self.people[tracklet.identity].retire(tracklet)
         if len(self.people) > MOST_PEOPLE:
-            absent = sorted((p for p in self.people.values() if not p.members), key=lambda p: p.last_tick)
+            absent = sorted((p for p in self.people.values() if not p.members), key=lambda p: p.last)
             for person in absent[: len(self.people) - MOST_PEOPLE]:
                 del self.people[person.name]
         return gone

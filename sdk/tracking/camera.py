@@ -1,5 +1,8 @@
-"""One camera: its detector, its tracks, and what it sees in a tick."""
+"""One camera: its detector, its tracks, and what it sees in a frame."""
 
+import statistics
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,9 +10,15 @@ import supervision as sv
 
 from sdk.preprocess import MIN_SIDE
 from sdk.tracking.change import ChangeMeter
+from sdk.tracking.clock import USUAL_STEP
 from sdk.tracking.detectors import Detector
 from sdk.tracking.follower import Follower, LibraryTracks
 from sdk.tracking.tracklet import at_side, beside_another, crop_quality
+
+GAPS = 9
+"""Between the last frames, whose median is how long a frame lasts."""
+SHORTEST = 1e-3
+"""Seconds that a frame lasts at the least."""
 
 
 @dataclass(eq=False)
@@ -38,23 +47,47 @@ class Sight:
 class Camera:
     """What is kept for one camera."""
 
-    def __init__(self, detector: Detector, tracks: Follower | LibraryTracks, change: ChangeMeter, frame_rate: float):
+    def __init__(
+        self,
+        detector: Detector,
+        tracks: Follower | LibraryTracks,
+        change: Callable[[], ChangeMeter],
+        patience: float,
+        frame_rate: float | None = None,
+    ):
+        """change: makes the meter. patience: seconds without a frame after which the past is past.
+        frame_rate: frames a second, as far as it is known before there are any."""
         self.detector = detector
         self.tracks = tracks
-        self.change = change
-        self.last_frame = 0
-        """The tick of the last frame."""
-        self._frame_rate = frame_rate
+        self.change = change()
+        self.last_frame = float("-inf")
+        """When the last frame was, s on the tracker's clock."""
+        self._make_change, self._patience = change, patience
+        self._gaps: deque[float] = deque(maxlen=GAPS)
+        self._first_guess = 1 / frame_rate if frame_rate else USUAL_STEP
 
-    def look(self, frame: np.ndarray, tick: int) -> Sight:
-        """Find the people in a frame, uint8 BGR `[H, W, 3]`, and the tracks of those where position is enough."""
+    @property
+    def frame(self) -> float:
+        """How long a frame lasts, s."""
+        return max(SHORTEST, statistics.median(self._gaps)) if self._gaps else self._first_guess
+
+    def look(self, frame: np.ndarray, now: float) -> Sight:
+        """Find the people in a frame, uint8 BGR `[H, W, 3]`, and the tracks of those where position is enough.
+
+        now: seconds on the tracker's clock, later than the last frame's.
+        """
+        gap = now - self.last_frame
+        if gap > self._patience:
+            self.change = self._make_change()  # what has changed in a long time tells nothing of who lives
+        if self.last_frame >= 0:
+            self._gaps.append(gap)
         self.change.update(frame)
         detections = self.detector(frame)
         boxes = np.asarray(detections.xyxy, np.float32).reshape(-1, 4)
         confidence = np.ones(len(boxes)) if detections.confidence is None else np.asarray(detections.confidence)
         height, width = frame.shape[:2]
         corners = np.round(np.clip(boxes, 0, [width, height, width, height])).astype(int)
-        numbers, doubtful = self.tracks.begin(boxes, confidence, tick / self._frame_rate)
+        numbers, doubtful = self.tracks.begin(boxes, confidence, now)
         return Sight(
             detections,
             numbers,

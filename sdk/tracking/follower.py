@@ -9,11 +9,14 @@ So only boxes in doubt need a crop at once: `begin` says which, `end` takes thei
 all cameras to one engine call in between.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import supervision as sv
 from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
+
+from sdk.tracking.clock import ROUNDING
 
 ACROSS, ALONG, TALL = (0.06, 0.35), (0.05, 0.2), (0.15, 0.15)
 """How far a box may be off where its track should be: standard deviation of the middle across, of the top, and of the
@@ -108,13 +111,13 @@ class Follower:
         Returns the numbers of their tracks as far as position tells them, int `[N]`, −1 elsewhere; and which of the
         boxes need a look, bool `[N]`.
         """
-        self._tracks = [track for track in self._tracks if time - track.time <= self._lost_seconds]
+        self._tracks = [track for track in self._tracks if time - track.time <= self._lost_seconds + ROUNDING]
         last_time, self._time, self._confidence = self._time, time, confidence
         height = np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
         self._places = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 1], np.log(height)], axis=1)
         self._pairs = self._position_ratio()
         plausible = self._pairs > PLAUSIBLE
-        old = np.array([track.time < last_time and time - track.time > OLD for track in self._tracks], bool)
+        old = np.array([track.time < last_time and time - track.time > OLD + ROUNDING for track in self._tracks], bool)
         clear = plausible & (self._pairs >= CLEAR) & ~old[:, None] & (self._pairs - _best_other(self._pairs) >= MARGIN)
         self._clear = list(zip(*np.nonzero(clear), strict=True))
         numbers = np.full(len(boxes), -1)
@@ -186,10 +189,16 @@ class Follower:
 
 
 class LibraryTracks:
-    """A tracker of the library `trackers` in the place of a `Follower`; numbers its tracks from 1."""
+    """A tracker of the library `trackers` in the place of a `Follower`; numbers its tracks from 1.
 
-    def __init__(self, tracker):
-        self._tracker = tracker
+    Such a tracker counts frames and knows no time. So after a gap that ends all tracks there is a new one.
+    """
+
+    def __init__(self, make: Callable[[], object], lost_seconds: float):
+        """make: the tracker. lost_seconds: without a frame for so long, all tracks have ended."""
+        self._make, self._lost_seconds = make, lost_seconds
+        self._tracker = make()
+        self._time = float("-inf")
         self._numbers: dict[int, int] = {}
         self._used: dict[int, float] = {}
         self._count = 0
@@ -197,6 +206,11 @@ class LibraryTracks:
 
     def begin(self, boxes: np.ndarray, confidence: np.ndarray, time: float) -> tuple[np.ndarray, np.ndarray]:
         """As `Follower.begin`; no look is needed."""
+        if time - self._time > self._lost_seconds + ROUNDING and self._used:
+            self._tracker = self._make()
+            self._numbers.clear()
+            self._used.clear()
+        self._time = time
         rows = np.arange(len(boxes))
         detections = sv.Detections(boxes, confidence=confidence, class_id=np.zeros(len(boxes), int), data={"row": rows})
         tracked = self._tracker.update(detections)

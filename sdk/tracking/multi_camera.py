@@ -3,8 +3,7 @@
 import contextlib
 import functools
 import threading
-import time as clock
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import supervision as sv
@@ -16,6 +15,7 @@ from sdk.reidentifier import ReIdentifier
 from sdk.tracking.association import Identities
 from sdk.tracking.camera import Camera, Sight
 from sdk.tracking.change import ChangeMeter
+from sdk.tracking.clock import ROUNDING, Clock
 from sdk.tracking.detectors import Detector, detector_maker
 from sdk.tracking.follower import Follower, LibraryTracks
 from sdk.tracking.reason import Reason, Thresholds
@@ -29,8 +29,8 @@ CROPS_PER_SECOND = 6
 """Crops of a person in plain view that are embedded in a second; consecutive frames tell nothing new."""
 LOST_SECONDS = 2.0
 """After this long unseen a track is given up, and its tracklet decided with the crops it has."""
-SAVED_TICKS = 5
-"""For how many ticks crops are saved up within a budget."""
+SAVED_SECONDS = 0.5
+"""For how long crops are saved up within a budget."""
 LATE_SECONDS = 8.0
 """After this long unseen, a track of whom it is in doubt whether anybody knows them is somebody new."""
 MEMORY_SECONDS = 30.0
@@ -63,7 +63,7 @@ class MultiCameraTracker:
         reid: ReIdentifier,
         detector: str | Detector | Mapping[str, Detector] | None = None,
         tracker: Callable[[], object] | None = None,
-        frame_rate: float = 30.0,
+        frame_rate: float | None = None,
         on_event: Listener | None = None,
         rescore: bool | None = None,
         crop_budget: float | None = None,
@@ -73,35 +73,37 @@ class MultiCameraTracker:
 
         detector: "hog" (the default) or "motion", one a camera; the file of a model (`detector_maker`); any
         `frame -> sv.Detections`; or one of these callables a camera, by name. tracker: makes a tracker of the library
-        `trackers` for a camera; None: a `Follower`, which goes by position and look. frame_rate: ticks a second, for
-        how long a track waits for its person. on_event: the first listener; see `add_listener`.
+        `trackers` for a camera; None: a `Follower`, which goes by position and look. frame_rate: of frames that
+        come without a time: they are so many a second, as in a recording; None: they are live, and the system's
+        clock says when they came. Frames with a time need no rate. on_event: the first listener; see `add_listener`.
         rescore: decide close calls by the aligned local distance, with a model that gives stripes; None: as `reid`
         does. crop_budget: the most crops to embed in a second, of all cameras together; None: as many as are worth
         it (docs/tracking.md says what it saves and costs). travel: the least times between cameras, given or learned.
-        Raises `DataError` for an unknown name, a budget that is not positive, or a model without stripes to re-score.
+        Raises `DataError` for an unknown name, a budget or a rate that is not positive, or a model without stripes
+        to re-score.
         """
+        if frame_rate is not None and not 0 < frame_rate < float("inf"):
+            raise DataError(f"the frame rate is {frame_rate}; give frames a second, or None for live ones")
         if crop_budget is not None and not crop_budget > 0:
             raise DataError(f"the budget is {crop_budget} crops a second; give a positive number, or None for no limit")
         self.reid = reid
         rescore = reid.rescore if rescore is None else rescore
         if rescore and not reid.engine.metadata.stripes:
             raise DataError("the model gives no stripes, so nothing can be re-scored; convert it with --rescore")
-        self._budget = None if crop_budget is None else CropBudget(crop_budget / frame_rate)
+        self._budget = None if crop_budget is None else CropBudget(crop_budget)
         self._detector = "hog" if detector is None else detector
         self._make_detector = detector_maker(self._detector) if isinstance(self._detector, str) else None
         self._make_tracker = tracker
         self._frame_rate = frame_rate
         self._rescore = rescore
-        self._crop_interval = max(1, round(frame_rate / CROPS_PER_SECOND))
-        self._patience = round(LOST_SECONDS * frame_rate)
-        self._late = round(LATE_SECONDS * frame_rate)
-        self._memory = round(MEMORY_SECONDS * frame_rate)
+        self._crop_interval = 1 / CROPS_PER_SECOND
         self._cameras: dict[str, Camera] = {}
         self._listeners = Listeners([] if on_event is None else [on_event])
         self._turn = threading.RLock()
-        self._identities = Identities(reid.gallery, self._listeners, self._patience, rescore, travel, frame_rate)
-        self._tick = 0
-        self._time = 0.0
+        self._identities = Identities(reid.gallery, self._listeners, LOST_SECONDS, rescore, travel)
+        self._clock = Clock(frame_rate)
+        self._set_back = False
+        """Whether it was told that times went back."""
 
     def add_listener(self, listener: Listener) -> None:
         """Tell `listener` who is identified, merged, split and has left (`sdk.events`), from now on.
@@ -128,21 +130,24 @@ class MultiCameraTracker:
     def update(self, frames: Mapping[str, np.ndarray], time: float | None = None) -> dict[str, sv.Detections]:
         """Take one frame of each camera, uint8 BGR `[H, W, 3]`; a camera without a new frame is left out.
 
-        time: seconds, stored with exemplars; None: the system's clock. Returns for each camera the tracked
-        detections, with `tracker_id` int and `data["identity"]`, an object array: a name, or None while
-        the tracklet is not known well enough. Raises `DataError` naming the camera of a bad frame, and
-        changes nothing then.
+        time: when the frames were taken, s on any clock, which is written down with exemplars and events. Tracks,
+        patience and memory go by it: after 2 s without frames all tracks have ended. None: as `frame_rate` says.
+        Times that go back are survived, and told once (`camera_clock`).
+
+        Returns for each camera the tracked detections, with `tracker_id` int and `data["identity"]`, an object
+        array: a name, or None while the tracklet is not known well enough. Raises `DataError` naming the camera of a
+        bad frame, or a time that is none, and changes nothing then.
         """
         for camera, frame in frames.items():
             _check_frame(camera, frame)
-        self._time = clock.time() if time is None else time
-        self._tick += 1
-        sights = {name: self._camera(name).look(frame, self._tick) for name, frame in frames.items()}
+        self._go_on(time, frames)
+        now = self._clock.now
+        sights = {name: self._camera(name).look(frame, now) for name, frame in frames.items()}
         self._embed(frames, sights)
         tracks = {name: self._follow(name, sight) for name, sight in sights.items()}
-        lost, last_chance = self._tick - self._patience, self._tick - self._late
-        self._identities.decide(self._tick, self._time, self._thresholds, lost, last_chance)
-        self._identities.forget_before(self._tick - self._memory)
+        lost, last_chance = (now - seconds - ROUNDING for seconds in (LOST_SECONDS, LATE_SECONDS))
+        self._identities.decide(now, self._clock.time, self._thresholds, lost, last_chance)
+        self._identities.forget_before(now - MEMORY_SECONDS - ROUNDING)
         tracklets = self._identities.tracklets
         for camera, detections in tracks.items():
             names = [tracklets[camera, int(track)].identity for track in detections.tracker_id]
@@ -152,7 +157,7 @@ class MultiCameraTracker:
     @_in_turn
     def finish(self) -> None:
         """Decide the tracklets that still wait for more crops: to be called when the videos have ended."""
-        self._identities.finish(self._tick, self._time, self._thresholds)
+        self._identities.finish(self._clock.now, self._clock.time, self._thresholds)
 
     def identity_of(self, camera: str, track: int) -> str | None:
         """The identity of a track that was seen lately; None if it has none yet, or is forgotten."""
@@ -182,14 +187,23 @@ class MultiCameraTracker:
         """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
         self._identities.merge(identity, into)
 
+    def _go_on(self, time: float | None, cameras: Iterable[str]) -> None:
+        """Set the clock to the next frames' time."""
+        again = any(name in self._cameras and self._cameras[name].last_frame == self._clock.now for name in cameras)
+        behind = self._clock.advance(time, again)
+        if behind is not None and not self._set_back:
+            self._set_back = True
+            what = f"the time of the frames is set back by {behind:.1f} s; tracking goes on"
+            self._identities.emit("camera_clock", detail={"what": what})
+
     def _camera(self, name: str) -> Camera:
         if name not in self._cameras:
             detector = self._detector_of(name)
             if self._make_tracker is None:
                 tracks = Follower(self.reid.threshold, LOST_SECONDS)
             else:
-                tracks = LibraryTracks(self._make_tracker())
-            self._cameras[name] = Camera(detector, tracks, ChangeMeter(), self._frame_rate)
+                tracks = LibraryTracks(self._make_tracker, LOST_SECONDS)
+            self._cameras[name] = Camera(detector, tracks, ChangeMeter, LOST_SECONDS, self._frame_rate)
         return self._cameras[name]
 
     def _detector_of(self, camera: str) -> Detector:
@@ -208,14 +222,14 @@ class MultiCameraTracker:
             for row in np.flatnonzero(sight.large):
                 tracklet = self._identities.tracklets.get((name, int(sight.numbers[row])))
                 due = sight.numbers[row] >= 0 and (
-                    tracklet is None or tracklet.wants(sight.quality[row], self._tick, self._crop_interval)
+                    tracklet is None or tracklet.wants(sight.quality[row], self._clock.now, self._crop_interval)
                 )
                 if sight.doubtful[row] or due:
                     # In doubt about the track first; then those of whom least is known; then the best crops.
                     need = (not sight.doubtful[row], tracklet.count if tracklet else 0, -sight.quality[row])
                     wanted.append((need, name, int(row)))
         if self._budget is not None:
-            wanted = sorted(wanted)[: self._budget.take(len(wanted))]
+            wanted = sorted(wanted)[: self._budget.take(len(wanted), self._clock.now)]
         if not wanted:
             return
         crops = []
@@ -233,26 +247,26 @@ class MultiCameraTracker:
         return Thresholds(self.reid.threshold, self.reid.tracklet_threshold)
 
     def _follow(self, name: str, sight: Sight) -> sv.Detections:
-        """The confirmed tracks of one camera in this tick; keeps their tracklets' books."""
-        camera, tracklets = self._cameras[name], self._identities.tracklets
+        """The confirmed tracks of one camera in this frame; keeps their tracklets' books."""
+        camera, tracklets, now = self._cameras[name], self._identities.tracklets, self._clock.now
         detections = camera.follow(sight)
-        last_frame, camera.last_frame = camera.last_frame, self._tick
+        last_frame, camera.last_frame = camera.last_frame, now
         for place, row in enumerate(detections.data["row"]):
             key = (name, int(detections.tracker_id[place]))
             if key not in tracklets:
-                tracklets[key] = Tracklet(*key, self._tick, self._tick, first_time=self._time)
+                tracklets[key] = Tracklet(*key, now, now, first_time=self._clock.time)
             tracklet = tracklets[key]
-            if sight.beside[row] or tracklet.last_tick < last_frame:
-                tracklet.last_doubt = self._tick
-            tracklet.last_tick, tracklet.last_time = self._tick, self._time
+            if sight.beside[row] or tracklet.last < last_frame:
+                tracklet.last_doubt = now
+            tracklet.last, tracklet.last_time, tracklet.frame = now, self._clock.time, camera.frame
             tracklet.seen += 1
             tracklet.changed += camera.change.share(sight.detections.xyxy[row]) >= MIN_CHANGE
             features, quality = sight.embedding.get(int(row)), float(sight.quality[row])
-            if features is not None and tracklet.wants(quality, self._tick, self._crop_interval):
-                tracklet.add(quality, features, self._tick)
+            if features is not None and tracklet.wants(quality, now, self._crop_interval):
+                tracklet.add(quality, features, now)
                 if int(row) in sight.stripes:
                     tracklet.stripes = keep_best([*tracklet.stripes, (quality, sight.stripes[int(row)])])
-                if self._identities.shows_another(tracklet, self._thresholds, self._patience):
+                if self._identities.shows_another(tracklet, self._thresholds, LOST_SECONDS):
                     self._split(tracklet, detections)
         del detections.data["row"]
         return detections
@@ -269,18 +283,20 @@ class MultiCameraTracker:
 
 
 class CropBudget:
-    """Crops that may be embedded: so many a tick on average, and what is saved for up to `SAVED_TICKS`."""
+    """Crops that may be embedded: so many a second on average, and what is saved in up to `SAVED_SECONDS`."""
 
-    def __init__(self, per_tick: float):
-        self._per_tick = per_tick
-        self._saved = 0.0
+    def __init__(self, per_second: float):
+        self._per_second = per_second
+        self._most = max(1.0, SAVED_SECONDS * per_second)
+        self._saved = self._most
+        self._then = 0.0
 
-    def take(self, wanted: int) -> int:
-        """How many of `wanted` crops this tick may have."""
-        most = max(1.0, SAVED_TICKS * self._per_tick)
-        self._saved = min(self._saved + self._per_tick, most)
-        taken = min(wanted, int(self._saved))
-        self._saved -= taken
+    def take(self, wanted: int, now: float) -> int:
+        """How many of `wanted` crops there may be now, s on a clock that goes forward."""
+        self._saved = min(self._saved + (now - self._then) * self._per_second, self._most)
+        self._then = now
+        taken = min(wanted, int(self._saved + ROUNDING))
+        self._saved = max(0.0, self._saved - taken)
         return taken
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sdk.tracking.rescoring import Stripes, keep_best
-from sdk.tracking.tracklet import Tracklet
+from sdk.tracking.tracklet import Span, Tracklet
 
 INTERVALS = 256
 """Of past tracklets that are remembered a person, to know whom they were seen with."""
@@ -19,8 +19,8 @@ class Person:
     """Somebody with a name. Bounded, however often they come: past tracklets are one sum and a few intervals."""
 
     name: str
-    since: int
-    """The tick in which the tracker first saw them."""
+    since: float
+    """When the tracker first saw them, s on its clock."""
     known: bool = False
     """Whether the gallery knew them before this tracker did."""
     members: dict[tuple[str, int], Tracklet] = field(default_factory=dict)
@@ -29,9 +29,10 @@ class Person:
     """What past tracklets add to the picture, `[D]`."""
     views: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=VIEWS))
     """Views of past tracklets, `[D]` each."""
-    intervals: deque[tuple[str, int, int]] = field(default_factory=lambda: deque(maxlen=INTERVALS))
-    """(camera, first tick, last tick) of past tracklets."""
-    last_tick: int = 0
+    intervals: deque[tuple[str, Span]] = field(default_factory=lambda: deque(maxlen=INTERVALS))
+    """(camera, from when to when) of past tracklets."""
+    last: float = 0.0
+    """When they were last seen."""
     stripes: Stripes = field(default_factory=list)
     """Of past tracklets' best crops."""
 
@@ -66,7 +67,7 @@ class Person:
             self._retired += 1
             self.past = self.past + tracklet.weight * tracklet.embedding
             self.views.extend(tracklet.views or [tracklet.embedding])
-            self.intervals.append((tracklet.camera, tracklet.first_tick, tracklet.last_tick))
+            self.intervals.append((tracklet.camera, tracklet.span))
             self.stripes = keep_best([*self.stripes, *tracklet.stripes])
 
     def absorb(self, other: "Person") -> None:
@@ -76,25 +77,25 @@ class Person:
         self.past = self.past + other.past
         self.views.extend(other.views)
         self.intervals.extend(other.intervals)
-        self.last_tick = max(self.last_tick, other.last_tick)
+        self.last = max(self.last, other.last)
         self.stripes = keep_best([*self.stripes, *other.stripes])
 
-    def together(self, other: "Person") -> int:
-        """For how many ticks one camera saw both."""
+    def together(self, other: "Person") -> float:
+        """For how many seconds one camera saw both, more than 0 if it was in a single frame."""
         here = self.seen()
         return sum(
-            max(0, min(end, last) - max(start, first) + 1)
+            mine.together(theirs)
             for camera, spans in other.seen().items()
-            for start, end in spans
-            for first, last in here.get(camera, ())
+            for theirs in spans
+            for mine in here.get(camera, ())
         )
 
-    def seen(self, without: Tracklet | None = None) -> dict[str, list[tuple[int, int]]]:
-        """When each camera saw them: (first tick, last tick) of their tracklets, but of `without`."""
-        spans: dict[str, list[tuple[int, int]]] = {}
-        for camera, first, last in self.intervals:
-            spans.setdefault(camera, []).append((first, last))
+    def seen(self, without: Tracklet | None = None) -> dict[str, list[Span]]:
+        """When each camera saw them: the spans of their tracklets, but of `without`."""
+        spans: dict[str, list[Span]] = {}
+        for camera, span in self.intervals:
+            spans.setdefault(camera, []).append(span)
         for tracklet in self.members.values():
             if tracklet is not without:
-                spans.setdefault(tracklet.camera, []).append((tracklet.first_tick, tracklet.last_tick))
+                spans.setdefault(tracklet.camera, []).append(tracklet.span)
         return spans

@@ -1,8 +1,11 @@
 """A tracklet: one track of one camera, and what its crops looked like."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
+
+from sdk.tracking.clock import ROUNDING, USUAL_STEP
 
 GROUP = 6
 """Good crops from which a tracklet asks for an identity."""
@@ -62,35 +65,53 @@ def covered_share(boxes: np.ndarray) -> np.ndarray:
     return overlap.max(axis=1, initial=0) / np.maximum(area, 1)
 
 
+class Span(NamedTuple):
+    """From when to when a camera saw somebody, s on the tracker's clock."""
+
+    first: float
+    last: float
+    frame: float = USUAL_STEP
+    """How long a frame of that camera lasts, which is how long somebody was seen who was seen in one frame."""
+
+    def together(self, other: "Span") -> float:
+        """For how long both were seen, of one camera; more than 0 if in a single frame, 0 if never."""
+        both = min(self.last, other.last) - max(self.first, other.first)
+        return both + min(self.frame, other.frame) if both >= 0 else 0.0
+
+
 @dataclass(eq=False)
 class Tracklet:
-    """What is known of a track."""
+    """What is known of a track. Times are seconds on the tracker's clock, those of one frame exactly equal."""
 
     camera: str
     track: int
-    first_tick: int
-    last_tick: int
+    first: float
+    """When it was first seen."""
+    last: float
+    """When it was last seen."""
     identity: str | None = None
     seen: int = 0
-    """Ticks with a detection."""
+    """Frames with a detection."""
     changed: int = 0
-    """Of these, ticks in which the picture inside the box changed."""
+    """Of these, frames in which the picture inside the box changed."""
+    frame: float = USUAL_STEP
+    """How long a frame of its camera lasts, s."""
     first_time: float = 0.0
     last_time: float = 0.0
-    """Seconds, on the clock of the frames."""
+    """When that was, as the caller has it, s."""
     ended: bool = False
     """Whether it was told that this track has ended."""
-    last_crop_tick: int = -(10**9)
-    last_doubt: int = -(10**9)
-    """The last tick in which the track could have passed to another person: close to one, at the edge, or missed."""
+    last_crop: float = float("-inf")
+    last_doubt: float = float("-inf")
+    """When the track could last have passed to another person: close to one, at the edge, or missed."""
     count: int = 0
     """Good crops so far."""
     total: np.ndarray | float = 0.0
     """The sum of their embeddings, weighted by quality, `[D]`."""
     qualities: float = 0.0
     """The sum of their qualities."""
-    latest: list[tuple[int, float, np.ndarray]] = field(default_factory=list)
-    """(tick, quality, embedding `[D]`) of the last `LATEST` crops."""
+    latest: list[tuple[float, float, np.ndarray]] = field(default_factory=list)
+    """(time, quality, embedding `[D]`) of the last `LATEST` crops."""
     views: list[np.ndarray] = field(default_factory=list)
     """Means of each `GROUP` of crops, `[D]` at unit length, up to `MAX_VIEWS`."""
     group: np.ndarray | float = 0.0
@@ -105,13 +126,18 @@ class Tracklet:
     stripes: list[tuple[float, np.ndarray]] = field(default_factory=list)
     """(quality, stripes `[S, d]`) of the best crops, where the model has the local branch."""
 
-    def wants(self, quality: float, tick: int, interval: int) -> bool:
-        """Whether a crop of this quality is worth embedding: consecutive frames show the same twice."""
+    def wants(self, quality: float, now: float, interval: float) -> bool:
+        """Whether a crop of this quality is worth embedding: consecutive frames show the same twice.
+
+        interval: seconds between crops, as far as the camera's frames allow.
+        """
+        if self.frame < interval:  # in whole frames: of ten a second every other, not by turns one and two
+            interval = self.frame * round(interval / self.frame - ROUNDING)
         if self.count >= ENOUGH:
             interval *= CHECK_INTERVALS
-        return quality >= MIN_QUALITY and tick - self.last_crop_tick >= interval
+        return quality >= MIN_QUALITY and now - self.last_crop >= interval - self.frame / 2
 
-    def add(self, quality: float, embedding: np.ndarray, tick: int) -> None:
+    def add(self, quality: float, embedding: np.ndarray, now: float) -> None:
         """Keep the features of a crop."""
         self.count += 1
         self.qualities += quality
@@ -121,8 +147,8 @@ class Tracklet:
             if self.count % GROUP == 0:
                 self.views.append(self.group / np.linalg.norm(self.group))
                 self.group = 0.0
-        self.last_crop_tick = tick
-        self.latest.append((tick, quality, embedding))
+        self.last_crop = now
+        self.latest.append((now, quality, embedding))
         if len(self.latest) > LATEST:
             self.latest.pop(0)
 
@@ -131,13 +157,13 @@ class Tracklet:
         total = np.sum([quality * embedding for _, quality, embedding in self.latest], axis=0)
         return total / np.linalg.norm(total)
 
-    def change(self, patience: int) -> float:
+    def change(self, patience: float) -> float:
         """How far the latest crops are from what was seen before: a cosine distance, or 0 where it means nothing.
 
         Trackers by position pass a track on to another person where two cross, or where one leaves as one enters.
-        Only then, up to `patience` ticks before those crops, is it believed: who takes off a coat stays who they are.
+        Only then, up to `patience` seconds before those crops, is it believed: who takes off a coat stays who they are.
         """
-        if self.count < 2 * LATEST or self.last_doubt < self.latest[0][0] - patience:
+        if self.count < 2 * LATEST or self.last_doubt < self.latest[0][0] - patience - ROUNDING:
             return 0.0
         before = self.total - np.sum([quality * embedding for _, quality, embedding in self.latest], axis=0)
         return 1 - float(self.now() @ before) / float(np.linalg.norm(before))
@@ -149,14 +175,14 @@ class Tracklet:
         self.group = 0.0
         if self.count % GROUP < len(latest) and self.views:
             self.views.pop()  # it has crops of both
-        other = Tracklet(self.camera, track, first, self.last_tick, seen=len(latest), changed=len(latest))
+        other = Tracklet(self.camera, track, first, self.last, seen=len(latest), changed=len(latest), frame=self.frame)
         other.first_time = other.last_time = self.last_time
-        self.last_tick = first - 1
-        for tick, quality, embedding in latest:
+        self.last = first - self.frame
+        for then, quality, embedding in latest:
             self.total = self.total - quality * embedding
             self.count -= 1
             self.qualities -= quality
-            other.add(quality, embedding, tick)
+            other.add(quality, embedding, then)
         return other
 
     @property
@@ -179,8 +205,12 @@ class Tracklet:
         """What it counts in the picture of its person."""
         return float(min(self.count, FULL_WEIGHT))
 
-    def together(self, other: "Tracklet") -> int:
-        """For how many ticks one camera saw both: then they are two people, unless one of them was followed wrongly."""
-        if self.camera != other.camera:
-            return 0
-        return max(0, min(self.last_tick, other.last_tick) - max(self.first_tick, other.first_tick) + 1)
+    @property
+    def span(self) -> Span:
+        """When it was seen."""
+        return Span(self.first, self.last, self.frame)
+
+    def together(self, other: "Tracklet") -> float:
+        """For how many seconds one camera saw both, more than 0 if it was in a single frame: then they are two people,
+        unless one of them was followed wrongly."""
+        return self.span.together(other.span) if self.camera == other.camera else 0.0

@@ -16,6 +16,7 @@ def print_trouble(event: Event) -> None:
         "camera_changed": lambda: "resolution changed from {1}×{0} to {3}×{2}".format(
             *detail["before"], *detail["now"]
         ),
+        "camera_clock": lambda: detail["what"],
     }
     if event.kind in text:
-        notes.print(f"{event.camera}: {text[event.kind]()}", markup=False, highlight=False)
+        notes.print(f"{event.camera or 'all cameras'}: {text[event.kind]()}", markup=False, highlight=False)

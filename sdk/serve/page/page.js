@@ -191,6 +191,7 @@ function lineText(line) {
     case "camera_back": return camera + " is back" + (typeof detail.seconds === "number" ? " after " + duration(detail.seconds) : "");
     case "camera_frozen": return camera + " shows a standing picture";
     case "camera_changed": return camera + " changed its resolution";
+    case "camera_clock": return (camera ? camera + ": " : "") + detail.what;
     case "camera_ended": return camera + " has ended" + (detail.reason ? ": " + detail.reason : "");
     default: return line.kind;
   }

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,12 @@ USUAL_RATE = 25.0
 """Frames a second of a video that does not say."""
 IMAGES_RATE = 10.0
 """Frames a second of a folder of images, unless the option `fps` says."""
+FAILURES = 300
+"""Frames in a row that cannot be decoded, after which a file has ended: at its end OpenCV says just the same."""
+LIVE_FAILURES = 10
+"""The same of a live camera; then it is lost, and connected again."""
+AT_ONCE = 1.0
+"""Seconds within which a live camera has failed to decode a frame; what takes longer is silence."""
 
 # FFmpeg writes warnings of its own to the terminal, passwords of URLs among them; ours say enough.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -33,10 +40,11 @@ class Capture(Protocol):
     frames: int
     """How many there are, as far as it says; else 0."""
 
-    def read(self) -> tuple[float | None, np.ndarray] | None:
+    def read(self) -> "Read | None":
         """The next frame, BGR uint8 `[H, W, 3]`, after its time on the source's own clock (s; None if it has none).
 
-        None if there is none any more: the end of a file, or a camera that is silent or gone.
+        The frame is None if it cannot be decoded. None if there is none any more: the end of a file, or a camera that
+        is silent or gone.
         """
         ...
 
@@ -45,7 +53,13 @@ class Capture(Protocol):
         ...
 
 
-def open_capture(address: Address, patience: Patience, stopped: Callable[[], bool] = lambda: False) -> Capture:
+Read = tuple[float | None, np.ndarray | None]
+"""(time stamp in s, frame), either of which may be missing."""
+
+
+def open_capture(
+    address: Address, patience: Patience, stopped: Callable[[], bool] = lambda: False
+) -> "Capture | Repeated":
     """Open a source; `stopped` is asked where waiting can be broken off.
 
     Raises `DataError` saying why it cannot be opened, without naming the password in its URL.
@@ -68,6 +82,8 @@ class OpenCvCapture:
     def __init__(self, address: Address, patience: Patience):
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # as FFmpeg's
         self._ends = address.ends
+        self._missing: int | None = None
+        """Frames that could not be decoded before the one that was grabbed; None if none was."""
         if address.kind == FILE:
             self._capture = cv2.VideoCapture(address.location)
             remedy = "not a video that OpenCV can decode"
@@ -97,11 +113,28 @@ class OpenCvCapture:
         if address.frame_rate:
             self._capture.set(cv2.CAP_PROP_FPS, address.frame_rate)
 
-    def read(self) -> tuple[float | None, np.ndarray] | None:
-        there, frame = self._capture.read()
-        if not there:
+    def read(self) -> Read | None:
+        if self._missing is None and not self._grab():
             return None
-        return (self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._ends else None), frame
+        if self._missing:
+            self._missing -= 1
+            return None, None
+        self._missing = None
+        there, frame = self._capture.retrieve()
+        stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._ends else None
+        return stamp, frame if there else None
+
+    def _grab(self) -> bool:
+        """Find the next frame, and how many before it could not be decoded; False if there is none any more."""
+        self._missing = 0
+        began = time.monotonic()
+        while not self._capture.grab():
+            silent = not self._ends and time.monotonic() - began > AT_ONCE
+            self._missing += 1
+            if silent or self._missing >= (FAILURES if self._ends else LIVE_FAILURES):
+                self._missing = None
+                return False
+        return True
 
     def close(self) -> None:
         self._capture.release()
@@ -122,41 +155,33 @@ class ImageFolder:
         self.frames = len(self._paths)
         self._next = 0
 
-    def read(self) -> tuple[float | None, np.ndarray] | None:
-        while self._next < len(self._paths):
-            number, self._next = self._next, self._next + 1
-            try:
-                return number / self.frame_rate, read_image(self._paths[number])
-            except DataError:
-                continue  # a damaged image among many is a missing frame; the report counts what is missing
-        return None
+    def read(self) -> Read | None:
+        if self._next == len(self._paths):
+            return None
+        number, self._next = self._next, self._next + 1
+        try:
+            return number / self.frame_rate, read_image(self._paths[number])
+        except DataError:
+            return number / self.frame_rate, None
 
     def close(self) -> None:
         pass
 
 
 class Repeated:
-    """A file or folder played several times over, its clock going on."""
+    """A file or folder that is played several times over."""
 
     def __init__(self, opened: Callable[[], Capture], times: int):
-        self._open, self._capture, self._left = opened, opened(), times - 1
+        self._open, self._capture, self._times = opened, opened(), times
         self.frame_rate, self.frames = self._capture.frame_rate, self._capture.frames * times
-        self._begin = self._last = 0.0
-        """On the clock that goes on: when this round began, and the last frame."""
 
-    def read(self) -> tuple[float | None, np.ndarray] | None:
-        got = self._capture.read()
-        if got is None and self._left:
-            self._left -= 1
+    def rounds(self) -> Iterator[Capture]:
+        """The source, from its beginning, so many times."""
+        yield self._capture
+        for _ in range(self._times - 1):
             self._capture.close()
             self._capture = self._open()
-            self._begin = self._last + 1 / self.frame_rate
-            got = self._capture.read()
-        if got is None:
-            return None
-        time, frame = got
-        self._last = self._last + 1 / self.frame_rate if time is None else self._begin + time
-        return self._last, frame
+            yield self._capture
 
     def close(self) -> None:
         self._capture.close()

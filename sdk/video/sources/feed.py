@@ -6,11 +6,13 @@ from typing import Protocol
 
 import numpy as np
 
+from sdk.video.pace import Pace
 from sdk.video.sources.address import Address
-from sdk.video.sources.capture import IMAGES_RATE, USUAL_RATE, Capture
+from sdk.video.sources.capture import IMAGES_RATE, USUAL_RATE, Capture, Repeated
+from sdk.video.sources.frames import Frame
 from sdk.video.sources.network import set_ffmpeg_options
 from sdk.video.sources.patience import Patience
-from sdk.video.sources.reader import FileReader, Frame, LiveReader
+from sdk.video.sources.reader import FileReader, LiveReader
 from sdk.video.sources.report import CameraReport
 
 Tell = Callable[..., None]
@@ -24,8 +26,8 @@ class Feed(Protocol):
     frame_rate: float
     ended: bool
 
-    def take(self, elapsed: float, wait: bool) -> np.ndarray | None:
-        """The frame that is due `elapsed` seconds after the start; None if none is."""
+    def take(self, elapsed: float) -> np.ndarray | None:
+        """The frame that is due `elapsed` seconds after the start of a live site; None if none is."""
         ...
 
     def close_report(self) -> None:
@@ -36,35 +38,60 @@ class Feed(Protocol):
 class FileFeed:
     """A file or a folder of images: every frame, in its turn."""
 
-    def __init__(self, address: Address, capture: Capture, tell: Tell):
+    def __init__(self, address: Address, capture: Capture | Repeated, tell: Tell):
         self.report = CameraReport(address.name)
         self.frame_rate = capture.frame_rate
         self.frames = capture.frames
+        """How many there are, as far as the file says, which may be anything."""
+        self.interval = 1 / capture.frame_rate
+        """The least seconds between its frames, as far as it says and of late."""
         self.ended = False
         self._tell = tell
         self._capture = capture
         self._next: Frame | bool | None = False
+        self._due = 0.0
+        self._last: float | None = None
+        self._pace = Pace()
         self.reader: FileReader | None = None
 
     def start(self) -> None:
         """Begin to read ahead."""
         self.reader = FileReader(self._capture)
 
-    def take(self, elapsed: float, wait: bool) -> np.ndarray | None:
-        """As in `Feed`; wait: until the frame is decoded, for runs that keep no pace with the clock."""
+    @property
+    def time(self) -> float:
+        """Of the frame that waits, s."""
+        return self._next.time
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to so long for the next frame, or its end; whether one of them has come."""
         if self._next is False:
-            self._next = self.reader.next(wait)
-        if self._next is None:
+            self._next = self.reader.next(seconds)
+            if self._next:
+                self._due = self._pace(self._next.time)
+        if self._next is None and not self.ended:
             self.ended = True
-            self.report.reason = self.reader.reason
+            self.report.reason, self.report.missing = self.reader.reason, self.reader.missing
             self._tell("camera_ended", reason=self.reader.reason or "the file has ended")
-            return None
-        if self._next is False or self._next.time > elapsed:
-            return None
-        picture, self._next = self._next.picture, False
-        _note_size(picture, self.report, self._tell)
+        return self._next is not False
+
+    def pop(self) -> np.ndarray:
+        """The frame that waits."""
+        frame, self._next = self._next, False
+        if self._last is not None:
+            self.interval = min(1 / self.frame_rate, frame.time - self._last)
+        self._last = frame.time
+        _note_clock(frame.said, self.report, self._tell)
+        _note_size(frame.picture, self.report, self._tell)
         self.report.frames += 1
-        return picture
+        self.report.missing = self.reader.missing
+        return frame.picture
+
+    def take(self, elapsed: float) -> np.ndarray | None:
+        """As in `Feed`; of long gaps a few seconds."""
+        if not self.wait(0) or self.ended or self._due > elapsed:
+            return None
+        return self.pop()
 
     def close_report(self) -> None:
         pass
@@ -91,11 +118,13 @@ class LiveFeed:
         self._last = time.monotonic()
         self.reader = LiveReader(self._address, self._patience)
 
-    def take(self, elapsed: float, wait: bool) -> np.ndarray | None:
+    def take(self, elapsed: float) -> np.ndarray | None:
         """As in `Feed`; never waits. A picture that stands still is withheld: whoever is in it is long gone."""
         ended = self.reader.ended  # asked first: a last frame may come between
         frame, passed_over = self.reader.take()
         self.report.passed_over += passed_over
+        while self.reader.said:
+            _note_clock(self.reader.said.popleft(), self.report, self._tell)
         now = time.monotonic()
         if frame is None:
             self._miss(now, ended)
@@ -147,6 +176,12 @@ class LiveFeed:
             self._tell("camera_back", seconds=round(now - self._frozen_since, 1))
             self._frozen_since = None
         return self._frozen_since is not None
+
+
+def _note_clock(said: str, report: CameraReport, tell: Tell) -> None:
+    if said:
+        report.clock.append(said)
+        tell("camera_clock", what=said)
 
 
 def _note_size(picture: np.ndarray, report: CameraReport, tell: Tell) -> None:

@@ -4,15 +4,17 @@ import contextlib
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from sdk.errors import DataError
-from sdk.preprocess import MIN_SIDE
+from sdk.video.pace import Pace
 from sdk.video.sources.address import Address
-from sdk.video.sources.capture import Capture, open_capture, why
+from sdk.video.sources.capture import Capture, Repeated, open_capture, why
+from sdk.video.sources.frames import Frame, frames_of, usable
 from sdk.video.sources.patience import Patience
 
 AHEAD = 4
@@ -21,38 +23,35 @@ STEP = 8
 """Every which pixel, across and along, is looked at for whether a picture stands still."""
 TOLERANCE = 6
 """Grey levels by which a pixel may differ: a picture that is sent over and over is compressed anew each time."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A frame and when it was taken."""
-
-    time: float
-    """Seconds: of a file on its own clock from 0, of a live camera the arrival on `time.monotonic`."""
-    picture: np.ndarray
-    """uint8 BGR `[H, W, 3]`."""
-    still: float = 0.0
-    """For how long the picture has not changed at all, s."""
+NAP = 0.05
+"""Seconds until it is looked again whether to stop."""
 
 
 class FileReader:
-    """Decodes a file or a folder of images a few frames ahead; none is left out."""
+    """Decodes a file or a folder of images a few frames ahead; none is left out that can be decoded."""
 
-    def __init__(self, capture: Capture):
+    def __init__(self, capture: Capture | Repeated):
         self._capture = capture
         self._queue: queue.Queue[Frame | None] = queue.Queue(AHEAD)
         self._stop = threading.Event()
         self.reason = ""
-        """Why it ended before its end; empty if it did not."""
+        """Why it ended before its end, or had nothing; empty if all was well."""
+        self.missing = 0
+        """Frames so far that could not be decoded."""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def next(self, wait: bool = True) -> Frame | bool | None:
-        """The next frame; None at the end; False if none is decoded yet and we are not to `wait`."""
-        try:
-            return self._queue.get(wait)
-        except queue.Empty:
-            return False
+    def next(self, wait: float | None = None) -> Frame | bool | None:
+        """The next frame; None at the end; False if none is decoded within `wait` seconds, or it is stopped."""
+        until = None if wait is None else time.monotonic() + wait
+        while True:
+            left = NAP if until is None else until - time.monotonic()
+            with contextlib.suppress(queue.Empty):
+                return self._queue.get(left > 0, min(left, NAP) if left > 0 else None)
+            if self._stop.is_set() and wait is None:
+                return None
+            if self._stop.is_set() or left <= 0:
+                return False
 
     def stop(self) -> None:
         self._stop.set()
@@ -65,21 +64,21 @@ class FileReader:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        count, last = 0, -1.0
+        count, flaw, said = 0, "none of its frames can be decoded", ""
         try:
-            while not self._stop.is_set() and (got := self._capture.read()) is not None:
-                stamp, picture = got
-                # Files tell the time of each frame, some wrongly: it must go on, or the nominal rate counts.
-                if count == 0:
-                    first = stamp or 0.0
-                time_ = (stamp or 0.0) - first
-                if count and time_ <= last:
-                    time_ = last + 1 / self._capture.frame_rate
-                count, last = count + 1, time_
-                self._put(Frame(time_, usable(picture)))
-            missing = self._capture.frames - count
-            if not self._stop.is_set() and missing > max(1, 0.02 * self._capture.frames):
-                self.reason = f"{missing} of {self._capture.frames} frames could not be decoded"
+            for frame in frames_of(self._capture):
+                if self._stop.is_set():
+                    return
+                said = said or frame.said
+                if frame.picture is None:
+                    self.missing += 1
+                    flaw = frame.flaw or flaw
+                else:
+                    count += 1
+                    self._put(replace(frame, said=said))
+                    said = ""
+            if not count:
+                self.reason = flaw
         except Exception as error:  # whatever a decoder throws must not end the other cameras
             self.reason = why(error)
         finally:
@@ -104,6 +103,8 @@ class LiveReader:
         self._newest: Frame | None = None
         self._passed_over = 0
         self._alive = time.monotonic()
+        self.said: deque[str] = deque()
+        """What is wrong with the time stamps of a file that is played as if live, in words."""
         self.opening = True
         """Whether a connection is being made, for which there may be a queue."""
         self.reason = ""
@@ -161,25 +162,11 @@ class LiveReader:
                 self._stop.wait(min(1.0, pause))
             pause = min(2 * pause, self._patience.longest_retry)
 
-    def _read(self, capture: Capture) -> str:
+    def _read(self, capture: Capture | Repeated) -> str:
         """Read until there is no more; why not."""
         look, changed = None, time.monotonic()
-        started, first = time.monotonic(), None
-        while not self._stop.is_set():
-            got = capture.read()
-            now = self._alive = time.monotonic()
-            if got is None:
-                self.ended = self._address.ends
-                return (
-                    "the file has ended" if self.ended else f"no frame within {self._patience.silence:g} s, or closed"
-                )
-            stamp, picture = got[0], usable(got[1])
-            if self._address.ends and stamp is not None:
-                first = stamp if first is None else first
-                while not self._stop.is_set() and (wait := started + stamp - first - time.monotonic()) > 0:
-                    self._alive = time.monotonic()
-                    self._stop.wait(min(wait, 1.0))
-                now = time.monotonic()
+        for picture in self._played(capture) if self._address.ends else self._live(capture):
+            now = time.monotonic()
             small = np.ascontiguousarray(picture[::STEP, ::STEP])
             if look is None or look.shape != small.shape or cv2.absdiff(look, small).max() > TOLERANCE:
                 look, changed = small, now
@@ -187,20 +174,33 @@ class LiveReader:
             with self._lock:
                 self._passed_over += self._newest is not None
                 self._newest = Frame(now, picture, now - changed)
-        return ""
+        if self._stop.is_set():
+            return ""
+        self.ended = self._address.ends
+        return "the file has ended" if self.ended else f"no frame within {self._patience.silence:g} s, or closed"
 
+    def _live(self, capture: Capture) -> Iterator[np.ndarray]:
+        """The pictures of a camera, as they come; those that cannot be decoded are passed by."""
+        while not self._stop.is_set() and (got := capture.read()) is not None:
+            self._alive = time.monotonic()
+            if got[1] is not None:
+                yield usable(got[1])
 
-def usable(picture: np.ndarray) -> np.ndarray:
-    """The picture as uint8 BGR `[H, W, 3]`. Raises `DataError` if it is something else, or too small for a person."""
-    if picture.ndim == 2:
-        picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
-    elif picture.ndim == 3 and picture.shape[2] == 4:
-        picture = cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR)
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise DataError(f"gives {picture.dtype} of shape {picture.shape}; expected uint8 [H, W, 3]")
-    if min(picture.shape[:2]) < 2 * MIN_SIDE:
-        raise DataError(f"gives frames of {picture.shape[1]}×{picture.shape[0]} px, too small for a person")
-    return picture
+    def _played(self, capture: Capture | Repeated) -> Iterator[np.ndarray]:
+        """The pictures of a file at its own speed."""
+        started, pace = time.monotonic(), Pace()
+        for frame in frames_of(capture):
+            due = started + pace(frame.time)
+            if frame.said:
+                self.said.append(frame.said)
+            while not self._stop.is_set() and (wait := due - time.monotonic()) > 0:
+                self._alive = time.monotonic()
+                self._stop.wait(min(wait, 1.0))
+            if self._stop.is_set():
+                return
+            self._alive = time.monotonic()
+            if frame.picture is not None:
+                yield frame.picture
 
 
 def join_all(readers, seconds: float) -> bool:

@@ -13,6 +13,8 @@ class CameraReport:
     camera: str
     frames: int = 0
     """Given to the tracker."""
+    missing: int = 0
+    """Of a file: could not be decoded."""
     passed_over: int = 0
     """Came while the tracker was busy, and a newer one came before it was not."""
     losses: int = 0
@@ -25,6 +27,8 @@ class CameraReport:
     """For how long in all, s."""
     sizes: list[tuple[int, int]] = field(default_factory=list)
     """(height, width) px, each one it changed to."""
+    clock: list[str] = field(default_factory=list)
+    """What was wrong with its time stamps, in words, each kind once."""
     reason: str = ""
     """Of the last loss, or of an early end."""
     out: bool = False
@@ -38,6 +42,9 @@ class CameraReport:
             parts.append(f"lost {_times(self.losses)}, {self.away:.1f} s in all")
         if self.freezes:
             parts.append(f"frozen {_times(self.freezes)}, {self.frozen:.1f} s in all")
+        if self.missing:
+            parts.append(f"{self.missing} {'frame' if self.missing == 1 else 'frames'} could not be decoded")
+        parts.extend(self.clock)
         if len(self.sizes) > 1:
             sizes = " → ".join(f"{width}×{height}" for height, width in self.sizes[:4])
             parts.append(f"resolution changed: {sizes}{' → …' if len(self.sizes) > 4 else ''}")

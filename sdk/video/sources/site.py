@@ -8,6 +8,7 @@ import numpy as np
 
 from sdk.errors import DataError
 from sdk.events import Event, Listener, Listeners
+from sdk.video.pace import paced
 from sdk.video.sources.address import parse_addresses
 from sdk.video.sources.capture import open_capture
 from sdk.video.sources.feed import FileFeed, LiveFeed
@@ -24,9 +25,10 @@ NAP = 0.1
 class Sources:
     """Cameras by their addresses. Iterating gives ticks; a context manager that lets the cameras go.
 
-    Files and folders alone are read as fast as they are wanted, every frame, on their own clock, which begins at 0. As
-    soon as one source is live, ticks keep pace with the clock: `time` is the system's, and of a live camera each tick
-    has the newest frame, or none where none has come since.
+    Files and folders alone are read as fast as they are wanted, every frame at the time that is stamped on it, on their
+    common clock, which begins at 0: a tick is a moment that has a frame. As soon as one source is live, ticks keep pace
+    with the clock: `time` is the system's, and of a live camera each tick has the newest frame, or none where none has
+    come since.
     """
 
     def __init__(
@@ -36,10 +38,13 @@ class Sources:
         on_event: Listener | None = None,
         patience: Patience | None = None,
         seconds: float | None = None,
+        realtime: bool = False,
     ):
         """addresses: see `parse_address`. rate: ticks a second of a live site; None: 10, or those of the fastest file.
         on_event: the first listener; see `add_listener`. patience: None: the usual.
         seconds: after which to end; None: with the last source, which live cameras never do.
+        realtime: files alone play at their own speed, every frame; where who takes them is slower, they fall behind.
+        Of a gap in which nothing was recorded a few seconds are waited. Their times stay those of their clock.
 
         Raises `DataError` naming a file that is missing or cannot be decoded. A live camera that cannot be reached is
         no error: it is reported as lost, and comes when it comes.
@@ -48,7 +53,8 @@ class Sources:
             raise DataError(f"{rate} ticks a second are impossible; choose up to 240")
         self.addresses = parse_addresses(addresses)
         self.live = any(address.live for address in self.addresses)
-        """Whether ticks keep pace with the clock."""
+        """Whether a source is live, and the time the system's."""
+        self.realtime = realtime
         self._listeners = Listeners([] if on_event is None else [on_event])
         self._patience = patience or Patience()
         self._limit = float("inf") if seconds is None else seconds
@@ -61,7 +67,8 @@ class Sources:
         rates = {name: feed.frame_rate for name, feed in self._feeds.items()}
         of_files = [rates[address.name] for address in self.addresses if not address.live]
         self.tick_rate = (rate or max(LIVE_RATE, *of_files, 0)) if self.live else max(of_files)
-        """Ticks a second. The fastest file has a frame in every tick; at a lower `rate` it takes longer."""
+        """Ticks a second of a live site, at a `rate` below a file's that file takes longer; of files those that the
+        fastest says to have."""
         self.frame_rates = {name: min(own, self.tick_rate) for name, own in rates.items()}
         """Frames a second of each camera that there are at most."""
 
@@ -96,7 +103,8 @@ class Sources:
 
     @property
     def ticks(self) -> int:
-        """Ticks until the longest file ends, as the headers say; 0 if none says, or the site is live."""
+        """Ticks until the longest file ends, as the headers say, which may be wrong; 0 if none says, or the site is
+        live."""
         if self.live:
             return 0
         most = self._limit * self.tick_rate
@@ -108,7 +116,7 @@ class Sources:
         return [feed.report for feed in self._feeds.values()]
 
     def stop(self) -> None:
-        """End the iteration at its next tick; may be called from any thread and from a signal handler."""
+        """End the iteration at its next tick, or pause; may be called from any thread and from a signal handler."""
         self._stopped = True
 
     def close(self) -> None:
@@ -125,24 +133,30 @@ class Sources:
     def __iter__(self) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
         """Yield (time in seconds, frame uint8 BGR `[H, W, 3]` by camera), tick by tick; once.
 
-        A slower camera is left out of the ticks in which it has no new frame, one that has ended of all later. Ticks
-        without any frame are left out of files; a live site has them, so that the tracker knows the time.
+        A slower camera is left out of the ticks in which it has no new frame, one that has ended of all later. Files
+        have no ticks without any frame, however long a gap; a live site has them, so that the tracker knows the time.
         """
         for feed in self._feeds.values():
             feed.start()
         try:
-            yield from self._clocked() if self.live else self._counted()
+            ticks = self._clocked() if self.live else self._stamped()
+            yield from paced(ticks, lambda: self._stopped) if self.realtime and not self.live else ticks
         finally:
             self.close()
 
-    def _counted(self) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
-        tick = 0
-        while not self._stopped and not self._ended and tick / self.tick_rate < self._limit:
-            self._now = tick / self.tick_rate
-            # Half a tick: rates that are no multiples of each other meet at the nearest tick.
-            if frames := self._take(self._now + 0.5 / self.tick_rate, wait=True):
-                yield self._now, frames
-            tick += 1
+    def _stamped(self) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
+        while not self._stopped:
+            if not all(feed.wait(NAP) for feed in self._feeds.values()):
+                continue
+            waiting = {name: feed for name, feed in self._feeds.items() if not feed.ended}
+            now = min((feed.time for feed in waiting.values()), default=self._limit)
+            if now >= self._limit:
+                return
+            # Half a frame: rates that are no multiples of each other meet at the nearest tick.
+            until = now + 0.5 * min(feed.interval for feed in waiting.values())
+            self._now = now
+            yield now, {name: feed.pop() for name, feed in waiting.items() if feed.time <= until}
+            self._now = now + min(feed.interval for feed in waiting.values())
 
     def _clocked(self) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
         # The system's clock is asked once: it may be set while we run, and records must stay in order.
@@ -152,16 +166,16 @@ class Sources:
             if elapsed >= self._limit:
                 return
             self._now = begin + elapsed
-            yield self._now, self._take(elapsed, wait=False)
+            yield self._now, self._take(elapsed)
             # A tick that took too long swallows those after it instead of putting all later ones off.
             tick = max(tick + 1, int((time.monotonic() - started) * self.tick_rate))
             while not self._stopped and (wait := started + tick / self.tick_rate - time.monotonic()) > 0:
                 time.sleep(min(wait, NAP))
 
-    def _take(self, elapsed: float, wait: bool) -> dict[str, np.ndarray]:
+    def _take(self, elapsed: float) -> dict[str, np.ndarray]:
         frames = {}
         for name, feed in self._feeds.items():
-            if not feed.ended and (picture := feed.take(elapsed, wait)) is not None:
+            if not feed.ended and (picture := feed.take(elapsed)) is not None:
                 frames[name] = picture
         return frames
 
