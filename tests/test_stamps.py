@@ -61,7 +61,7 @@ def test_each_kind_is_said_once_and_the_clock_goes_on():
 def test_whatever_the_stamps_the_clock_goes_forward():
     rng = np.random.default_rng(0)
     strange = [None, NAN, float("-inf"), 1e300, -5.0, 0.0, 3e9]
-    for _ in range(300):
+    for _ in range(100):
         regular = np.arange(40) / 10 + rng.choice([0.0, 1e4, -3.0])
         stamps = [strange[rng.integers(len(strange))] if rng.random() < 0.2 else float(s) for s in regular]
         stamps[rng.integers(40) :] = [s if s is None else s - 20.0 for s in stamps[rng.integers(40) :]]
