@@ -70,11 +70,22 @@ def test_whatever_the_stamps_the_clock_goes_forward():
         assert all(one < other < float("inf") for one, other in itertools.pairwise(found))
 
 
-def test_nothing_is_said_of_frames_that_are_missing_themselves():
-    placed = list(forward([(0.0, "a"), (None, None), (None, None), (0.3, "b")], 10.0))
-    assert [p.time for p in placed] == pytest.approx([0, 0.1, 0.2, 0.3])
-    assert [p.item for p in placed] == ["a", None, None, "b"]
-    assert not any(p.said for p in placed)
+@pytest.mark.parametrize(
+    ("stamps", "expected", "said"),
+    [
+        ([0.0, None, None, 0.05, 0.06], [0, 0, 0, 0.05, 0.06], 0),  # the rate would say more than there was
+        ([None, None, None, 7.0, 7.1], [0, 0.1, 0.2, 0.3, 0.4], 0),
+        ([0.0, 0.0, None, 0.0, 0.0], [0, 0.1, 0.2, 0.3, 0.4], 1),
+    ],
+    ids=["stamped", "none at first", "always nought"],
+)
+def test_the_time_of_frames_that_cannot_be_read_passes(stamps, expected, said):
+    first = next(number for number, stamp in enumerate(stamps) if stamp is not None)
+    items = [None if number < first or stamps[number] is None else "frame" for number in range(len(stamps))]
+    placed = list(forward(zip(stamps, items, strict=True), 10.0))
+    assert [p.time for p in placed] == pytest.approx(expected)
+    assert [p.item for p in placed] == items
+    assert sum(bool(p.said) for p in placed) == said
 
 
 def test_what_a_decoder_raises_comes_after_the_frames_before_it():
