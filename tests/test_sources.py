@@ -18,6 +18,7 @@ from sdk.video.listeners import EventFile, Listeners, print_trouble
 from sdk.video.sources import Patience, Sources, parse_address, trouble_table
 from sdk.video.sources import reader as reading
 from sdk.video.sources.address import FILE, IMAGES, PIPELINE, STREAM, USB, hide_password, parse_addresses
+from sdk.video.sources.capture import open_capture
 from sdk.video.sources.network import check_reachable
 from sdk.video.sources.pipeline import without_sink
 
@@ -544,8 +545,11 @@ def test_a_network_camera_is_asked_before_opencv_is(tmp_path):
 
 
 @contextlib.contextmanager
-def motion_jpeg_camera(port=0):
-    """A network camera that sends JPEGs over HTTP, one after the other, for as long as the context lasts."""
+def motion_jpeg_camera(port=0, broken=0):
+    """A network camera that sends JPEGs over HTTP, one after the other, for as long as the context lasts.
+
+    broken: how many of them come before one that is broken, each time; 0: none is.
+    """
     going = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -557,6 +561,8 @@ def motion_jpeg_camera(port=0):
                 if going.is_set():
                     return
                 jpeg = cv2.imencode(".jpg", picture(20 * number, (120, 160)))[1].tobytes()
+                if broken and number % (broken + 1) == broken:
+                    jpeg = bytes(len(jpeg))
                 head = f"--part\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 with contextlib.suppress(OSError):
                     self.wfile.write(head.encode() + jpeg + b"\r\n")
@@ -595,6 +601,15 @@ def test_a_network_camera_is_read_and_found_again():
     assert shapes == {(120, 160, 3)}
     assert [event.kind for event in events] == ["camera_lost", "camera_back"]
     assert "secret" not in "".join(event.to_json() for event in events)
+
+
+def test_a_broken_picture_of_a_network_camera_is_passed_by():
+    with motion_jpeg_camera(broken=5) as port:
+        capture = open_capture(parse_address(f"http://127.0.0.1:{port}/video.mjpg"), replace(QUICK, silence=2))
+        got = [capture.read() for _ in range(20)]
+        capture.close()
+    assert None not in got, "the camera is there"
+    assert 1 <= sum(picture is None for _, picture in got) <= 5
 
 
 # Who is told
