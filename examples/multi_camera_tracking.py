@@ -16,7 +16,7 @@ seen = set()
 
 with Sources(sys.argv[1:], on_event=lambda event: print(event.kind, event.camera, event.detail)) as site:
     # "motion" is for fixed cameras; or "hog", "people.onnx", or any frame -> sv.Detections
-    tracker = MultiCameraTracker(reid, detector="motion", frame_rate=site.tick_rate)
+    tracker = MultiCameraTracker(reid, detector="motion")
     for time, frames in site:
         for camera, people in tracker.update(frames, time).items():
             for identity in people.data["identity"]:

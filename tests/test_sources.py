@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import struct
 import threading
 import time
 from dataclasses import replace
@@ -17,6 +18,7 @@ from sdk.video.listeners import Listeners, print_trouble
 from sdk.video.sources import Patience, Sources, parse_address, trouble_table
 from sdk.video.sources import reader as reading
 from sdk.video.sources.address import FILE, IMAGES, PIPELINE, STREAM, USB, hide_password, parse_addresses
+from sdk.video.sources.capture import open_capture
 from sdk.video.sources.network import check_reachable
 from sdk.video.sources.pipeline import without_sink
 
@@ -26,8 +28,41 @@ QUICK = Patience(silence=0.3, frozen=0.4, first_retry=0.05, longest_retry=0.1, h
 def write_video(path, frames, rate=10.0, size=(64, 48)):
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, size)
     for value in range(frames):
-        writer.write(np.full((size[1], size[0], 3), 10 * value, np.uint8))
+        writer.write(np.full((size[1], size[0], 3), 10 * value % 256, np.uint8))
     writer.release()
+    return path
+
+
+def write_uneven_video(path, times):
+    """An .mp4 whose frames are at `times`, s: the table of its frames' durations, one entry long, is made longer."""
+    data = write_video(path, len(times)).read_bytes()
+    table = data.index(b"stts") - 4
+    (old,) = struct.unpack_from(">I", data, table)
+    (scale,) = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)
+    gaps = [round((after - before) * scale) for before, after in itertools.pairwise(times)] + [scale // 10]
+    entries = b"".join(struct.pack(">II", 1, gap) for gap in gaps)
+    new = struct.pack(">I4sII", 16 + len(entries), b"stts", 0, len(gaps)) + entries
+    changed = bytearray(data[:table] + new + data[table + old :])
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+        place = changed.index(box) - 4
+        struct.pack_into(">I", changed, place, struct.unpack_from(">I", changed, place)[0] + len(new) - old)
+    path.write_bytes(bytes(changed).replace(b"edts", b"free"))  # an edit list would end it early
+    return path
+
+
+def write_broken_video(path, frames, broken):
+    """A motion-JPEG .avi of 10 frames/s, the JPEGs numbered `broken` overwritten with noughts."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (64, 48))
+    for value in range(frames):
+        writer.write(np.full((48, 64, 3), 10 * value, np.uint8))
+    writer.release()
+    data, place = bytearray(path.read_bytes()), 0
+    for number in range(frames):
+        place = data.index(b"\xff\xd8\xff", place + 1)
+        if number in broken:
+            (size,) = struct.unpack_from("<I", data, place - 4)
+            data[place : place + size] = bytes(size)
+    path.write_bytes(data)
     return path
 
 
@@ -185,6 +220,98 @@ def test_a_file_tells_the_time_of_its_frames_unless_it_is_nonsense(stamps, times
     reader = reading.FileReader(Recorded([(stamp, picture()) for stamp in stamps]))
     frames = list(iter(reader.next, None))
     assert [frame.time for frame in frames] == pytest.approx(times)
+
+
+UNEVEN = [0, 1 / 30, 2 / 30, 1.5, 1.6, 1.7, 36000.0, 36000.5]
+
+
+def test_a_file_goes_by_its_frames_own_times(tmp_path):
+    """However uneven they are, and however long nothing was recorded: that takes no time."""
+    events = []
+    site = Sources([f"dock={write_uneven_video(tmp_path / 'dock.mp4', UNEVEN)}"], on_event=events.append)
+    began = time.monotonic()
+    assert [now for now, _ in site] == pytest.approx(UNEVEN, abs=1e-3)
+    assert time.monotonic() - began < 30
+    assert [event.kind for event in events] == ["camera_clock", "camera_ended"]
+    assert events[0].detail == {"what": "nothing was recorded for 35998 s after 1.7 s"}
+    assert events[1].detail == {"reason": "the file has ended"}, "that most of the time has no frames is no fault"
+    assert site.reports[0].trouble == "nothing was recorded for 35998 s after 1.7 s"
+
+
+def test_files_meet_at_the_times_of_their_frames(tmp_path):
+    uneven = write_uneven_video(tmp_path / "uneven.mp4", [0, 0.1, 0.14, 2.0, 2.1])
+    even = write_video(tmp_path / "even.mp4", 4)
+    seen = [(round(now, 3), sorted(frames)) for now, frames in Sources([uneven, even])]
+    both = ["even", "uneven"]
+    uneven, even = ["uneven"], ["even"]
+    assert seen == [(0, both), (0.1, both), (0.14, uneven), (0.2, even), (0.3, even), (2.0, uneven), (2.1, uneven)]
+
+
+def test_files_of_other_rates_have_no_more_ticks_than_the_fastest_has_frames(tmp_path):
+    fast, slow = write_video(tmp_path / "fast.mp4", 30, rate=30), write_video(tmp_path / "slow.mp4", 25, rate=25)
+    seen = list(Sources([fast, slow]))
+    assert len(seen) <= 31
+    for name, rate, count in (("fast", 30, 30), ("slow", 25, 25)):
+        own = [now for now, frames in seen if name in frames]
+        assert own == pytest.approx(np.arange(count) / rate, abs=0.5 / 30)
+    assert all(one < other for (one, _), (other, _) in itertools.pairwise(seen))
+
+
+def test_a_frame_that_cannot_be_decoded_is_a_missing_one(tmp_path):
+    path = write_broken_video(tmp_path / "dock.avi", 12, broken=(0, 4, 5))
+    events = []
+    site = Sources([path], on_event=events.append)
+    seen = [(now, round(float(frames["dock"].mean()), -1)) for now, frames in site]
+    there = [number for number in range(12) if number not in (0, 4, 5)]
+    assert [now for now, _ in seen] == pytest.approx([number / 10 for number in there])
+    assert [value for _, value in seen] == [10 * number for number in there]
+    assert [event.kind for event in events] == ["camera_ended"]
+    assert site.reports[0].trouble == "3 frames could not be decoded"
+
+
+def test_a_file_of_which_nothing_can_be_decoded_says_so(tmp_path):
+    events = []
+    site = Sources([write_broken_video(tmp_path / "dock.avi", 5, broken=range(5))], on_event=events.append)
+    assert list(site) == []
+    assert events[0].detail == {"reason": "none of its frames can be decoded"}
+
+
+def test_one_image_that_is_too_small_is_a_missing_frame(tmp_path):
+    for number, side in enumerate((64, 8, 64)):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((side, side, 3), 90, np.uint8))
+    site = Sources([tmp_path])
+    assert [now for now, _ in site] == pytest.approx([0, 0.2])
+    assert site.reports[0].trouble == "1 frame could not be decoded"
+    for number in (0, 2):
+        (tmp_path / f"{number}.png").unlink()
+    site = Sources([tmp_path])
+    assert list(site) == []
+    assert "8×8 px, too small" in site.reports[0].reason
+
+
+def test_files_play_at_their_own_speed_and_a_gap_is_cut_short(tmp_path, monkeypatch):
+    monkeypatch.setattr("sdk.video.pace.LONGEST", 0.3)
+    path = write_uneven_video(tmp_path / "dock.mp4", [0, 0.1, 0.2, 36000.2, 36000.3])
+    began = time.monotonic()
+    site = Sources([path], realtime=True)
+    assert [now for now, _ in site] == pytest.approx([0, 0.1, 0.2, 36000.2, 36000.3], abs=1e-3)
+    assert time.monotonic() - began >= 0.6
+    events = []
+    site = Sources([f"{path}#live"], rate=50, on_event=events.append)
+    assert sum(len(frames) for _, frames in site) >= 1
+    assert [event.kind for event in events] == ["camera_clock", "camera_ended"], "never lost"
+    assert site.reports[0].clock == ["nothing was recorded for 36000 s after 0.2 s"]
+
+
+@pytest.mark.parametrize("end", ["stop", "close"])
+def test_a_pause_ends_with_the_run(tmp_path, end):
+    site = Sources([write_uneven_video(tmp_path / "dock.mp4", [0, 0.1, 600.0])], realtime=True)
+    seen = []
+    for now, _ in site:
+        seen.append(now)
+        if len(seen) == 2:
+            threading.Timer(0.1, getattr(site, end)).start()
+    assert len(seen) == 2
 
 
 def test_a_file_whose_decoder_fails_ends_alone(tmp_path, monkeypatch):
@@ -418,8 +545,11 @@ def test_a_network_camera_is_asked_before_opencv_is(tmp_path):
 
 
 @contextlib.contextmanager
-def motion_jpeg_camera(port=0):
-    """A network camera that sends JPEGs over HTTP, one after the other, for as long as the context lasts."""
+def motion_jpeg_camera(port=0, broken=0):
+    """A network camera that sends JPEGs over HTTP, one after the other, for as long as the context lasts.
+
+    broken: how many of them come before one that is broken, each time; 0: none is.
+    """
     going = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -431,6 +561,8 @@ def motion_jpeg_camera(port=0):
                 if going.is_set():
                     return
                 jpeg = cv2.imencode(".jpg", picture(20 * number, (120, 160)))[1].tobytes()
+                if broken and number % (broken + 1) == broken:
+                    jpeg = bytes(len(jpeg))
                 head = f"--part\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 with contextlib.suppress(OSError):
                     self.wfile.write(head.encode() + jpeg + b"\r\n")
@@ -469,6 +601,15 @@ def test_a_network_camera_is_read_and_found_again():
     assert shapes == {(120, 160, 3)}
     assert [event.kind for event in events] == ["camera_lost", "camera_back"]
     assert "secret" not in "".join(event.to_json() for event in events)
+
+
+def test_a_broken_picture_of_a_network_camera_is_passed_by():
+    with motion_jpeg_camera(broken=5) as port:
+        capture = open_capture(parse_address(f"http://127.0.0.1:{port}/video.mjpg"), replace(QUICK, silence=2))
+        got = [capture.read() for _ in range(20)]
+        capture.close()
+    assert None not in got, "the camera is there"
+    assert 1 <= sum(picture is None for _, picture in got) <= 5
 
 
 # Who is told

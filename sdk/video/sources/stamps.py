@@ -31,7 +31,8 @@ def forward(stamped: Iterable[tuple[float | None, T | None]], rate: float) -> It
     The first is at 0. Gaps are kept: nothing was recorded. A stamp that goes back, as where recordings were put one
     after the other, is one frame after the last, and those after it go on from there. One that is out of line with
     those before and after it lies between them. A stamp that is missing, no number, or the same as the last is a frame
-    after that; nothing is said of it where the item is None.
+    after that. An item that is None is something that could not be read; without a stamp it takes no time of its own,
+    where the next one's stamp will say how much has passed.
 
     Looks two ahead. What `stamped` raises is raised after the last item before.
     """
@@ -87,6 +88,8 @@ class _Clock:
 
     def _place(self, stamp: float | None, second: float | None, known: bool) -> tuple[float, str]:
         last, expected = self._last, self._last + self._step
+        if stamp is None and not known and self._stamp is not None and "missing" not in self._told:
+            return last, ""
         if stamp is None or stamp == self._stamp:
             rate = f"{1 / self._step:g} a second are counted"
             text = f"from {last:.1f} s on frames have no time stamps of their own; {rate}"
