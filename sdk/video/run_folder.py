@@ -195,6 +195,15 @@ def as_folder(folder: "str | Path | RunFolder | PlainFolder") -> "RunFolder | Pl
     return PlainFolder(folder) if isinstance(folder, str | Path) else folder
 
 
+RECORDED = (".jsonl", ".txt", ".mp4")
+OWN = (MANIFEST, "site.json", "plan.png")
+
+
+def recorded_files(folder: str | Path) -> list[Path]:
+    """What runs, and `reid simulate site`, write into a folder: not the reports that others have put there."""
+    return [path for path in Path(folder).rglob("*") if path.suffix in RECORDED or path.name in OWN]
+
+
 def read_manifest(folder: str | Path) -> Manifest | None:
     """The manifest of a run folder; None where there is none.
 
