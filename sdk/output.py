@@ -168,12 +168,12 @@ def check_output(output: str | Path | None, inputs: Iterable[str | Path] = ()) -
         raise DataError(_told(output, error)) from error
     if target is None:
         return
+    folder = next(folder for folder in target.parents if folder.exists())
+    if not folder.is_dir():
+        raise DataError(f"{output}: cannot be written ({folder} is a file); choose another path")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(f"{output}: cannot be written ({folder} is write-protected); choose another path")
     if old is None:
-        folder = next(folder for folder in target.parents if folder.exists())
-        if not folder.is_dir():
-            raise DataError(f"{output}: cannot be written ({folder} is a file); choose another path")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise DataError(f"{output}: cannot be written ({folder} is write-protected); choose another path")
         return
     for source in map(Path, inputs):
         try:

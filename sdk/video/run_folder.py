@@ -245,6 +245,12 @@ def _is_plain(name: object) -> bool:
 
 def _require_place(path: Path) -> None:
     """Raise `DataError` unless `path` is a folder, or one can be made there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise DataError(f"{path}: cannot be made a folder ({error.strerror}); choose another") from error
     there = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
     if not there.is_dir():
         raise DataError(f"{there}: is no folder; choose one for what the run writes")
