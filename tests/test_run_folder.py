@@ -153,6 +153,7 @@ def test_source_among_what_would_be_replaced(tmp_path, used):
         {"files": [""]},
         {"files": ["run.json"]},
         {"files": [3]},
+        {"files": ["\ud800"]},
     ],
     ids=str,
 )

@@ -201,7 +201,8 @@ OWN = (MANIFEST, "site.json", "plan.png")
 
 def recorded_files(folder: str | Path) -> list[Path]:
     """What runs, and `reid simulate site`, write into a folder: not the reports that others have put there."""
-    return [path for path in Path(folder).rglob("*") if path.suffix in RECORDED or path.name in OWN]
+    there = [path for pattern in ("*", "truth/*") for path in Path(folder).glob(pattern)]
+    return [path for path in there if path.suffix in RECORDED or path.name in OWN]
 
 
 def read_manifest(folder: str | Path) -> Manifest | None:
@@ -235,12 +236,12 @@ def read_manifest(folder: str | Path) -> Manifest | None:
 
 
 def _is_plain(name: object) -> bool:
-    return (
-        isinstance(name, str)
-        and name not in ("", ".", "..", MANIFEST)
-        and not any(letter in name for letter in "/\\\0")
-        and os.path.basename(name) == name
-    )
+    if not isinstance(name, str) or name in ("", ".", "..", MANIFEST) or any(letter in name for letter in "/\\\0"):
+        return False
+    try:
+        return os.path.basename(os.fsencode(name)) == os.fsencode(name)
+    except UnicodeEncodeError:  # no file can be called that
+        return False
 
 
 def _require_place(path: Path) -> None:
