@@ -30,17 +30,23 @@ def calibrate(
     figures: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
 ) -> None:
     """Find the match threshold on people of your site, and say what it is worth, with strangers among them too."""
-    from converters.calibrated import write_calibrated
+    from converters.calibrated import require_calibratable, write_calibrated
     from sdk.calibration.picture import draw_calibration
     from sdk.calibration.report import calibration_table, measure_calibration
     from sdk.engines import DEFAULT_MODEL
-    from sdk.folder import read_folder, write_image
+    from sdk.folder import check_picture, read_folder, write_image
+    from sdk.output import check_output, write_whole
     from sdk.reidentifier import ReIdentifier
     from sdk.search import embed_files
 
     if not 0 < false_match_rate < 1:
         raise DataError(f"--false-match-rate {false_match_rate}: a share of pairs, between 0 and 1, such as 0.01")
     model = DEFAULT_MODEL if model is None else model
+    check_picture(picture, [model, data])
+    check_output(figures, [model, data])
+    check_output(output, [model, data])
+    if output:
+        require_calibratable(model, output)
     samples = read_folder(data)
     features = embed_files(ReIdentifier(model, threshold=0), [sample.path for sample in samples], "embedding")
     identities, cameras = [s.identity for s in samples], [s.camera for s in samples]
@@ -50,8 +56,7 @@ def calibrate(
         write_image(picture, draw_calibration(found.pairs, found.threshold.value))
         notes.print(f"wrote {picture}")
     if figures:
-        figures.parent.mkdir(parents=True, exist_ok=True)
-        figures.write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_whole(figures, json.dumps(found.to_dict(), indent=2) + "\n")
         notes.print(f"wrote {figures}")
     if output:
         write_calibrated(model, output, found.for_metadata(data.resolve().name), found.statistics)

@@ -1,12 +1,12 @@
 """A model file with another calibration: the network stays as it is, bit for bit."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from sdk.calibration.cameras import CameraStatistics
 from sdk.engines.metadata import KEY, Metadata
 from sdk.errors import DataError, missing_package
+from sdk.output import write_whole
 
 
 def write_calibrated(
@@ -14,12 +14,22 @@ def write_calibrated(
 ) -> None:
     """Copy the `.onnx` file `model` to `output` with new thresholds, and the statistics of a site's cameras or none.
 
-    `output` may be `model` itself: it is put in its place only when it is whole. Raises `DataError` for a file that is
-    not .onnx (an engine's metadata cannot be changed: calibrate the .onnx that it is built from) or that cannot be
-    written, and `MissingPackageError` without the package onnx.
+    `output` may be `model` itself. Raises `DataError` for a file that is not .onnx (an engine's metadata cannot be
+    changed: calibrate the .onnx that it is built from) or that cannot be written, and `MissingPackageError` without the
+    package onnx.
     """
-    model, output = Path(model), Path(output)
-    for path in (model, output):
+    onnx = require_calibratable(model, output)
+    proto = onnx.load(model)
+    found = {entry.key: entry.value for entry in proto.metadata_props}
+    metadata = Metadata.from_json(found.get(KEY), str(model))
+    metadata = replace(metadata, threshold=threshold, cameras=cameras.to_dict() if cameras else None)
+    onnx.helper.set_model_props(proto, found | {KEY: metadata.to_json()})
+    write_whole(output, proto.SerializeToString())
+
+
+def require_calibratable(model: str | Path, output: str | Path):
+    """The package onnx. Raises as `write_calibrated` does for names that are not .onnx, and without the package."""
+    for path in (Path(model), Path(output)):
         if path.suffix != ".onnx":
             raise DataError(
                 f"{path}: a calibration is written into .onnx files; calibrate the one that an engine is built from, "
@@ -29,16 +39,4 @@ def write_calibrated(
         import onnx
     except ImportError:
         raise missing_package("onnx", "convert", "writing a calibration into a model") from None
-    proto = onnx.load(model)
-    found = {entry.key: entry.value for entry in proto.metadata_props}
-    metadata = Metadata.from_json(found.get(KEY), str(model))
-    metadata = replace(metadata, threshold=threshold, cameras=cameras.to_dict() if cameras else None)
-    onnx.helper.set_model_props(proto, found | {KEY: metadata.to_json()})
-    partial = output.with_name(f".{output.stem}.partial.onnx")
-    try:
-        onnx.save(proto, partial)
-        os.replace(partial, output)
-    except OSError as error:
-        raise DataError(f"{output}: cannot be written ({error.strerror or error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    return onnx

@@ -1,6 +1,6 @@
 """`reid convert`: from a model to files that have been checked against it, or to no file at all."""
 
-import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,6 +21,7 @@ from sdk.engines.onnx import open_session
 from sdk.engines.plan import RTX, SUFFIXES, TENSORRT
 from sdk.engines.versions import Library, import_library
 from sdk.errors import DataError, MissingPackageError
+from sdk.output import check_output, whole_files
 from sdk.preprocess import to_batch
 from sdk.reidentifier import ReIdentifier
 
@@ -77,16 +78,18 @@ def convert(
     """
     options = options or ConvertOptions()
     output, library, notes = choose_target(output, options.target)
-    if not output.parent.is_dir():
-        raise DataError(f"{output}: the folder {output.parent} does not exist")
-    if output.is_dir():
-        raise DataError(f"{output}: is a folder; name a file")
+    check_output(output)
     source = open_source(source_path, options.rescore, options.authors)
+    _keep_source(source_path, source, output, options)
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".convert-", dir=output.parent) as folder:
             converted = _convert_into(Path(folder), output, source, crops, options, library, inspect)
-            for file in converted.files:
-                os.replace(Path(folder) / file.name, file)
+            files = [file for file in converted.files if not _is_file(file, source_path)]
+            with whole_files(files) as places:
+                for file, place in zip(files, places, strict=True):
+                    with (Path(folder) / file.name).open("rb") as made:
+                        shutil.copyfileobj(made, place)
     except OSError as error:
         raise DataError(f"{output}: cannot be written ({error.strerror or error})") from error
     return replace(converted, notes=notes + converted.notes)
@@ -126,6 +129,22 @@ def choose_target(output: Path, target: str | None) -> tuple[Path, Library | Non
     return beside, None, (note,)
 
 
+def _keep_source(source_path: Path, source: Source, output: Path, options: ConvertOptions) -> None:
+    """Raise `DataError` if the model would be overwritten by what is made of it. As it is, it may lie in its place."""
+    beside = output.with_suffix(".onnx")
+    precision = options.precision or source.metadata.precision
+    for path in (output, beside, rescore_path(output), rescore_path(output).with_suffix(".engine")):
+        stays = path == beside and source.file is not None and precision == source.metadata.precision
+        if _is_file(path, source_path) and not stays:
+            raise DataError(
+                f"{path}: would be overwritten by its {precision} version; choose another name for the output"
+            )
+
+
+def _is_file(path: Path, other: Path) -> bool:
+    return path.exists() and path.samefile(other)
+
+
 def rescore_path(model: Path) -> Path:
     """Where the re-scoring graph of a model lies: model.rescore.onnx."""
     return model.with_name(f"{model.stem}.rescore.onnx")
@@ -152,10 +171,6 @@ def _convert_into(
     elif source.metadata.precision != "fp32":
         raise DataError(
             f"{source.original}: is {source.metadata.precision} already; convert the FP32 model to {precision}"
-        )
-    elif source.file is not None and source.file.resolve() == beside.resolve():
-        raise DataError(
-            f"{beside}: would be overwritten by its {precision} version; choose another name for the output"
         )
     else:
         agreement, built_from = _write_onnx(onnx_path, precision, source, reference, crops, options)

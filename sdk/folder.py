@@ -1,5 +1,6 @@
 """The layout `folder` of people's images: `<root>/<identity>/<camera>_<anything>.png|jpg`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 
 from sdk.errors import DataError
+from sdk.output import check_output, write_whole
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 LAYOUT = "<root>/<identity>/<camera>_<anything>.png|jpg"
@@ -59,11 +61,13 @@ def read_image(path: str | Path) -> np.ndarray:
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
     """Write uint8 BGR `[H, W, 3]` as .png or .jpg. Raises `DataError` for another ending, or naming the cause."""
-    path = Path(path)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+    check_picture(path)
+    _, content = cv2.imencode(Path(path).suffix.lower(), image)
+    write_whole(path, content.tobytes())
+
+
+def check_picture(path: str | Path | None, inputs: Iterable[str | Path] = ()) -> None:
+    """`check_output` for a picture. Raises `DataError` for another ending than .png or .jpg too."""
+    if path is not None and Path(path).suffix.lower() not in IMAGE_SUFFIXES:
         raise DataError(f"{path}: the picture is a .png or .jpg file; choose such a name")
-    _, content = cv2.imencode(path.suffix.lower(), image)
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    check_output(path, inputs)

@@ -21,9 +21,11 @@ STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 """Names of files that are open already, ordinary ones too: what they stand for is not to be replaced under them."""
 
 
-def write_whole(path: str | Path, content: str | bytes, *, error: type[ReIDError] = DataError) -> None:
-    """Write a whole file, text as UTF-8. Raises `error` if it cannot be written; an earlier file is then as it was."""
-    with whole_file(path, "w" if isinstance(content, str) else "wb", error=error) as file:
+def write_whole(
+    path: str | Path, content: str | bytes, *, durable: bool = True, error: type[ReIDError] = DataError
+) -> None:
+    """Write a whole file, text as UTF-8; else as `whole_file`."""
+    with whole_file(path, "w" if isinstance(content, str) else "wb", durable=durable, error=error) as file:
         file.write(content)
 
 
@@ -45,24 +47,32 @@ def whole_files(
     paths: Sequence[str | Path], mode: str = "wb", *, durable: bool = True, error: type[ReIDError] = DataError
 ) -> Iterator[list[IO]]:
     """Files that belong together: none takes its name before all are whole. Else as `whole_file`."""
-    with contextlib.ExitStack() as stack:
-        made = [_Beside(Path(path), mode, durable, error, stack) for path in paths]
-        yield [one.file for one in made]
-        for one in made:
-            one.complete()
-        for one in made:
-            one.take_name()
+    made: list[_Beside] = []
+    try:
+        try:
+            for path in paths:
+                made.append(_Beside(Path(path), mode, error))
+            yield [one.file for one in made]
+            for one in made:
+                one.complete(durable)
+            for one in made:
+                one.take_name()
+        finally:
+            for one in made:
+                one.remove()
+    except Exception as failure:
+        if (cause := _failed_write(failure)) is None:
+            raise
+        raise error(_told(" and ".join(map(str, paths)), cause)) from failure
 
 
 class _Beside:
-    """A file beside its place. `stack` closes it, and removes what has not taken its name."""
+    """A file beside its place, or the place itself if that is no ordinary file."""
 
-    def __init__(self, path: Path, mode: str, durable: bool, error: type[ReIDError], stack: contextlib.ExitStack):
-        self.path = path
-        self._durable = durable
+    def __init__(self, path: Path, mode: str, error: type[ReIDError]):
+        self._path = path
         self._error = error
         self._beside: Path | None = None
-        stack.push(self._leave)
         with self._named():
             self._target, old = _place(path)
             text = {} if "b" in mode else {"encoding": "utf-8"}
@@ -79,10 +89,10 @@ class _Beside:
                 with contextlib.suppress(OSError):  # some file systems know no permissions
                     os.chmod(self.file.fileno(), stat.S_IMODE(old.st_mode))
 
-    def complete(self) -> None:
+    def complete(self, durable: bool) -> None:
         with self._named():
             self.file.flush()
-            if self._durable and self._beside is not None:
+            if durable and self._beside is not None:
                 os.fsync(self.file.fileno())
             self.file.close()
 
@@ -92,23 +102,32 @@ class _Beside:
                 os.replace(self._beside, self._target)
                 self._beside = None
 
+    def remove(self) -> None:
+        """Close the file, and remove it unless it has its name."""
+        with contextlib.suppress(OSError):  # what is left in its buffer does not go on a full disk either
+            self.file.close()
+        if self._beside is not None:
+            with contextlib.suppress(OSError):
+                self._beside.unlink()
+
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise self._error(_told(self.path, error)) from error
+            raise self._error(_told(self._path, error)) from error
 
-    def _leave(self, kind, error, trace) -> None:
-        if hasattr(self, "file"):
-            with contextlib.suppress(OSError):  # what is left in its buffer does not go on a full disk either
-                self.file.close()
-        if self._beside is not None:
-            with contextlib.suppress(OSError):
-                self._beside.unlink()
-        # What was written in the block has no name in the error; an error with another file's name is not about this.
+
+def _failed_write(failure: Exception) -> OSError | None:
+    """The write to a file of ours that `failure` comes from; None if it comes from elsewhere.
+
+    A write knows no file's name, and so tells itself from the opening of another file. torch.save raises an error of
+    its own over it.
+    """
+    for error in () if isinstance(failure, ReIDError) else (failure, failure.__context__):
         if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-            raise self._error(_told(self.path, error)) from error
+            return error
+    return None
 
 
 def _place(path: Path) -> tuple[Path | None, os.stat_result | None]:
@@ -118,7 +137,7 @@ def _place(path: Path) -> tuple[Path | None, os.stat_result | None]:
     target = Path(os.path.realpath(path))
     try:
         old = target.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return target, None
     if stat.S_ISDIR(old.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
@@ -129,7 +148,7 @@ def _place(path: Path) -> tuple[Path | None, os.stat_result | None]:
     return target, old
 
 
-def _told(path: Path, error: OSError) -> str:
+def _told(path: str | Path, error: OSError) -> str:
     remedy = "make room there, or choose another path" if error.errno in FULL else "choose another path"
     return f"{path}: cannot be written ({error.strerror}); {remedy}"
 
@@ -149,18 +168,20 @@ def check_output(output: str | Path | None, inputs: Iterable[str | Path] = ()) -
         raise DataError(_told(output, error)) from error
     if target is None:
         return
+    folder = next(folder for folder in target.parents if folder.exists())
+    if not folder.is_dir():
+        raise DataError(f"{output}: cannot be written ({folder} is a file); choose another path")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(f"{output}: cannot be written ({folder} is write-protected); choose another path")
     if old is None:
-        folder = next(folder for folder in target.parents if folder.exists())
-        if not folder.is_dir():
-            raise DataError(f"{output}: cannot be written ({folder} is a file); choose another path")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise DataError(f"{output}: cannot be written ({folder} is write-protected); choose another path")
         return
-    for name in inputs:
-        source = Path(name)
-        with contextlib.suppress(OSError):
-            if source.is_dir():
-                if source.resolve() in target.parents:
-                    raise DataError(f"{output}: is a file of {source}, which is read; choose a path outside of it")
-            elif os.path.samestat(source.stat(), old):
-                raise DataError(f"{output}: is read as {source}, and would be overwritten; choose another path")
+    for source in map(Path, inputs):
+        try:
+            found = source.stat()
+        except (OSError, ValueError):
+            continue
+        if stat.S_ISDIR(found.st_mode):
+            if Path(os.path.realpath(source)) in target.parents:
+                raise DataError(f"{output}: is a file of {source}, which is read; choose a path outside of it")
+        elif os.path.samestat(found, old):
+            raise DataError(f"{output}: is read as {source}, and would be overwritten; choose another path")

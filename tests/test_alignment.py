@@ -144,7 +144,7 @@ def test_the_command_writes_the_picture(files):
         (("a.png", "b.png", "-o", "out.gif"), ".png or .jpg"),
         (("a.png", "nobody.png", "-o", "out.png"), "nobody.png"),
         (("a.png", "b.png", "-o", "out.png", "--model", "model.onnx"), "no local branch"),
-        (("a.png", "b.png", "-o", "nowhere/out.png"), "cannot be written"),
+        (("a.png", "b.png", "-o", "a.png/out.png"), "cannot be written"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(files, monkeypatch, arguments, message):

@@ -350,6 +350,17 @@ def test_another_projects_onnx_gets_its_preprocessing_into_the_graph(foreign_onn
     assert (theirs * embedding).sum(1).min() > 0.9999
 
 
+def test_a_model_is_not_overwritten_by_what_is_made_of_it(foreign_onnx, small_run, crops, tmp_path):
+    theirs, ours = tmp_path / "theirs.onnx", tmp_path / "ours.onnx"
+    theirs.write_bytes(foreign_onnx.read_bytes())
+    ours.symlink_to(theirs)
+    for output in ("theirs.onnx", "theirs.engine", "ours.engine"):  # an engine comes with the graph beside it
+        with pytest.raises(DataError, match=r"\.onnx: would be overwritten by its fp32 version; choose another name"):
+            convert(theirs, tmp_path / output, crops, ConvertOptions(authors=Authors("rgb", input_size=(64, 32))))
+    assert theirs.read_bytes() == foreign_onnx.read_bytes()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_another_projects_onnx_is_not_guessed_at(foreign_onnx, crops, tmp_path):
     with pytest.raises(DataError, match="its preprocessing is unknown; say what its authors did, with --color"):
         convert(foreign_onnx, tmp_path / "ours.onnx", crops)

@@ -124,7 +124,6 @@ def test_an_engine_is_explained_without_a_gpu(small_onnx, tmp_path):
     ("arguments", "message"),
     [
         (("-o", "model.bin"), "name it model.onnx or model.engine"),
-        (("-o", "absent/model.onnx"), "the folder absent does not exist"),
         (("-o", "model.onnx", "--int8"), "--int8 needs crops of your cameras to calibrate on: --calibration FOLDER"),
         (("-o", "model.onnx", "--int8", "--calibration", "empty"), "no .png or .jpg images"),
         (("-o", "model.onnx", "--int8", "--calibration", "absent"), "absent: no such folder of crops"),

@@ -22,7 +22,7 @@ def reid(*arguments):
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    write_site(folder, Site(3, cameras=2, people=3, seconds=5.0, frame_height=240))
+    write_site(folder, Site(3, cameras=2, people=3, seconds=5.0, size=(240, 320)))
     return sorted(folder.glob("*.mp4"))
 
 

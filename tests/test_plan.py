@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sdk.engines import Metadata, gpu, load_engine, loading, read_metadata, versions
-from sdk.engines.builder import BuildOptions, build_engine, write_atomically
+from sdk.engines.builder import BuildOptions, build_engine
 from sdk.engines.gpu import Gpu, serves
 from sdk.engines.plan import HEADER, find_metadata, network_name, read_header, read_plan_metadata
 from sdk.engines.versions import import_library, version_fits
@@ -153,7 +153,7 @@ def rtx():
 def test_a_real_engine_carries_its_metadata(rtx, small_onnx, tmp_path):
     content, metadata = build_engine(small_onnx, rtx, BuildOptions(max_batch=16))
     path = tmp_path / "model.engine"
-    write_atomically(path, content)
+    path.write_bytes(content)
     header = read_header(path)
     assert header.library == RTX
     assert version_fits(header.version, rtx.version, version_compatible=False)

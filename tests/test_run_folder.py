@@ -74,6 +74,13 @@ def test_file_is_no_folder(tmp_path):
     assert file.read_text() == "mine"
 
 
+def test_name_that_no_folder_can_have(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("x" * 300, "loop"):
+        with pytest.raises(DataError, match=r"choose another|is no folder"):
+            RunFolder.check(tmp_path / name)
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_folder_that_no_run_made_is_refused(tmp_path, overwrite):
     (tmp_path / "dock.mp4").write_text("mine")
@@ -146,6 +153,7 @@ def test_source_among_what_would_be_replaced(tmp_path, used):
         {"files": [""]},
         {"files": ["run.json"]},
         {"files": [3]},
+        {"files": ["\ud800"]},
     ],
     ids=str,
 )

@@ -372,6 +372,15 @@ def test_the_average_follows_the_weights_and_forgets_a_random_start():
     assert model.weight.item() == 3
 
 
+def test_a_checkpoint_that_lies_alone_is_not_overwritten_either(people, small_run, tmp_path):
+    (tmp_path / "model.pt").write_bytes((small_run / "model.pt").read_bytes())
+    with pytest.raises(
+        DataError, match=r"model\.pt: is there already, and would be overwritten; choose another folder"
+    ):
+        train(people, tmp_path, CONFIG)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
+
 def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(people, small_run):
     with pytest.raises(DataError, match="--resume"):
         train(people, small_run, CONFIG)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sdk.errors import DataError
 from sdk.measures import cosine, re_ranked, rescored
+from sdk.output import write_whole
 from sdk.terminal import notes
 from training.checkpoint import Checkpoint
 from training.config import RunConfig
@@ -76,10 +77,7 @@ def ablate(
                 checkpoint = train(training, Path(folder), own, device=device, workers=workers, init=init)
             for ranking, figures in rank(checkpoint, held_out, arm.aligned, device).items():
                 rows.append({"arm": arm.name, "seed": seed, "ranking": ranking} | figures)
-            output.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps(facts | {"runs": rows}, indent=2) + "\n", encoding="utf-8")
-            partial.replace(path)
+            write_whole(path, json.dumps(facts | {"runs": rows}, indent=2) + "\n")
     return [row for row in rows if row["seed"] < seeds]
 
 
@@ -102,8 +100,11 @@ def rank(checkpoint: Checkpoint, people: PeopleDataset, aligned: bool, device: s
 def _rows_of(path: Path, facts: dict) -> list[dict]:
     if not path.is_file():
         return []
-    there = json.loads(path.read_text(encoding="utf-8"))
-    rows = there.pop("runs")
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+        rows = there.pop("runs")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DataError(f"{path}: not readable as runs of an ablation; choose another --output") from error
     different = [name for name in facts if there.get(name) != facts[name]]
     if different:
         raise DataError(f"{path} holds runs with other {', '.join(different)}; choose another --output")

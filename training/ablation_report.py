@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from sdk.errors import missing_package
+from sdk.output import whole_file
 from training.ablation import ARMS, FIGURES
 
 TITLES = {"rank1": "rank-1", "rank5": "rank-5", "mAP": "mAP"}
@@ -78,4 +79,5 @@ def draw(rows: list[dict], path: Path, title: str) -> None:
         axis.tick_params(axis="y", length=0)
     axes[0].set_yticks(places, [f"{arm},  {ranking}" for arm, ranking in combined], fontsize=9)
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=130)
+    with whole_file(path, "wb") as file:
+        figure.savefig(file, format="png", dpi=130)

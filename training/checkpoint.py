@@ -1,13 +1,13 @@
 """Checkpoints: tensors and JSON only, so that loading one runs none of its content (`weights_only=True`)."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from sdk.errors import DataError
+from sdk.output import whole_file
 from training.config import RunConfig
 from training.model import AlignedReID
 
@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write atomically: the file is either the old one or the new one, whatever happens in between."""
+    """Write a whole checkpoint. Raises `DataError` if it cannot be written; an earlier one is then as it was."""
     facts = {
         "format": FORMAT,
         "version": VERSION,
@@ -52,9 +52,13 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     content = {"facts": json.dumps(facts), "weights": checkpoint.weights}
     if checkpoint.state is not None:
         content["state"] = checkpoint.state
-    partial = path.with_name(path.name + ".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    save_tensors(content, path)
+
+
+def save_tensors(content: dict, path: Path) -> None:
+    """`torch.save` to a whole file. Raises `DataError` if it cannot be written."""
+    with whole_file(path, "wb") as file:
+        torch.save(content, file)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

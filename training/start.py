@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from sdk.errors import DataError
+from sdk.output import check_output
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.config import ModelConfig, TrainConfig
 
@@ -42,6 +43,7 @@ def describe_start(start: Checkpoint | None, init: Path | None = None, backbone_
 
 def write_start(run: Path, output: Path) -> None:
     """Keep of the checkpoint `run` what another run can start from: no classifier, half precision."""
+    check_output(output, [run])
     checkpoint = load_checkpoint(run)
     weights = {
         name: tensor.half() if tensor.is_floating_point() else tensor

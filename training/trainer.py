@@ -8,7 +8,7 @@ import torch
 from sdk.errors import DataError
 from sdk.terminal import notes, progress_bar
 from training.average import update_average
-from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_tensors
 from training.config import RunConfig
 from training.data import PeopleDataset
 from training.data.loader import training_loader
@@ -81,9 +81,8 @@ def train(
     identities = list(dataset.identities)
     if len(identities) < 2:
         raise DataError(f"training needs at least 2 identities; the dataset has {len(identities)}")
-    output.mkdir(parents=True, exist_ok=True)
-    if not resume and (output / LAST).exists():
-        raise DataError(f"{output} already holds a run; continue it with --resume, or choose another folder")
+    if not resume:
+        _require_new(output)
     torch.manual_seed(config.train.seed)
     networks = build_networks(config, len(identities), device, processes, init, backbone_weights)
     optimizer = _optimizer(networks, config)
@@ -166,6 +165,15 @@ def held_out_evaluation(evaluation: Evaluation, held_out: PeopleDataset) -> dict
     return {**evaluation.to_dict(), "identities": list(held_out.identities), "protocol": "cross-camera"}
 
 
+def _require_new(output: Path) -> None:
+    """Raise `DataError` if `output` has checkpoints that a run would overwrite."""
+    if (output / LAST).exists():
+        raise DataError(f"{output} already holds a run; continue it with --resume, or choose another folder")
+    for path in (output / BEST, output / FINAL):
+        if path.exists():
+            raise DataError(f"{path}: is there already, and would be overwritten; choose another folder")
+
+
 def _optimizer(networks: list[Network], config: RunConfig) -> torch.optim.Optimizer:
     """AdamW; no decay on normalisation weights and biases, which it would only pull towards a dead network."""
     trained = [p for network in networks for p in network.model.parameters() if p.requires_grad]
@@ -211,7 +219,7 @@ def _stop(output: Path, processes: Processes, networks, crops, labels, terms: di
     path = output / FAILED.format(processes.rank)
     weights = [network.model.state_dict() for network in networks]
     content = {"crops": crops, "labels": labels, "terms": terms, "epoch": epoch, "step": step, "networks": weights}
-    torch.save(content, path)
+    save_tensors(content, path)
     shown = ", ".join(f"{name} {value}" for name, value in terms.items())
     raise DataError(
         f"the loss is not finite in epoch {epoch + 1}, step {step} ({shown}); the batch and the weights are in {path}. "

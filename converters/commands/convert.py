@@ -72,6 +72,8 @@ def convert(
     from converters.foreign import Authors
     from converters.verify import read_crops, write_worst
     from sdk.engines.loading import sha256_of
+    from sdk.folder import check_picture
+    from sdk.output import check_output
 
     if fp16 and int8:
         raise DataError("--fp16 and --int8 contradict each other; --int8 leaves in FP16 what does not bear 8 bits")
@@ -79,6 +81,12 @@ def convert(
         raise DataError("--int8 needs crops of your cameras to calibrate on: --calibration FOLDER")
     if calibration is not None and not int8:
         raise DataError("--calibration is for --int8; leave it away, or compare on those crops with --crops")
+    choose_target(output, target)  # before crops are read or drawn
+    if not checkpoint.is_file():
+        raise DataError(f"{checkpoint}: no such checkpoint or ONNX file; `reid train` writes a checkpoint")
+    inputs = [checkpoint, *(folder for folder in (calibration, crops) if folder)]
+    check_output(output, inputs)
+    check_picture(worst, inputs)
     options = ConvertOptions(
         precision="fp16" if fp16 else "int8" if int8 else None,
         calibration=tuple(read_crops(calibration).images) if calibration else None,
@@ -95,9 +103,6 @@ def convert(
             _one_of("--last-stride", last_stride, (1, 2)),
         ),
     )
-    choose_target(output, target)  # before crops are read or drawn
-    if not checkpoint.is_file():
-        raise DataError(f"{checkpoint}: no such checkpoint or ONNX file; `reid train` writes a checkpoint")
     images = read_crops(crops or calibration) if crops or calibration else drawn_crops()
 
     def draw(agreement):

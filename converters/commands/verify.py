@@ -26,7 +26,9 @@ def verify(
 
     from converters.commands.convert import drawn_crops
     from converters.verify import check, compare, compare_ranking, read_crops, write_worst
+    from sdk.folder import check_picture
 
+    check_picture(worst, [original, converted, *([crops] if crops else [])])
     (embed, size, _), (other, other_size, precision) = _open(original), _open(converted)
     if size != other_size:
         raise DataError(f"{original} takes crops of {size}, {converted} of {other_size}; they are not of one model")

@@ -1,10 +1,12 @@
 # A PC or server, with or without an NVIDIA GPU. This file has not been built yet.
 #
 #   docker build -f packaging/docker/desktop.Dockerfile -t reid .
-#   docker run --rm --init --network host -v /etc/reid:/etc/reid:ro -v /var/lib/reid:/out reid \
-#       track @/etc/reid/cameras.txt --output /out/today
+#   docker run -d --restart always --init --network host -v /etc/reid:/etc/reid:ro -v /var/lib/reid:/out \
+#       --entrypoint sh reid -c 'exec reid track @/etc/reid/cameras.txt --output "/out/$(date +%F_%H-%M-%S)"'
 #
-# USB cameras: --device /dev/video0. Stop with `docker stop`: SIGTERM ends the run within two seconds.
+# Every start writes into a folder of its own, after a crash too: what a run before it wrote is kept. Other commands:
+# docker run --rm reid doctor. USB cameras: --device /dev/video0. Stop with `docker stop`: SIGTERM ends the run within
+# two seconds.
 FROM python:3.12-slim-bookworm
 # GStreamer is for sources that are pipelines alone.
 RUN apt-get update && apt-get install -y --no-install-recommends \

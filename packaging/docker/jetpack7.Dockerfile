@@ -4,10 +4,11 @@
 # container registry that NVIDIA names for it:
 #
 #   docker build -f packaging/docker/jetpack7.Dockerfile --build-arg BASE=…/l4t-jetpack:… -t reid .
-#   docker run --rm --init --runtime nvidia --network host \
-#       -v /tmp/argus_socket:/tmp/argus_socket -v /etc/reid:/etc/reid:ro -v /var/lib/reid:/out reid \
-#       track @/etc/reid/cameras.txt --output /out/today
+#   docker run -d --restart always --init --runtime nvidia --network host \
+#       -v /tmp/argus_socket:/tmp/argus_socket -v /etc/reid:/etc/reid:ro -v /var/lib/reid:/out \
+#       --entrypoint sh reid -c 'exec reid track @/etc/reid/cameras.txt --output "/out/$(date +%F_%H-%M-%S)"'
 #
+# Every start writes into a folder of its own, after a crash too: what a run before it wrote is kept.
 # /tmp/argus_socket is for cameras on the ribbon cable (csi:0); USB cameras: --device /dev/video0. Models run on the CPU
 # from .onnx files. Hardware decoding is a pipeline as source: see docs/cameras.md.
 ARG BASE

@@ -23,9 +23,11 @@ def evaluate_tracks(
     """HOTA, IDF1 and MOTA in each camera, and HOTA and IDF1 of the identities across all of them."""
     from rich.table import Table
 
-    from sdk.errors import DataError
+    from sdk.output import check_output, write_whole
     from sdk.tracking.evaluation import evaluate_tracks as evaluate
+    from sdk.video.run_folder import recorded_files
 
+    check_output(output, [*recorded_files(result), *recorded_files(truth)])
     measures = evaluate(result, truth, min_visibility)
     table = Table("camera", "HOTA", "IDF1", "MOTA", "switches", "true boxes", "named boxes")
     for name, camera in measures.cameras.items():
@@ -47,9 +49,5 @@ def evaluate_tracks(
     )
     results.print(table)
     if output:
-        try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(json.dumps(measures.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise DataError(f"{output}: cannot be written ({error.strerror})") from error
+        write_whole(output, json.dumps(measures.to_dict(), indent=2, ensure_ascii=False) + "\n")
         notes.print(f"wrote {output}")

@@ -130,7 +130,10 @@ def export(
 ) -> None:
     """Write everything to an .npz and a .jsonl file; of a damaged gallery, what can be read."""
     from sdk.gallery.portable import paths_of
+    from sdk.output import check_output
 
+    for path in paths_of(output):
+        check_output(path, [file])
     with _read(file) as opened:
         count = opened.export(output)
         _tell_problems(opened)

@@ -32,25 +32,25 @@ def search(
 ) -> None:
     """Find a person among the crops of a folder or in a gallery; draws what was found, right or wrong if known."""
     from sdk.folder import write_image
+    from sdk.output import check_output, write_whole
     from sdk.search import draw_results
 
     if bool(images) == bool(identity):
         raise DataError("say whom to find: either images of one person, or --identity NAME of the gallery")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{output}: cannot be made ({error.strerror})") from error
+    picture_path, facts_path = output / "search.png", output / "search.json"
+    for path in (picture_path, facts_path):
+        check_output(path, [gallery, *(images or []), *([model] if model else [])])
     in_folder = Path(gallery).is_dir() or not (Path(gallery).exists() or "://" in gallery)
     find = _in_folder if in_folder else _in_gallery
     found, ranked_by, facts = find(gallery, images or [], identity, model, top_k, rescore, rerank)
     picture = draw_results(found, ranked_by)
-    write_image(output / "search.png", picture)
+    write_image(picture_path, picture)
     facts = {"gallery": gallery, "ranked by": ranked_by} | facts
     text = json.dumps(facts | {"results": [result.to_dict() for result in found]}, indent=2, ensure_ascii=False)
-    (output / "search.json").write_text(text + "\n", encoding="utf-8")
+    write_whole(facts_path, text + "\n")
     for result in found:
         _print(result)
-    notes.print(f"wrote {output / 'search.png'} and {output / 'search.json'}")
+    notes.print(f"wrote {picture_path} and {facts_path}")
 
 
 def _in_folder(folder: str, images, identity, model, top_k: int, rescore: bool, rerank: bool):

@@ -17,6 +17,7 @@ from sdk.engines.onnx import read_onnx_metadata
 from sdk.engines.plan import find_metadata, network_name
 from sdk.engines.versions import Library
 from sdk.errors import EngineError
+from sdk.output import write_whole
 from sdk.terminal import notes, progress_bar
 
 MAX_BATCH = 64
@@ -129,18 +130,6 @@ def build_plan(content: bytes, profile: Profile, library: Library, options: Buil
     return BuiltPlan(bytes(plan), target, types, plugins)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """The file is the old one or the new one, whatever happens in between. Raises `EngineError` naming the cause."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        raise EngineError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def make_logger(trt, verbose: bool):
     """A logger of the library: quiet, but it keeps the last error; with `verbose` all of it as notes."""
 
@@ -202,9 +191,8 @@ class _TimingCache:
         if self._cache is None:
             return
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._path, bytes(self._cache.serialize()))
-        except (OSError, EngineError) as error:
+            write_whole(self._path, bytes(self._cache.serialize()), error=EngineError)
+        except EngineError as error:
             notes.print(f"the timing cache is not kept: {error}")
 
 

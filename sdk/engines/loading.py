@@ -8,6 +8,7 @@ from sdk.engines.metadata import Metadata
 from sdk.engines.plan import RTX, TENSORRT, read_header, read_plan_metadata
 from sdk.engines.versions import import_library, version_fits
 from sdk.errors import EngineError, MissingPackageError
+from sdk.output import write_whole
 from sdk.terminal import notes
 
 
@@ -60,7 +61,7 @@ def rebuild_plan(path: Path, onnx_path: Path) -> Metadata:
 
     Raises `EngineError` where that file is missing or is not the one that the engine was built from.
     """
-    from sdk.engines.builder import BuildOptions, build_engine, write_atomically
+    from sdk.engines.builder import BuildOptions, build_engine
 
     if not onnx_path.is_file():
         raise EngineError(f"{path}: cannot be built again, {onnx_path} is not here; copy it beside the engine")
@@ -76,7 +77,7 @@ def rebuild_plan(path: Path, onnx_path: Path) -> Metadata:
             )
         options = BuildOptions(max_batch=before.max_batch or options.max_batch)
     content, metadata = build_engine(onnx_path, _library_at_hand(path), options)
-    write_atomically(path, content)
+    write_whole(path, content, error=EngineError)
     return metadata
 
 

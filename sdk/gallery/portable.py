@@ -5,7 +5,6 @@ belong together. Nothing is pickled; nothing is encrypted.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sdk.errors import GalleryError
+from sdk.output import whole_files
 
 SCHEMA = 1
 
@@ -39,21 +39,12 @@ def export_gallery(gallery, path: str | Path) -> int:
         arrays["stripes"] = rows.gather_stripes(order)
     arrays |= {name: getattr(rows, name)[order] for name in ("time", "added", "quality")}
     head = {"schema": SCHEMA, "model": gallery.model, "exemplars": len(order), "dim": arrays["embedding"].shape[1]}
-    temporary = [path.with_name(path.name + ".part") for path in (arrays_path, lines_path)]
-    try:
-        with temporary[0].open("wb") as file:
-            np.savez(file, **arrays)
-        with temporary[1].open("w", encoding="utf-8") as file:
-            file.write(json.dumps(head) + "\n")
-            for row in order:
-                names = state.names[rows.person[row]], state.cameras[rows.camera[row]]
-                file.write(json.dumps(dict(zip(("identity", "camera"), names, strict=True)), ensure_ascii=False) + "\n")
-        for source, target in zip(temporary, (arrays_path, lines_path), strict=True):
-            os.replace(source, target)
-    except OSError as error:
-        for file in temporary:
-            file.unlink(missing_ok=True)
-        raise GalleryError(f"{arrays_path}: cannot be written ({error.strerror}); choose another path") from error
+    with whole_files((arrays_path, lines_path), error=GalleryError) as (arrays_file, lines_file):
+        np.savez(arrays_file, **arrays)
+        lines_file.write(json.dumps(head).encode() + b"\n")
+        for row in order:
+            line = {"identity": state.names[rows.person[row]], "camera": state.cameras[rows.camera[row]]}
+            lines_file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
     return len(order)
 
 

@@ -7,11 +7,12 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
-from sdk.errors import DataError
+from sdk.output import check_output, write_whole
 from sdk.report.pictures import kept_pictures
 from sdk.report.thumbnails import MOST, cut_thumbnails
 from sdk.report.transitions import transitions
 from sdk.report.visits import Record, natural, read_record
+from sdk.video.run_folder import recorded_files
 from sdk.web import common_script, look, source_hash
 
 PAGE = Path(__file__).parent / "page"
@@ -28,18 +29,15 @@ def build_report(
 
     title: the heading; None: the folder's name. videos: the folder with `<camera>.mp4` from which the pictures of
     people are cut; None: `pictures.jsonl` of `folder`, and its videos, where boxes are drawn in. day: see
-    `read_record`. Raises `DataError` if the folder holds no records, or the page cannot be written.
+    `read_record`. Raises `DataError` if the folder holds no records, or the page cannot be written, or would
+    overwrite a file of the run.
     """
     folder, path = Path(folder), Path(path)
+    check_output(path, [file for place in (folder, videos or folder) for file in recorded_files(place)])
     record = read_record(folder, day)
     kept = kept_pictures(record.visits, folder) if videos is None else {}
     pictures = cut_thumbnails(record.visits, Path(videos) if videos else folder, MOST - len(kept), without=kept) | kept
-    page = render(record, pictures, title or folder.resolve().name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path}: the report cannot be written ({error.strerror})") from error
+    write_whole(path, render(record, pictures, title or folder.resolve().name))
     return record
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from sdk.errors import DataError
+from sdk.output import write_whole
 from sdk.simulation.crops import draw_crop
 from sdk.simulation.faults import USUAL, Faults
 from sdk.terminal import track
@@ -75,7 +76,7 @@ def write_people(output: str | Path, population: Population) -> None:
     """Write `<output>/<identity>/<camera>_<view>.png`, and `population.json`, what it was made from.
 
     Where `output` holds a part of the same population already, the rest is drawn. Raises `DataError` if it holds
-    anything else.
+    anything else, or cannot be written.
     """
     output = Path(output)
     made_from = json.dumps(asdict(population), indent=2) + "\n"
@@ -83,14 +84,11 @@ def write_people(output: str | Path, population: Population) -> None:
     begun = note.is_file() and note.read_text(encoding="utf-8") == made_from
     if not begun and output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output}: exists and holds something else; choose a new folder")
-    output.mkdir(parents=True, exist_ok=True)
-    note.write_text(made_from, encoding="utf-8")
+    if not begun:
+        write_whole(note, made_from)
     for identity, camera, view in track(population, "drawing people", total=len(population)):
         path = output / identity_name(identity) / f"{camera:02d}_{view:02d}.png"
         if path.exists():
             continue
-        path.parent.mkdir(exist_ok=True)
-        unfinished = path.with_name(f".{path.name}")  # an interruption leaves no half image behind
         _, png = cv2.imencode(".png", population.draw(identity, camera, view))
-        unfinished.write_bytes(png.tobytes())
-        unfinished.replace(path)
+        write_whole(path, png.tobytes(), durable=False)

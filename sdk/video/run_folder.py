@@ -203,6 +203,16 @@ def new_run(parent: str | Path) -> Path:
     return next(path for path in (Path(parent) / name for name in names) if not os.path.lexists(path))
 
 
+RECORDED = (".jsonl", ".txt", ".mp4")
+OWN = (MANIFEST, "site.json", "plan.png")
+
+
+def recorded_files(folder: str | Path) -> list[Path]:
+    """What runs, and `reid simulate site`, write into a folder: not the reports that others have put there."""
+    there = [path for pattern in ("*", "truth/*") for path in Path(folder).glob(pattern)]
+    return [path for path in there if path.suffix in RECORDED or path.name in OWN]
+
+
 def read_manifest(folder: str | Path) -> Manifest | None:
     """The manifest of a run folder; None where there is none.
 
@@ -234,16 +244,22 @@ def read_manifest(folder: str | Path) -> Manifest | None:
 
 
 def _is_plain(name: object) -> bool:
-    return (
-        isinstance(name, str)
-        and name not in ("", ".", "..", MANIFEST)
-        and not any(letter in name for letter in "/\\\0")
-        and os.path.basename(name) == name
-    )
+    if not isinstance(name, str) or name in ("", ".", "..", MANIFEST) or any(letter in name for letter in "/\\\0"):
+        return False
+    try:
+        return os.path.basename(os.fsencode(name)) == os.fsencode(name)
+    except UnicodeEncodeError:  # no file can be called that
+        return False
 
 
 def _require_place(path: Path) -> None:
     """Raise `DataError` unless `path` is a folder, or one can be made there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise DataError(f"{path}: cannot be made a folder ({error.strerror}); choose another") from error
     there = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
     if not there.is_dir():
         raise DataError(f"{there}: is no folder; choose one for what the run writes")

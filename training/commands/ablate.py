@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sdk.errors import DataError
+from sdk.output import check_output, write_whole
 from sdk.terminal import notes, results
 from training.commands.options import (
     SIMULATION,
@@ -18,6 +19,7 @@ from training.commands.options import (
     SiteCameras,
     StartShare,
     choose_device,
+    named_files,
     open_people,
     require_torch,
 )
@@ -58,6 +60,9 @@ def ablate(
     from training.recipe import read_recipe, settle
     from training.start import FINE_TUNING, choose_start, describe_start
 
+    runs, table, picture = (output / f"ablation.{ending}" for ending in ("json", "md", "png"))
+    for path in (runs, table, picture):
+        check_output(path, named_files(recipe, init))
     settings = read_recipe(recipe) if recipe else {}
     shape = settle(RunConfig(), settings, {}).model
     start = choose_start(shape, init, from_scratch)
@@ -97,7 +102,7 @@ def ablate(
     )
     shown = {name: value for name, value in facts.items() if name != "settings"}
     text = markdown(rows, shown)
-    (output / "ablation.md").write_text(text, encoding="utf-8")
-    draw(rows, output / "ablation.png", f"{people.source}; {seeds} seeds")
+    write_whole(table, text)
+    draw(rows, picture, f"{people.source}; {seeds} seeds")
     results.print(text, markup=False, soft_wrap=True)
-    notes.print(f"wrote {output / 'ablation.md'}, {output / 'ablation.png'}, {output / 'ablation.json'}")
+    notes.print(f"wrote {table}, {picture}, {runs}")

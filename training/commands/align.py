@@ -8,7 +8,7 @@ from rich.table import Table
 
 from sdk.errors import DataError
 from sdk.terminal import notes, results
-from training.commands.options import require_torch
+from training.commands.options import named_files, require_torch
 
 
 def align(
@@ -21,13 +21,12 @@ def align(
 ) -> None:
     """Draw how two crops are aligned: the shortest path between their stripes, and their distances."""
     require_torch()
-    from sdk.folder import IMAGE_SUFFIXES, read_image, write_image
+    from sdk.folder import check_picture, read_image, write_image
     from training.alignment import align_crops, draw_alignment
     from training.checkpoint import load_checkpoint
     from training.start import SHIPPED
 
-    if output.suffix.lower() not in IMAGE_SUFFIXES:
-        raise DataError(f"{output}: the picture is a .png or .jpg file; choose such a name")
+    check_picture(output, named_files(first, second, model))
     if model is not None and model.suffix == ".onnx":
         raise DataError(f"{model}: a converted model has no local branch; pass the checkpoint it was made from (.pt)")
     checkpoint = load_checkpoint(model or SHIPPED)

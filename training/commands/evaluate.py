@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sdk.errors import DataError
+from sdk.output import check_output, write_whole
 from sdk.terminal import notes
 from training.commands.models import held_out_people, open_model
 from training.commands.options import (
@@ -18,6 +19,7 @@ from training.commands.options import (
     SiteCameras,
     Split,
     choose_device,
+    named_files,
     open_people,
     print_evaluations,
     print_rankings,
@@ -69,6 +71,7 @@ def evaluate(
     from training.data import open_benchmark, parse_layout
     from training.evaluation import cross_camera_test, evaluate_dataset, evaluate_retrieval
 
+    check_output(output, named_files(model, data))
     layout = None if held_out else parse_layout(data)
     if layout is None and (multi_query or gallery_size is not None):
         raise DataError("--multi-query and --gallery-size are for the test of a research dataset; leave them away")
@@ -115,6 +118,5 @@ def _measures(rescore: bool, rerank: bool, device: str) -> dict:
 def _write(path: Path | None, figures: dict) -> None:
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(figures, indent=2) + "\n")
     notes.print(f"wrote {path}")

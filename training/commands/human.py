@@ -9,9 +9,19 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from sdk.output import check_output
 from sdk.terminal import notes, results
 from training.commands.models import held_out_people, open_model
-from training.commands.options import Cameras, Data, Identities, Misalignment, PeopleSeed, SiteCameras, open_people
+from training.commands.options import (
+    Cameras,
+    Data,
+    Identities,
+    Misalignment,
+    PeopleSeed,
+    SiteCameras,
+    named_files,
+    open_people,
+)
 
 
 def human(
@@ -42,6 +52,8 @@ def human(
     from training.human import Answers, Questionnaire, build_questions, serve
     from training.human.answers import read_questions, write_questions
 
+    for name in ("questions.json", "answers.jsonl", "result.json"):
+        check_output(output / name, named_files(model))
     opened = open_model(model)
     model = model or DEFAULT_MODEL
     people = open_people([data], identities, cameras, site_cameras, people_seed, opened.input_size, misalignment)

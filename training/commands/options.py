@@ -73,6 +73,22 @@ def open_people(data: list[str], identities, cameras, site_cameras, seed, size, 
     return parts[0][1] if alone else union(parts)
 
 
+def named_files(*options) -> list[Path]:
+    """What a command reads, for `sdk.output.check_output`: options that name files or folders, `--data` among them.
+
+    An option is a path, a text, a list of them, or None. Of `LAYOUT:PATH` it is the path; words such as `simulated`
+    name no file, unless there is one.
+    """
+    from training.data import parse_layout
+
+    files = []
+    for option in options:
+        for name in option if isinstance(option, list) else [] if option is None else [option]:
+            layout = parse_layout(str(name))
+            files.append(Path(layout[1] if layout else name))
+    return files
+
+
 def require_torch():
     try:
         import torch

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sdk.errors import DataError
+from sdk.output import check_output
 from sdk.terminal import notes
 from training.commands.options import (
     SETTINGS,
@@ -18,6 +19,7 @@ from training.commands.options import (
     StartShare,
     TrainingData,
     choose_device,
+    named_files,
     open_people,
     print_evaluations,
     require_torch,
@@ -145,10 +147,12 @@ def train(
     from training.parallel import join_processes, leave_processes
     from training.recipe import read_recipe, settle
     from training.start import FINE_TUNING, choose_start, describe_start
-    from training.trainer import FINAL, evaluate_checkpoint
+    from training.trainer import BEST, FINAL, LAST, evaluate_checkpoint
     from training.trainer import train as run
 
     device = choose_device(device)  # before anything that takes long
+    for name in (LAST, BEST, FINAL):
+        check_output(output / name, named_files(*data, recipe, init, weights))
     settings = read_recipe(recipe) if recipe else {}
     chosen = {
         "model": {

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from sdk.errors import DataError
+from sdk.output import write_whole
 from training.data import PeopleDataset
 from training.human.questions import Question
 from training.human.statistics import Comparison
@@ -41,11 +42,7 @@ def write_questions(folder: Path, settings: dict, questions: list[Question], peo
             for question in questions
         ],
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "questions.json", content)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror}); choose another output folder") from error
+    _write(folder / "questions.json", content)
 
 
 def read_questions(folder: Path, settings: dict, people: PeopleDataset) -> list[Question] | None:
@@ -150,12 +147,8 @@ class Answers:
         self.choices.append(choice)
 
     def write_result(self, comparison: Comparison) -> None:
-        """Write `result.json`. Raises `DataError` if it cannot be written."""
-        path = self._folder / "result.json"
-        try:
-            _write(path, comparison.to_dict())
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror}); the answers are kept") from error
+        """Write `result.json`. Raises `DataError` if it cannot be written; the answers are kept."""
+        _write(self._folder / "result.json", comparison.to_dict())
 
     def _read(self, path: Path) -> None:
         """Take in what is on disk. A last line without an end is the rest of a crash, and is cut off."""
@@ -181,7 +174,4 @@ class Answers:
 
 
 def _write(path: Path, content: dict) -> None:
-    """The file is either the old one or the new one, whatever happens in between."""
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -5,10 +5,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from sdk.errors import DataError
+from sdk.folder import write_image
+from sdk.output import whole_file, write_whole
 from sdk.simulation.site.picture import draw_plan
 from sdk.simulation.site.site import Site
 from sdk.simulation.site.truth import Truth
@@ -28,20 +29,19 @@ def write_site(output: str | Path, site: Site) -> None:
     - `plan.png`, and `site.json` with the settings and the projection matrices of the cameras.
 
     Ctrl-C ends it early; the files then hold what was drawn. Raises `DataError` if `output` is not empty or cannot be
-    written.
+    written; there is no truth then.
     """
     output = Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output}: exists and is not empty; choose a new folder")
-    (output / "truth").mkdir(parents=True)
-    cv2.imwrite(str(output / "plan.png"), draw_plan(site.plan, site.camera_names, site.walks))
-    (output / "site.json").write_text(json.dumps(_describe(site), indent=2) + "\n", encoding="utf-8")
+    write_image(output / "plan.png", draw_plan(site.plan, site.camera_names, site.walks))
+    write_whole(output / "site.json", json.dumps(_describe(site), indent=2) + "\n")
     with contextlib.ExitStack() as stack:
         videos, mot = {}, {}
         for name in site.camera_names:
             videos[name] = stack.enter_context(VideoWriter(output / f"{name}.mp4", site.frame_rate))
-            mot[name] = stack.enter_context((output / "truth" / f"{name}.txt").open("w", encoding="utf-8"))
-        records = stack.enter_context((output / "truth" / "tracks.jsonl").open("w", encoding="utf-8"))
+            mot[name] = stack.enter_context(whole_file(output / "truth" / f"{name}.txt"))
+        records = stack.enter_context(whole_file(output / "truth" / "tracks.jsonl"))
         try:
             for number, (time, frames, truths) in enumerate(track(site, "drawing the site", total=site.ticks)):
                 for name, frame in frames.items():
