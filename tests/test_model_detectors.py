@@ -1,12 +1,13 @@
 """Detectors from files: every form is told by its shapes and read right, with the picture that its models have learnt.
 
-No real model is here. The graphs give known boxes in the form of each family; some hand a pixel of their input through
-as a score, which shows what they were given.
+One real model is looked at where it is at hand. The graphs give known boxes in the form of each family; some hand a
+pixel of their input through as a score, which shows what they were given.
 """
 
 import json
 import sys
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -18,6 +19,7 @@ from sdk.tracking.detectors import detector_maker
 from sdk.tracking.detectors.forms import FORMS, cells
 from sdk.tracking.detectors.model_file import ModelDetector, open_detector
 from sdk.tracking.detectors.sessions import open_session
+from tests.conftest import SHARED
 from tests.fake_cuda import FakeDriver, fake_tensorrt, plan_bytes
 from tests.moving import ColourEngine
 from tests.test_cuda import install
@@ -33,8 +35,12 @@ ANN, BOB = (100, 60, 160, 200), (300, 40, 350, 180)
 COUNT = cells(SIZE)
 
 
-def write_model(path, outputs, shape=(1, 3, *SIZE), kind=TensorProto.FLOAT, others=(), names=None, probe=None):
-    """A model with constant `outputs` by name; probe: (output, index in it, index in the input) hands a pixel on."""
+def write_model(
+    path, outputs, shape=(1, 3, *SIZE), kind=TensorProto.FLOAT, others=(), names=None, probe=None, said=None
+):
+    """A model with constant `outputs` by name; probe: (output, index in it, index in the input) hands a pixel on.
+
+    names, said: metadata."""
     inputs = [helper.make_tensor_value_info("images", kind, shape)]
     inputs += [helper.make_tensor_value_info(*other) for other in others]
     nodes = [helper.make_node("Cast", ["images"], ["image"], to=TensorProto.FLOAT)]
@@ -62,8 +68,8 @@ def write_model(path, outputs, shape=(1, 3, *SIZE), kind=TensorProto.FLOAT, othe
         helper.make_graph(nodes, "detector", inputs, types, constants),
         opset_imports=[helper.make_opsetid("", 17)], ir_version=8,
     )  # fmt: skip
-    if names is not None:
-        model.metadata_props.add(key="names", value=str(names))
+    for key, value in ((said or {}) | ({} if names is None else {"names": names})).items():
+        model.metadata_props.add(key=key, value=str(value))
     onnx.save(model, path)
     return path
 
@@ -336,3 +342,21 @@ def test_a_tensorrt_plan_is_a_detector_too(monkeypatch, tmp_path):
         plan_session(monkeypatch, tmp_path, {}, b'\x10\x00\x00\x00{"task": 1}ftrt')
     with pytest.raises(EngineError, match=r"people.engine: cannot be loaded"):
         plan_session(monkeypatch, tmp_path, {}, plan_bytes(b"torn"))
+
+
+def test_a_published_detector_finds_the_people_of_real_video():
+    """YOLOX-nano as its project exports it: one man in lab-a, two in lab-b."""
+    model = SHARED / "models" / "yolox_nano.onnx"
+    if not model.is_file():
+        pytest.skip(f"the real detector is not here ({model})")
+    detector = open_detector(model)
+    assert (detector.form.name, detector.person) == ("yolox", 0)
+    for video, people in (("lab-a", 1), ("lab-b", 2)):
+        capture = cv2.VideoCapture(str(SHARED / "video" / f"{video}.mp4"))
+        for number in range(80):
+            _, frame = capture.read()
+            if number % 16 == 8:
+                found = detector(frame)
+                assert (found.confidence > 0.5).sum() == people, (video, number)
+                tall = found.xyxy[found.confidence > 0.5]
+                assert (tall[:, 3] - tall[:, 1] > 1.2 * (tall[:, 2] - tall[:, 0])).all()

@@ -57,8 +57,8 @@ DEEPSTREAM = "deepstream"
 DEEPSTREAM_YOLOX = "deepstream-yolox"
 DEEPSTREAM_DETR = "deepstream-detr"
 """The same with other pictures; the last has no doubles."""
-DEEPSTREAM_CENTRED = "deepstream-centred"
-"""Three outputs, the boxes cxcywh: as it was exported before RT-DETR came."""
+DEEPSTREAM_CENTRED, DEEPSTREAM_YOLOX_CENTRED = "deepstream-centred", "deepstream-yolox-centred"
+"""Three outputs, the boxes cxcywh: as it was exported at first."""
 
 FORMS = {
     YOLO: Kind("Ultralytics YOLOv8, 9, 11, 12", BORDERED, doubles=True),
@@ -80,7 +80,8 @@ FORMS = {
     DEEPSTREAM: Kind("DeepStream-Yolo's exports of YOLOv5 to 12 and YOLO-NAS", BORDERED, doubles=True),
     DEEPSTREAM_YOLOX: Kind("DeepStream-Yolo's of YOLOX", CORNERED, doubles=True),
     DEEPSTREAM_DETR: Kind("DeepStream-Yolo's of RT-DETR, D-FINE, PP-YOLOE", STRETCHED, doubles=True),
-    DEEPSTREAM_CENTRED: Kind("DeepStream-Yolo's of YOLOv5 to 8, up to 2023", BORDERED, doubles=True),
+    DEEPSTREAM_CENTRED: Kind("DeepStream-Yolo's first exports of YOLOv5 to 8", BORDERED, doubles=True),
+    DEEPSTREAM_YOLOX_CENTRED: Kind("DeepStream-Yolo's first exports of YOLOX", CORNERED, doubles=True),
 }
 
 STRIDES = (8, 16, 32, 64)

@@ -88,10 +88,12 @@ class ModelDetector:
         self._take_input(size)
         outputs = dict(zip(session.outputs, self._run(self._blank(), self._size), strict=True))
         try:
-            self.form: Form = recognise(outputs, self._size, facts, any("size" in n.name for n in self._others), form)
+            takes_size = any("size" in node.name for node in self._others)
+            found, self._alternatives = recognise(outputs, self._size, facts, takes_size, form)
         except UnknownForm as unknown:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in outputs.items())
             raise EngineError(_refusal(path, shapes, form, unknown)) from None
+        self.form: Form = found
         self.people = self._people() if person is None else (person,)
         """The numbers of the classes that are people."""
         scores = read_rows(self.form, list(outputs.values()), self._size).scores
@@ -131,9 +133,11 @@ class ModelDetector:
         if not found.any():
             return
         if why := contradiction(rows.pick(found), area, len(self._session.facts.names)):
+            choices = _choices(self._alternatives)
             raise EngineError(
-                f"{self._session.path}: read as '{self.form.name}' ({self.form.kind.makers}), {why}; if it is another "
-                f"form, say which after its name: {_choices(name for name in FORMS if name != self.form.name)}"
+                f"{self._session.path}: read as '{self.form.name}' ({self.form.kind.makers}), {why}; "
+                + (f"if it is another form, say which after the file's name: {choices}; or " if choices else "")
+                + "pass a callable as detector"
             )
         self._proven += 1
 

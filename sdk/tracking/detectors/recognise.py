@@ -32,14 +32,15 @@ def recognise(
     facts: Facts,
     takes_size: bool = False,
     wanted: str | None = None,
-) -> Form:
-    """The form of a model's `outputs`, by name, for an input of `size` (height, width) px.
+) -> tuple[Form, list[str]]:
+    """The form of a model's `outputs`, by name, for an input of `size` (height, width) px; and what others it might be.
 
     The outputs must be real ones, of an even grey picture. takes_size: whether the frame's size is an input. wanted:
     the form where it is known: then only its places are looked for. Raises `UnknownForm`.
     """
     names, arrays = list(outputs), list(outputs.values())
     ranks = possible_forms(names, [array.shape for array in arrays], size, facts, takes_size)
+    choices = list(dict.fromkeys(form.name for rank in ranks for form in rank))
     if wanted:
         ranks = [[form for form in rank if form.name == wanted] for rank in ranks]
     refused = []
@@ -50,11 +51,10 @@ def recognise(
             fitting += [] if why else [form]
             refused += [f"as {form.name} {why}"] if why else []
         if len(fitting) > 1:
-            choices = [form.name for form in fitting]
-            raise UnknownForm("nothing in the file tells which of several forms it has", choices)
+            names = [form.name for form in fitting]
+            raise UnknownForm("nothing in the file tells which of several forms it has", names)
         if fitting:
-            return fitting[0]
-    choices = dict.fromkeys(form.name for rank in ranks for form in rank)
+            return fitting[0], [name for name in choices if name != fitting[0].name]
     raise UnknownForm("; ".join(refused) or _hint([array.shape for array in arrays]), choices)
 
 
@@ -85,6 +85,8 @@ def possible_forms(
     if not singles:
         return []
     index = singles[0]  # what exports append, masks and the like, comes later
+    if any(s == shapes[index][:2] for s in shapes):  # beside scores or classes of their own, boxes are no whole rows
+        return []
     masks = next((s[1] for s in shapes if len(s) == 4 and s[0] == 1 and s[2:] == (size[0] // 4, size[1] // 4)), 0)
     return _in_one(index, *shapes[index][1:], masks, size, facts)
 
@@ -140,7 +142,8 @@ def _beside_boxes(
         labels = _choose(names, [i in fitting and i != scores for i in range(len(names))], ("class", "label"))
         places = (boxes, scores, labels, *total[:1])
         if fitting is narrow:
-            streams = (forms.DEEPSTREAM, forms.DEEPSTREAM_YOLOX, forms.DEEPSTREAM_DETR, forms.DEEPSTREAM_CENTRED)
+            streams = [forms.DEEPSTREAM, forms.DEEPSTREAM_YOLOX, forms.DEEPSTREAM_DETR]
+            streams += [forms.DEEPSTREAM_CENTRED, forms.DEEPSTREAM_YOLOX_CENTRED]
             return [[Form(name, 0, places[:3]) for name in streams]]
         ready = Form(forms.READY, 0, places[:3])
         if takes_size:

@@ -63,8 +63,8 @@ def _listed(form: Form, parts: Sequence[np.ndarray], size) -> Rows:
         rows = parts[0][0]
         return Rows(rows[:, :4], rows[:, 4], rows[:, 5])
     boxes = parts[0][0]
-    boxes = _corners(boxes) if form.name == forms.DEEPSTREAM_CENTRED else boxes
-    return Rows(boxes, parts[1].reshape(-1), parts[2].reshape(-1))
+    centred = form.name in (forms.DEEPSTREAM_CENTRED, forms.DEEPSTREAM_YOLOX_CENTRED)
+    return Rows(_corners(boxes) if centred else boxes, parts[1].reshape(-1), parts[2].reshape(-1))
 
 
 def _numbered(form: Form, parts: Sequence[np.ndarray], size) -> Rows:
@@ -135,6 +135,7 @@ _READERS = {
     forms.DEEPSTREAM_YOLOX: _listed,
     forms.DEEPSTREAM_DETR: _listed,
     forms.DEEPSTREAM_CENTRED: _listed,
+    forms.DEEPSTREAM_YOLOX_CENTRED: _listed,
 }
 
 
