@@ -1,12 +1,13 @@
 """Detectors from files: every form is told by its shapes and read right, with the picture that its models have learnt.
 
-No real model is here. The graphs give known boxes in the form of each family; some hand a pixel of their input through
-as a score, which shows what they were given.
+One real model is looked at where it is at hand. The graphs give known boxes in the form of each family; some hand a
+pixel of their input through as a score, which shows what they were given.
 """
 
 import json
 import sys
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -15,9 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from sdk import MultiCameraTracker, ReIdentifier
 from sdk.errors import DataError, EngineError
 from sdk.tracking.detectors import detector_maker
-from sdk.tracking.detectors.forms import cells
+from sdk.tracking.detectors.forms import FORMS, cells
 from sdk.tracking.detectors.model_file import ModelDetector, open_detector
 from sdk.tracking.detectors.sessions import open_session
+from tests.conftest import SHARED
 from tests.fake_cuda import FakeDriver, fake_tensorrt, plan_bytes
 from tests.moving import ColourEngine
 from tests.test_cuda import install
@@ -33,8 +35,12 @@ ANN, BOB = (100, 60, 160, 200), (300, 40, 350, 180)
 COUNT = cells(SIZE)
 
 
-def write_model(path, outputs, shape=(1, 3, *SIZE), kind=TensorProto.FLOAT, others=(), names=None, probe=None):
-    """A model with constant `outputs` by name; probe: (output, index in it, index in the input) hands a pixel on."""
+def write_model(
+    path, outputs, shape=(1, 3, *SIZE), kind=TensorProto.FLOAT, others=(), names=None, probe=None, said=None
+):
+    """A model with constant `outputs` by name; probe: (output, index in it, index in the input) hands a pixel on.
+
+    names, said: metadata."""
     inputs = [helper.make_tensor_value_info("images", kind, shape)]
     inputs += [helper.make_tensor_value_info(*other) for other in others]
     nodes = [helper.make_node("Cast", ["images"], ["image"], to=TensorProto.FLOAT)]
@@ -62,8 +68,8 @@ def write_model(path, outputs, shape=(1, 3, *SIZE), kind=TensorProto.FLOAT, othe
         helper.make_graph(nodes, "detector", inputs, types, constants),
         opset_imports=[helper.make_opsetid("", 17)], ir_version=8,
     )  # fmt: skip
-    if names is not None:
-        model.metadata_props.add(key="names", value=str(names))
+    for key, value in ((said or {}) | ({} if names is None else {"names": names})).items():
+        model.metadata_props.add(key=key, value=str(value))
     onnx.save(model, path)
     return path
 
@@ -162,7 +168,7 @@ CASES = {
     "detr": (detr(), {"others": [("pixel_mask", TensorProto.INT64, (1, 64, 64))]}),
     "detr of one's own": (detr(classes=3, person=0), {}),
     "rt-detr": (rt_detr(), {}),
-    "rt-detr, rf-detr": (rt_detr(91, 1, ("dets", "labels")), {}),
+    "rf-detr": (rt_detr(91, 1, ("dets", "labels")), {}),
     "ready": (ready(), {"others": [("orig_target_sizes", TensorProto.INT64, (1, 2))]}),
 }
 
@@ -177,6 +183,14 @@ def test_every_form_is_told_by_its_shapes_and_read(tmp_path, case):
     np.testing.assert_allclose(found.xyxy[order], [ANN, BOB], atol=1.5)
     np.testing.assert_allclose(found.confidence[order], [0.9, 0.4], atol=1e-3)
     assert found.xyxy.dtype == found.confidence.dtype == np.float32
+
+
+def run(detector, frame):
+    """The model's outputs for a frame."""
+    seen, session = [], detector._session
+    run, session.run = session.run, lambda feed: seen.append(run(feed)) or seen[-1]
+    detector(frame)
+    return seen[-1]
 
 
 RED, GREEN, BLUE = 200, 100, 50
@@ -202,17 +216,16 @@ def test_every_form_gets_the_colours_it_has_learnt(tmp_path, outputs, where, exp
     name = next(n for n, array in outputs.items() if array.ndim == 3 and array.shape[2] != 4)
     path = write_model(tmp_path / "m.onnx", outputs, probe=(name, where, (0, channel, SIZE[0] // 4 + 10, 60)))
     detector = open_detector(path)
-    picture, _, _ = detector._fit(frame)
-    given = detector._run(detector._prepare(picture), FRAME)[list(outputs).index(name)][where] - outputs[name][where]
+    given = run(detector, frame)[list(outputs).index(name)][where] - outputs[name][where]
     assert given == pytest.approx(expected[channel], abs=1e-3)
 
 
-def test_the_border_is_grey_and_where_each_family_has_it(tmp_path):
+def test_the_border_is_grey_and_where_each_family_has_it():
     frame = np.full((*FRAME, 3), 255, np.uint8)
-    middle, _, (left, top) = open_detector(write_model(tmp_path / "a.onnx", yolo()))._fit(frame)
+    middle, _, (left, top) = FORMS["yolo"].picture.fit(frame, SIZE)
     assert (left, top) == (0, TOP)
     assert middle[[0, -1], 0, 0].tolist() == [114, 114]
-    corner, _, offset = open_detector(write_model(tmp_path / "b.onnx", yolox()))._fit(frame)
+    corner, _, offset = FORMS["yolox"].picture.fit(frame, SIZE)
     assert offset == (0, 0)
     assert corner[[0, -1], 0, 0].tolist() == [255, 114]
 
@@ -232,7 +245,7 @@ def test_types_layouts_and_free_sizes(tmp_path, kind, shape, value):
     path = write_model(tmp_path / "m.onnx", outputs, shape, kind, probe=("output0", (0, 6, 120), pixel))
     detector = open_detector(path, "size=128x160")
     frame = np.full((*FRAME, 3), 255, np.uint8)
-    assert detector._run(detector._prepare(detector._fit(frame)[0]), FRAME)[0][0, 6, 120] == value
+    assert run(detector, frame)[0][0, 6, 120] == value
     assert len(detector(frame)) == 2
 
 
@@ -329,3 +342,21 @@ def test_a_tensorrt_plan_is_a_detector_too(monkeypatch, tmp_path):
         plan_session(monkeypatch, tmp_path, {}, b'\x10\x00\x00\x00{"task": 1}ftrt')
     with pytest.raises(EngineError, match=r"people.engine: cannot be loaded"):
         plan_session(monkeypatch, tmp_path, {}, plan_bytes(b"torn"))
+
+
+def test_a_published_detector_finds_the_people_of_real_video():
+    """YOLOX-nano as its project exports it: one man in lab-a, two in lab-b."""
+    model = SHARED / "models" / "yolox_nano.onnx"
+    if not model.is_file():
+        pytest.skip(f"the real detector is not here ({model})")
+    detector = open_detector(model)
+    assert (detector.form.name, detector.person) == ("yolox", 0)
+    for video, people in (("lab-a", 1), ("lab-b", 2)):
+        capture = cv2.VideoCapture(str(SHARED / "video" / f"{video}.mp4"))
+        for number in range(80):
+            _, frame = capture.read()
+            if number % 16 == 8:
+                found = detector(frame)
+                assert (found.confidence > 0.5).sum() == people, (video, number)
+                tall = found.xyxy[found.confidence > 0.5]
+                assert (tall[:, 3] - tall[:, 1] > 1.2 * (tall[:, 2] - tall[:, 0])).all()

@@ -7,6 +7,8 @@ import numpy as np
 
 WIDTH = 160
 """Pictures are compared at this width in px: blind to noise, quick."""
+HEIGHT = 480
+"""px to which a picture is reduced that is more than three times as high as wide."""
 LAG = 8
 """Frames between the pictures that are compared: long enough for a slow step."""
 DIFFERENCE = 12
@@ -23,8 +25,9 @@ class ChangeMeter:
 
     def update(self, frame: np.ndarray) -> None:
         """Take the next frame, uint8 BGR `[H, W, 3]`. Forgets the past when the resolution changes."""
-        self._scale = WIDTH / frame.shape[1]
-        size = (WIDTH, max(1, round(frame.shape[0] * self._scale)))
+        height, width = frame.shape[:2]
+        self._scale = min(WIDTH / width, HEIGHT / height)
+        size = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
         small = cv2.GaussianBlur(
             cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY), (3, 3), 0
         )

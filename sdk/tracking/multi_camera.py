@@ -17,6 +17,7 @@ from sdk.tracking.camera import Camera, Sight
 from sdk.tracking.change import ChangeMeter
 from sdk.tracking.clock import ROUNDING, Clock
 from sdk.tracking.detectors import Detector, detector_maker
+from sdk.tracking.detectors.boxes import checked
 from sdk.tracking.follower import Follower, LibraryTracks
 from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import keep_best
@@ -198,7 +199,7 @@ class MultiCameraTracker:
 
     def _camera(self, name: str) -> Camera:
         if name not in self._cameras:
-            detector = self._detector_of(name)
+            detector = checked(self._detector_of(name), name)
             if self._make_tracker is None:
                 tracks = Follower(self.reid.threshold, LOST_SECONDS)
             else:

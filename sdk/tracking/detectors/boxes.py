@@ -5,16 +5,88 @@ from collections.abc import Callable
 import numpy as np
 import supervision as sv
 
+from sdk.errors import DataError, ReIDError
+
 Detector = Callable[[np.ndarray], sv.Detections]
 """frame uint8 BGR `[H, W, 3]` → detections with `xyxy` float32 px, inside the frame, `confidence` float32 in [0, 1]."""
 
 
+LEAST_SIDE = 1.0
+"""px of a box within the frame; smaller ones are nobody."""
+LEAST_INSIDE = 0.05
+"""Share of a box that is within the frame; with less it is no box, and would cover everybody else."""
+
+
+def check_picture(frame: np.ndarray) -> None:
+    """Raise `DataError` unless `frame` is uint8 BGR `[H, W, 3]` with a pixel in it."""
+    if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        given = f"{frame.dtype} {list(frame.shape)}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise DataError(f"a detector takes uint8 BGR [H, W, 3], got {given}; convert it with cv2.cvtColor")
+    if frame.size == 0:
+        raise DataError(f"a detector got an empty picture, {list(frame.shape)}")
+
+
 def as_detections(boxes: np.ndarray, confidence: np.ndarray, frame: np.ndarray) -> sv.Detections:
-    """People at `boxes` `[N, 4]` xyxy px in `frame`, cut off at its edges, with `confidence` `[N]`."""
+    """People at `boxes` `[N, 4]` xyxy px in `frame`, cut off at its edges, with `confidence` `[N]`.
+
+    Those of whom less than `LEAST_SIDE` px is in the frame, and those whose numbers are none, are left out.
+    """
     height, width = frame.shape[:2]
-    boxes = np.clip(boxes, 0, [width, height, width, height]).astype(np.float32).reshape(-1, 4)
+    boxes = np.clip(np.asarray(boxes, np.float64).reshape(-1, 4), 0, [width, height, width, height])
+    sound = np.isfinite(boxes).all(axis=1) & np.isfinite(confidence)
+    sound &= (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(axis=1)
+    boxes = boxes[sound].astype(np.float32)
     return sv.Detections(
         xyxy=boxes,
-        confidence=np.clip(confidence, 0, 1).astype(np.float32),
+        confidence=np.clip(confidence[sound], 0, 1).astype(np.float32),
         class_id=np.zeros(len(boxes), int),
     )
+
+
+def checked(detector: Detector, camera: str) -> Detector:
+    """`detector`, whose every answer for `camera` is looked at before it enters the tracker.
+
+    Left out are the rows whose box or confidence is not finite, whose box is no area, or of which next to nothing is
+    in the frame; all others stay as they are, with confidence cut to [0, 1]. Raises `DataError` naming the camera if
+    the detector fails or its answer is no `sv.Detections`.
+    """
+
+    def look(frame: np.ndarray) -> sv.Detections:
+        try:
+            found = detector(frame)
+        except ReIDError:
+            raise
+        except Exception as error:  # of whatever the user's callable runs
+            raise DataError(f"camera '{camera}': its detector failed, {type(error).__name__}: {error}") from error
+        if not isinstance(found, sv.Detections):
+            raise DataError(
+                f"camera '{camera}': its detector returned {type(found).__name__}; expected supervision.Detections "
+                "with xyxy [N, 4] in px, and confidence [N] in 0 to 1"
+            )
+        return _sound(found, frame.shape[:2])
+
+    return look
+
+
+def _sound(found: sv.Detections, size: tuple[int, int]) -> sv.Detections:
+    """The rows of `found` that are boxes in a frame of `size` (height, width) px."""
+    if not len(found):
+        return found
+    height, width = size
+    boxes = np.asarray(found.xyxy, np.float64)
+    sound = np.isfinite(boxes).all(axis=1)
+    boxes = np.where(sound[:, None], boxes, 0)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    inside = np.clip(boxes, 0, [width, height, width, height])
+    inside = inside[:, 2:] - inside[:, :2]
+    sound &= (sides > 0).all(axis=1) & (inside >= LEAST_SIDE).all(axis=1)
+    sound &= inside.prod(axis=1) >= LEAST_INSIDE * sides.prod(axis=1)
+    if found.confidence is not None:
+        confidence = np.asarray(found.confidence, np.float64)
+        sound &= np.isfinite(confidence)
+        if sound.all() and ((confidence >= 0) & (confidence <= 1)).all():
+            return found
+        found = found[sound]
+        found.confidence = np.clip(found.confidence, 0, 1)
+        return found
+    return found if sound.all() else found[sound]

@@ -4,7 +4,10 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from sdk.tracking.detectors.boxes import as_detections
+from sdk.tracking.detectors.boxes import as_detections, check_picture
+
+WINDOW = (64, 128)
+"""Width and height in px of what HOG looks at; in a smaller picture it reads memory that is not its own."""
 
 
 class HogDetector:
@@ -29,18 +32,23 @@ class HogDetector:
         self._hog.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
 
     def __call__(self, frame: np.ndarray) -> sv.Detections:
-        scale = min(1.0, self.MAX_HEIGHT / frame.shape[0])
-        small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else frame
-        border = round(self.BORDER * small.shape[0])
-        padded = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
+        check_picture(frame)
+        height, width = frame.shape[:2]
+        scale = min(1.0, self.MAX_HEIGHT / height)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA) if scale < 1 else frame
+        border = round(self.BORDER * size[1])
+        across, along = (max(border, -(-(least - side) // 2)) for least, side in zip(WINDOW, size, strict=True))
+        padded = cv2.copyMakeBorder(small, along, along, across, across, cv2.BORDER_REPLICATE)
         # groupThreshold=0 gives every window that fires: OpenCV's own grouping forgets the scores.
         windows, scores = self._hog.detectMultiScale(padded, winStride=(8, 8), scale=1.05, groupThreshold=0)
         if len(windows) == 0:
             return as_detections(np.empty((0, 4)), np.empty(0), frame)
         x, y, w, h = np.asarray(windows, np.float64).T
-        across, along = self.MARGIN
-        boxes = np.stack([x + across * w, y + along * h, x + (1 - across) * w, y + (1 - along) * h], axis=1) - border
-        boxes, scores = _merge(boxes / scale, np.maximum(np.ravel(scores), 1e-6))
+        side, end = self.MARGIN
+        boxes = np.stack([x + side * w, y + end * h, x + (1 - side) * w, y + (1 - end) * h], axis=1)
+        boxes = (boxes - (across, along, across, along)) / np.tile((size[0] / width, size[1] / height), 2)
+        boxes, scores = _merge(boxes, np.maximum(np.ravel(scores), 1e-6))
         return as_detections(boxes, scores / self.FULL_SCORE, frame)
 
 

@@ -8,34 +8,31 @@ import numpy as np
 import supervision as sv
 
 from sdk.errors import EngineError
-from sdk.tracking.detectors import forms
-from sdk.tracking.detectors.boxes import as_detections
-from sdk.tracking.detectors.forms import DETR, FORMS, READY, RT_DETR, YOLO, YOLOV5, YOLOX, YOLOX_DECODED, Form
+from sdk.tracking.detectors.boxes import as_detections, check_picture
+from sdk.tracking.detectors.forms import COCO_CATEGORIES, FORMS, READY, Form
+from sdk.tracking.detectors.picture import GREY
+from sdk.tracking.detectors.recognise import UnknownForm, recognise
+from sdk.tracking.detectors.rows import Rows, read_rows
 from sdk.tracking.detectors.sessions import Session, open_session
+from sdk.tracking.detectors.values import contradiction
 
 USUAL_SIZE = 640
-"""Side of the input in px, where the model takes any."""
+"""Side of the input in px, where the model takes any and the file does not say."""
 LEAST_SCORE = 0.1
 """Doubtful boxes help a tracker over a moment's occlusion; it starts no track with them."""
 MOST_OVERLAP = 0.65
 """Intersection over union of two boxes from which they are one person, in forms that leave the doubles in."""
-GREY = 114
-"""Around a frame whose shape is not the input's; the models have learnt it."""
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's colours, red, green, blue, in [0, 1]."""
+PROOF = 20
+"""Frames with something in them whose numbers must be right before a form is beyond doubt."""
 
-CORNERED = (YOLOX, YOLOX_DECODED)
-"""These take the frame in the upper left corner, and colours as OpenCV has them, blue first, from 0 to 255."""
-DOUBLES = (YOLO, YOLOV5, *CORNERED)
-"""These give many boxes of one person."""
-
-PEOPLE = ("person", "people", "pedestrian", "human")
+TASKS = ("", "detect", "segment", "pose")
+"""Ultralytics' words for models that give upright boxes."""
 
 OPTIONS = {
     "form": rf"({'|'.join(FORMS)})",
     "person": r"\d+",
     "score": r"0?\.\d+|0|1",
-    "size": r"\d+(x\d+)?",
+    "size": r"[1-9]\d{0,3}(x[1-9]\d{0,3})?",
 }
 """What may follow a file's name after a #, joined by &: the form, the number of the class person, the least score, and
 the input's WIDTHxHEIGHT in px where the model takes any."""
@@ -60,7 +57,12 @@ def open_detector(path: str | Path, options: str = "") -> "ModelDetector":
 
 
 class ModelDetector:
-    """Finds people with a detection model. Keeps no state: one serves all cameras, in any thread."""
+    """Finds people with a detection model. One serves all cameras, in any thread.
+
+    The form is chosen when the file is opened, by an even grey picture in which hardly anything is found. So the
+    numbers are looked at again in the first `PROOF` frames with something in them: a frame that contradicts the form
+    then raises `EngineError`. After that an odd box is left out, and ends nothing.
+    """
 
     def __init__(
         self,
@@ -70,98 +72,112 @@ class ModelDetector:
         least_score: float = LEAST_SCORE,
         size: tuple[int, int] | None = None,
     ):
-        """session: of `open_session`. form: one of `forms.FORMS`; None: as the shapes of its outputs tell. person: the
-        number of that class; None: as the names in the file tell (Ultralytics writes them), else 0, or 1 where the
-        classes are COCO's categories. size: (height, width) px of the input where the model takes any; None: 640×640.
+        """session: of `open_session`. form: one of `forms.FORMS`; None: as the file and its outputs tell. person: the
+        number of that class; None: those that the names in the file tell (Ultralytics writes them), else 0, or 1 where
+        the classes are COCO's categories. size: (height, width) px of the input where the model takes any; None: what
+        the file says, else 640×640.
 
-        Raises `EngineError` if it cannot be run, its outputs are in no known form, or it knows no people.
+        Raises `EngineError` if it cannot be run, its outputs are in no known form or in one of several, or it knows no
+        people.
         """
-        self._session, path = session, session.path
+        self._session, path, facts = session, session.path, session.facts
         self._least = least_score
+        self._proven = 0
+        if facts.task not in TASKS:
+            raise EngineError(f"{path}: is a model for the task '{facts.task}'; export one that detects (task=detect)")
         self._take_input(size)
-        names = session.class_names
         outputs = dict(zip(session.outputs, self._run(self._blank(), self._size), strict=True))
-        found = forms.read_form(outputs, self._size, len(names) or None, form)
-        if found is None:
+        try:
+            takes_size = any("size" in node.name for node in self._others)
+            found, self._alternatives = recognise(outputs, self._size, facts, takes_size, form)
+        except UnknownForm as unknown:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in outputs.items())
-            raise EngineError(
-                f"{path}: the outputs ({shapes}) are in no form known here{f' as {form}' if form else ''}; "
-                f"export it as one of {', '.join(FORMS)}, or pass a callable as detector"
-            )
+            raise EngineError(_refusal(path, shapes, form, unknown)) from None
         self.form: Form = found
-        self.person = self._person(names) if person is None else person
-        if found.classes and self.person >= found.classes:
-            raise EngineError(f"{path}: class {self.person} is to be the person, but there are {found.classes} classes")
+        self.people = self._people() if person is None else (person,)
+        """The numbers of the classes that are people."""
+        scores = read_rows(self.form, list(outputs.values()), self._size).scores
+        count = scores.shape[1] if scores.ndim == 2 else self.form.classes
+        if count and max(self.people) >= count:
+            raise EngineError(f"{path}: class {max(self.people)} is to be the person, but there are {count} classes")
+
+    @property
+    def person(self) -> int:
+        """The number of the class person, the first if there are several."""
+        return self.people[0]
 
     def __call__(self, frame: np.ndarray) -> sv.Detections:
-        picture, (scale_x, scale_y), (left, top) = self._fit(frame)
-        outputs = self._run(self._prepare(picture), frame.shape[:2])
-        boxes, scores = forms.read_boxes(self.form, outputs, self.person, self._size, self._least)
-        sound = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-        boxes, scores = boxes[sound].astype(np.float64), scores[sound]
+        """Raises `DataError` for what is no picture, and `EngineError` for numbers that contradict the form."""
+        check_picture(frame)
+        kind = self.form.kind
+        picture, (scale_x, scale_y), (left, top) = kind.picture.fit(frame, self._size)
+        outputs = self._run(self._batch(kind.picture.colours(picture, self._type)), frame.shape[:2])
+        rows = read_rows(self.form, outputs, self._size)
+        self._check(rows, frame.shape[:2] if self.form.name == READY else self._size)
+        scores = rows.of(self.people)
+        kept = (scores >= self._least) & np.isfinite(rows.boxes).all(axis=1)
+        boxes, scores = rows.boxes[kept].astype(np.float64), scores[kept]
         if self.form.name != READY:
             boxes = (boxes - (left, top, left, top)) / (scale_x, scale_y, scale_x, scale_y)
-        if self.form.name in DOUBLES and len(boxes):
+        if kind.doubles and len(boxes):
             corner_and_extent = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
             kept = cv2.dnn.NMSBoxes(corner_and_extent.tolist(), scores.tolist(), self._least, MOST_OVERLAP)
             boxes, scores = boxes[np.asarray(kept, int)], scores[np.asarray(kept, int)]
-        found = as_detections(boxes, scores, frame)
-        return found[((found.xyxy[:, 2:] - found.xyxy[:, :2]) >= 1).all(axis=1)]  # none outside the frame
+        return as_detections(boxes, scores, frame)
+
+    def _check(self, rows: Rows, area: tuple[int, int]) -> None:
+        """Raise `EngineError` if the numbers contradict the form, as long as it is not beyond doubt."""
+        if self._proven >= PROOF:
+            return
+        found = rows.best() >= self._least
+        if not found.any():
+            return
+        if why := contradiction(rows.pick(found), area, len(self._session.facts.names)):
+            choices = _choices(self._alternatives)
+            raise EngineError(
+                f"{self._session.path}: read as '{self.form.name}' ({self.form.kind.makers}), {why}; "
+                + (f"if it is another form, say which after the file's name: {choices}; or " if choices else "")
+                + "pass a callable as detector"
+            )
+        self._proven += 1
 
     def _take_input(self, size: tuple[int, int] | None) -> None:
         """Find the image among the inputs, its layout, type and size."""
-        inputs = self._session.inputs
+        path, inputs, facts = self._session.path, self._session.inputs, self._session.facts
         images = [node for node in inputs if len(node.shape) == 4]
         if len(images) != 1:
             given = ", ".join(f"{node.name} {list(node.shape)}" for node in inputs)
-            raise EngineError(f"{self._session.path}: expected one input that is an image [1, 3, H, W], got {given}")
+            raise EngineError(f"{path}: expected one input that is an image [1, 3, H, W], got {given}")
         self._image = images[0]
         self._others = [node for node in inputs if node is not self._image]
         self._channels_last = self._image.shape[3] == 3
         self._type = self._image.dtype
         if self._type not in (np.float32, np.float16, np.uint8):
-            raise EngineError(f"{self._session.path}: its image is {self._type}; expected float32, float16 or uint8")
-        own = self._image.shape[1:3] if self._channels_last else self._image.shape[2:]
-        usual = size or (USUAL_SIZE, USUAL_SIZE)
+            raise EngineError(f"{path}: its image is {self._type}; expected float32, float16 or uint8")
+        batch, *own = self._image.shape
+        channels = own.pop(2 if self._channels_last else 0)
+        if isinstance(batch, int) and batch > 1:
+            raise EngineError(f"{path}: takes {batch} pictures at a time; export it for one (batch=1)")
+        if isinstance(channels, int) and channels != 3:
+            raise EngineError(f"{path}: its image has {channels} channels; expected the three of a colour picture")
+        usual = size or facts.size or (USUAL_SIZE, USUAL_SIZE)
         self._size = tuple(d if isinstance(d, int) and d > 0 else u for d, u in zip(own, usual, strict=True))
-
-    def _person(self, names: dict[int, str]) -> int:
-        if not names:
-            return 1 if self.form.classes in forms.COCO_CATEGORIES else 0
-        for number, name in names.items():
-            if str(name).lower() in PEOPLE:
-                return int(number)
-        if len(names) == 1:
-            return 0
-        raise EngineError(
-            f"{self._session.path}: none of its classes is a person ({', '.join(map(str, names.values()))[:200]})"
-        )
-
-    def _fit(self, frame: np.ndarray) -> tuple[np.ndarray, tuple[float, float], tuple[int, int]]:
-        """The frame at the input's size; by what it was scaled, across and along; and the border, left and top, px."""
         height, width = self._size
-        own_height, own_width = frame.shape[:2]
-        if self.form.name in (DETR, RT_DETR, READY):
-            picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
-            return picture, (width / own_width, height / own_height), (0, 0)
-        scale = min(width / own_width, height / own_height)
-        inner = (max(1, round(own_width * scale)), max(1, round(own_height * scale)))
-        picture = np.full((height, width, 3), GREY, np.uint8)
-        left, top = (0, 0) if self.form.name in CORNERED else ((width - inner[0]) // 2, (height - inner[1]) // 2)
-        resized = cv2.resize(frame, inner, interpolation=cv2.INTER_LINEAR)
-        picture[top : top + inner[1], left : left + inner[0]] = resized
-        return picture, (inner[0] / own_width, inner[1] / own_height), (left, top)
+        if tuple(own) != self._size and (height % facts.stride or width % facts.stride):
+            raise EngineError(
+                f"{path}: the sides of its input must be multiples of {facts.stride}, not {width}x{height}"
+            )
 
-    def _prepare(self, picture: np.ndarray) -> np.ndarray:
-        """uint8 BGR `[H, W, 3]` at the input's size → what the model takes."""
-        if self.form.name not in CORNERED:
-            picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        if self._type != np.uint8 and self.form.name not in CORNERED:
-            picture = picture.astype(np.float32) / 255
-            # RF-DETR, told by COCO's categories, takes colours as the first DETR does; RT-DETR and its kin plain.
-            if self.form.name == DETR or (self.form.name == RT_DETR and self.form.classes in forms.COCO_CATEGORIES):
-                picture = (picture - np.float32(MEAN)) / np.float32(DEVIATION)
-        return self._batch(picture)
+    def _people(self) -> tuple[int, ...]:
+        facts = self._session.facts
+        if not facts.names:
+            return (1 if self.form.classes in COCO_CATEGORIES else 0,)
+        if not facts.people:
+            names = ", ".join(facts.names.values())[:200]
+            raise EngineError(
+                f"{self._session.path}: none of its classes is a person ({names}); if one is, say its number: #person=0"
+            )
+        return facts.people
 
     def _blank(self) -> np.ndarray:
         """An even grey picture, to see the form of the outputs by."""
@@ -184,3 +200,20 @@ class ModelDetector:
                     f"{self._session.path}: the input '{node.name}' is unknown; export it with the image alone"
                 )
         return self._session.run(feed)
+
+
+def _refusal(path: Path, shapes: str, wanted: str | None, unknown: UnknownForm) -> str:
+    why = f": {unknown}" if str(unknown) else ""
+    if unknown.choices and not wanted:
+        return (
+            f"{path}: of its outputs ({shapes}) it cannot be told what they mean{why}; say it after the file's name: "
+            f"{_choices(unknown.choices)}; or pass a callable as detector"
+        )
+    return (
+        f"{path}: the outputs ({shapes}) are in no form known here{f' as {wanted}' if wanted else ''}{why}; "
+        f"export it as one of {', '.join(FORMS)}, or pass a callable as detector"
+    )
+
+
+def _choices(names) -> str:
+    return ", ".join(f"#form={name} ({FORMS[name].makers})" for name in names)

@@ -6,12 +6,14 @@ import supervision as sv
 
 from sdk.tracking.detectors.background import Background
 from sdk.tracking.detectors.bodies import TRUNK, Person, body_boxes, find_people, span
-from sdk.tracking.detectors.boxes import as_detections
+from sdk.tracking.detectors.boxes import as_detections, check_picture
 from sdk.tracking.detectors.heights import Heights
 from sdk.tracking.detectors.silhouettes import ALONE, MIN_HEIGHT, Silhouettes
 
 WIDTH = 320
 """px at which people are looked for; less is quicker and less noisy."""
+HEIGHT = 960
+"""px to which a picture is reduced that is more than three times as high as wide."""
 WALKING = 0.15
 """Share of the box of somebody walking that changes in a moment."""
 
@@ -31,8 +33,12 @@ class MotionDetector:
         self._heights = Heights(0)
 
     def __call__(self, frame: np.ndarray) -> sv.Detections:
-        scale = WIDTH / frame.shape[1]
-        small = cv2.GaussianBlur(cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), (3, 3), 0)
+        check_picture(frame)
+        height, width = frame.shape[:2]
+        scale = min(WIDTH / width, HEIGHT / height)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cv2.GaussianBlur(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), (3, 3), 0)
+        scales = np.tile((size[0] / width, size[1] / height), 2)
         if self._heights.picture_height != len(small):
             self._heights = Heights(len(small))
         mask = self._background.update(small)
@@ -44,13 +50,13 @@ class MotionDetector:
         self._learn_heights(silhouettes)
         if not self._heights.known:
             people = silhouettes.like_a_person()
-            return as_detections(silhouettes.boxes[people] / scale, silhouettes.fill[people] + 0.4, frame)
+            return as_detections(silhouettes.boxes[people] / scales, silhouettes.fill[people] + 0.4, frame)
         foreground = cv2.morphologyEx(foreground, cv2.MORPH_CLOSE, np.ones((9, 3), np.uint8)) > 0
         people, showing = find_people(foreground, (mask == 0) & ~foreground, self._heights, MIN_HEIGHT * len(small))
         boxes = body_boxes(people, foreground)
         for person, silhouette in _alone(people, silhouettes).items():
             boxes[person] = silhouettes.boxes[silhouette]
-        return as_detections(boxes / scale, showing, frame)
+        return as_detections(boxes / scales, showing, frame)
 
     def _learn_heights(self, silhouettes: Silhouettes) -> None:
         for x0, y0, x1, y1 in silhouettes.boxes[silhouettes.like_a_person(ALONE) & silhouettes.whole()]:

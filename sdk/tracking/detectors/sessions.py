@@ -1,6 +1,5 @@
 """What runs a detection model: ONNX Runtime or TensorRT, behind one small interface."""
 
-import ast
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from sdk.errors import EngineError
+from sdk.tracking.detectors.facts import Facts
 
 PLANS = (".engine", ".plan", ".trt")
 """How the names of TensorRT's files end."""
@@ -31,8 +31,8 @@ class Session(Protocol):
     path: Path
     inputs: list[Input]
     outputs: list[str]
-    class_names: dict[int, str]
-    """What the file says its classes are, by number; empty if it does not."""
+    facts: Facts
+    """What the file says of itself."""
 
     def run(self, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs, in order, for the inputs by name. Raises `EngineError` if the runtime fails."""
@@ -44,6 +44,13 @@ def open_session(path: str | Path) -> Session:
     path = Path(path)
     if not path.is_file():
         raise EngineError(f"{path}: no such detector file")
+    with path.open("rb") as file:
+        start = file.read(64)
+    for beginning, what in _NO_MODEL.items():
+        if start.lstrip().lower().startswith(beginning):
+            raise EngineError(f"{path}: is {what}")
+    if not start:
+        raise EngineError(f"{path}: is empty; was it copied whole?")
     return PlanSession(path) if path.suffix.lower() in PLANS else OnnxSession(path)
 
 
@@ -61,12 +68,15 @@ class OnnxSession:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # ONNX Runtime's own exceptions share no public base class
-            raise EngineError(f"{path}: ONNX Runtime cannot load it ({_line(error)}); was it copied whole?") from error
+            remedy = "was it copied whole?"
+            if "_TRT" in str(error):  # a node of TensorRT's, EfficientNMS_TRT, say
+                remedy = "it has nodes of TensorRT; build a plan of it: trtexec --onnx=… --saveEngine=people.engine"
+            raise EngineError(f"{path}: ONNX Runtime cannot load it ({_line(error)}); {remedy}") from error
         self.inputs = [
             Input(node.name, tuple(node.shape), _NUMPY.get(node.type)) for node in self._session.get_inputs()
         ]
         self.outputs = [node.name for node in self._session.get_outputs()]
-        self.class_names = _names(self._session.get_modelmeta().custom_metadata_map.get("names", ""))
+        self.facts = Facts.of(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         try:
@@ -83,7 +93,7 @@ class PlanSession:
         from sdk.engines.cuda import open_device
         from sdk.engines.tensorrt import Plan
 
-        self.path, self.class_names = path, {}
+        self.path, self.facts = path, Facts()
         with path.open("rb") as file:
             if file.read(5)[4:] == b"{":
                 raise EngineError(
@@ -119,6 +129,13 @@ class PlanSession:
             return [self._staged[name].array.copy() for name in self.outputs]
 
 
+_NO_MODEL = {
+    b"version https://git-lfs": "a git-lfs pointer, not the model; fetch the model itself with: git lfs pull",
+    b"<!doctype": "a web page, not the model; download the file itself",
+    b"<html": "a web page, not the model; download the file itself",
+}
+"""How files begin that are taken for a model by mistake, in small letters."""
+
 _NUMPY = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(float16)": np.dtype(np.float16),
@@ -126,14 +143,6 @@ _NUMPY = {
     "tensor(int64)": np.dtype(np.int64),
     "tensor(int32)": np.dtype(np.int32),
 }
-
-
-def _names(text: str) -> dict[int, str]:
-    try:
-        names = ast.literal_eval(text) if text else {}
-    except (ValueError, SyntaxError):
-        return {}
-    return dict(enumerate(names)) if isinstance(names, list) else names if isinstance(names, dict) else {}
 
 
 def _line(error: Exception) -> str:
