@@ -30,7 +30,7 @@ class Opened:
 def open_sources(
     sources: Sequence[str | Path],
     reid: ReIdentifier,
-    detector: str,
+    detector: str | None,
     tell: Listener,
     stop: threading.Event,
     rate: float | None = None,
