@@ -5,24 +5,21 @@ A camera is a video file, a folder of images, an RTSP address, usb:0, csi:0 or a
 
 import sys
 
-import supervision as sv
-
 from sdk import MultiCameraTracker, ReIdentifier
+from sdk.drawing import draw_people
 from sdk.video.sources import Sources
 
 reid = ReIdentifier()  # the model that ships; ReIdentifier("model.onnx") for your own
-box, label = sv.BoxAnnotator(), sv.LabelAnnotator()
 seen = set()
 
 with Sources(sys.argv[1:], on_event=lambda event: print(event.kind, event.camera, event.detail)) as site:
-    # "motion" is for fixed cameras; or "hog", "people.onnx", or any frame -> sv.Detections
-    tracker = MultiCameraTracker(reid, detector="motion")
+    # The detector is what `reid detector get yolox-nano` has fetched; or "motion", "people.onnx", frame -> sv.Detections
+    tracker = MultiCameraTracker(reid)
     for time, frames in site:
         for camera, people in tracker.update(frames, time).items():
             for identity in people.data["identity"]:
                 if identity and (identity, camera) not in seen:
                     seen.add((identity, camera))
                     print(f"{identity} is in {camera}")
-            scene = box.annotate(frames[camera], people)
-            scene = label.annotate(scene, people, labels=[name or "?" for name in people.data["identity"]])
+            scene = draw_people(frames[camera], zip(people.xyxy, people.data["identity"], strict=True))
             # cv2.imshow(camera, scene); cv2.waitKey(1)     # where there is a screen

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from sdk.detector_files import DEFAULT, PUBLISHED, state
 from sdk.engines import Metadata, read_metadata
 from sdk.engines.gpu import Gpu, find_gpu
 from sdk.engines.loading import check_plan, sha256_of
@@ -57,6 +58,7 @@ def examine() -> Iterator[Finding]:
     yield from _gpu()
     yield from _libraries()
     yield from _native()
+    yield _detector()
     usable = ", ".join(f"{way.name} ({way.reason})" for way in available() if way.usable)
     yield Finding("re-scoring", OK, f"{usable}; reid doctor MODEL tells of its own files")
 
@@ -136,6 +138,14 @@ def _native() -> Iterator[Finding]:
             yield Finding(name, MISSING, "not built", f"{cost}: {how_to_build(name)}")
         else:
             yield Finding(name, OK, str(path))
+
+
+def _detector() -> Finding:
+    found, what = state(PUBLISHED[DEFAULT]), f"detector {DEFAULT}"
+    if found.sound:
+        return Finding(what, OK, str(found.path))
+    remedy = f"reid track and serve take hog, which misses many people: reid detector get {DEFAULT}"
+    return Finding(what, BROKEN if found.here else MISSING, found.trouble, remedy)
 
 
 def _rescoring(model: Path) -> Iterator[Finding]:

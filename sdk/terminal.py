@@ -1,10 +1,19 @@
 """What commands write to a terminal: results to standard output, notes and progress to standard error."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 T = TypeVar("T")
 
@@ -32,3 +41,26 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     """Yield from `items` under a progress bar."""
     with progress_bar() as progress:
         yield from progress.track(items, total=total, description=description)
+
+
+@contextmanager
+def transfer(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yields what is to be called with the bytes that there are so far of `total`.
+
+    It shows a bar; without a terminal a line at the beginning and after each quarter, for a log.
+    """
+    if notes.is_terminal:
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with Progress(TextColumn("{task.description}"), *columns, console=notes, transient=True) as progress:
+            bar = progress.add_task(description, total=total)
+            yield lambda done: progress.update(bar, completed=done)
+        return
+    told = -1
+
+    def tell(done: int) -> None:
+        nonlocal told
+        if (quarter := 4 * done // total) > told:
+            told = quarter
+            notes.print(f"{description}: {done / 1e6:.1f} of {total / 1e6:.1f} MB", markup=False, highlight=False)
+
+    yield tell

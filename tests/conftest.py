@@ -6,10 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from sdk.detector_files import HOME
+
 # The tests' networks are too small to share out: on a busy machine several threads mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folder(tmp_path_factory):
+    """What a developer has in their own folder, a detector above all, must neither help nor be touched; nor a proxy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(HOME, str(tmp_path_factory.mktemp("home")))
+        patch.setenv("no_proxy", "127.0.0.1,localhost")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from sdk.colours import as_bgr, colour_of
 from sdk.report.build import render
 from sdk.report.visits import Outage, Record, Visit
 from tests.browsing import complaints, nameless, overflow, requested, screen, weak_contrast
@@ -89,6 +90,12 @@ def test_clicks_find_people(page):
     assert page.names == ["person-3"], "only they are at the dock at the end"
     page.press(Keys.ESCAPE)
     assert len(page.names) == 12
+
+
+def test_a_person_bears_the_colour_that_the_video_gives_them(page):
+    script = "return [...document.querySelectorAll('.portrait')].map((e) => getComputedStyle(e).borderTopColor)"
+    blue_green_red = [as_bgr(colour_of(name)) for name in page.names]
+    assert page.chromium.execute_script(script) == [f"rgb({r}, {g}, {b})" for b, g, r in blue_green_red]
 
 
 def test_a_person_opens_with_their_visits_in_order(page):

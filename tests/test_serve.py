@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sdk import ReIdentifier
 from sdk.cli import main
+from sdk.colours import colour_of
 from sdk.errors import DataError, GalleryError
 from sdk.event_sinks import json_lines_sink
 from sdk.events import Event
@@ -133,7 +134,8 @@ def test_a_gallery_on_disk_keeps_the_names(tmp_path):
     stage.reid.gallery.close()
     later = Stage(tmp_path / "site.db")
     assert later.reid.gallery.identities() == ["Ann"]
-    assert later.site.find("ann") == {"people": [{"identity": "Ann", "last": None, "picture": None}], "total": 1}
+    ann = {"identity": "Ann", "colour": colour_of("Ann"), "last": None, "picture": None}
+    assert later.site.find("ann") == {"people": [ann], "total": 1}
     history = later.site.history("Ann")
     assert (history["known"], history["stays"]) == (True, [])
     later.walk(20, dock=[(BLUE, 10), (GREEN, 150)], lobby=[])
@@ -297,6 +299,9 @@ def test_a_picture_comes_with_who_is_in_it_and_only_when_it_is_new(busy, address
     assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1).shape == (240, 320, 3)
     (((x0, y0, x1, y1), name),) = people
     assert name in ("person-1", "person-2")
+    assert headers["X-Reid-Colours"] == colour_of(name)
+    for path in ("/api/state", "/api/people?find=" + name, "/api/person?identity=" + name):
+        assert f'"identity": "{name}", "colour": "{colour_of(name)}"' in request(address, "GET", path)[1].decode(), path
     assert 0 <= x0 < x1 <= 1
     assert 0 <= y0 < y1 <= 1
     assert request(address, "GET", f"/camera/1.jpg?after={headers['X-Reid-Frame']}")[0] == 204

@@ -10,6 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from sdk.colours import as_bgr, colour_of
 from sdk.events import Event
 from sdk.serve import Access, serve
 from tests.browsing import complaints, nameless, overflow, requested, screen, weak_contrast
@@ -103,6 +104,46 @@ def test_the_cameras_are_live(page, stage):
     page.until(lambda: page.one('[data-number="1"] .boxes button').location["x"] != left)
     page.one('[data-number="1"] .enlarge').click()
     page.until(lambda: page.one('[data-number="1"]').size["width"] > 700)
+
+
+def test_a_person_has_one_colour_in_the_picture_and_in_the_list(page):
+    for name in page.here:
+        page.until(lambda name=name: page.all(f'.boxes button[data-name="{name}"]'))
+        box = f'.boxes button[data-name="{name}"]'
+        assert style(page, box, "borderTopColor") == rgb(colour_of(name))
+        assert style(page, f"{box} span", "backgroundColor") == rgb(colour_of(name))
+        assert style(page, f'#present li[data-name="{name}"] .portrait', "borderTopColor") == rgb(colour_of(name))
+
+
+def rgb(colour):
+    blue, green, red = as_bgr(colour)
+    return f"rgb({red}, {green}, {blue})"
+
+
+def style(page, css, name):
+    script = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
+    return page.chromium.execute_script(script, css, name)
+
+
+def test_a_name_stays_inside_its_picture(page):
+    """Wherever its box is, also at all edges, and however long it is."""
+    outside = page.chromium.execute_script(
+        """
+        const boxes = document.createElement("div"), view = document.querySelector(".view"), found = [];
+        boxes.className = "boxes";
+        view.append(boxes);
+        for (const x of [0, .3, .48, .6, .9]) for (const y of [0, .05, .5, .9]) {
+          drawBoxes(boxes, [[[x, y, x + .1, y + .1], "somebody with a name of many words"]], ["#e07828"]);
+          const label = boxes.querySelector("span").getBoundingClientRect(), all = view.getBoundingClientRect();
+          const across = label.left >= all.left && label.right <= all.right;
+          const along = label.top >= all.top && label.bottom <= all.bottom;
+          if (!across || !along) found.push([x, y]);
+        }
+        boxes.remove();
+        return found;
+        """
+    )
+    assert outside == []
 
 
 def test_who_is_in_a_picture_opens_by_a_click(page):

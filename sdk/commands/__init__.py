@@ -3,6 +3,7 @@
 import typer
 
 from sdk.commands.demo import demo
+from sdk.commands.detector import detector
 from sdk.commands.doctor import doctor
 from sdk.commands.evaluate_tracks import evaluate_tracks
 from sdk.commands.gallery import gallery
@@ -18,5 +19,6 @@ def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
     for command in (match, search, track, evaluate_tracks, report, serve, demo, doctor):
         app.command()(command)
+    app.add_typer(detector, name="detector")
     app.add_typer(gallery, name="gallery")
     app.add_typer(simulate, name="simulate")

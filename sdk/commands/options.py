@@ -13,9 +13,10 @@ Threshold = Annotated[
 ]
 
 Detector = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="hog; motion for fixed cameras; or the file of a person detector, YOLO or DETR, .onnx or .engine."
+        help="yolox-nano (reid detector get yolox-nano); the file of a person detector, YOLO or DETR, .onnx or .engine;"
+        " motion for fixed cameras; hog. Default: yolox-nano where it is here, else hog."
     ),
 ]
 Rate = Annotated[float | None, typer.Option(help="Frames a second of live cameras to track. Default: 10.")]

@@ -31,7 +31,7 @@ def serve(
         str | None, typer.Option(help="Where identities are kept: a file, or a store. Default: memory, until the end.")
     ] = None,
     model: Model = None,
-    detector: Detector = "hog",
+    detector: Detector = None,
     rate: Rate = None,
     threshold: Threshold = None,
     strict: Strict = False,

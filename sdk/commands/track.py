@@ -23,7 +23,7 @@ def track(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for videos, records and events.")],
     model: Model = None,
-    detector: Detector = "hog",
+    detector: Detector = None,
     threshold: Threshold = None,
     gallery: Annotated[
         str | None, typer.Option(help="A gallery file: who is known, from run to run. Default: nobody, for this run.")

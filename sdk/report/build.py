@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
+from sdk.colours import colour_of
 from sdk.output import check_output, write_whole
 from sdk.report.pictures import kept_pictures
 from sdk.report.thumbnails import MOST, cut_thumbnails
@@ -84,7 +85,7 @@ def _content(record: Record, pictures: dict[int, bytes], title: str) -> dict:
         "cameras": list(cameras),
         "span": [start, end],
         "unnamed": record.unnamed,
-        "people": [{"name": name, "visits": people[name]} for name in names],
+        "people": [{"name": name, "colour": colour_of(name), "visits": people[name]} for name in names],
         "ways": [
             [number[w.identity], cameras[w.origin], cameras[w.destination], round(w.time, 2), round(w.seconds, 2)]
             for w in transitions(record.visits)

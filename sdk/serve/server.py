@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
+from sdk.colours import colour_of
 from sdk.errors import DataError, GalleryError
 from sdk.serve.access import SESSION_SECONDS, Access
 from sdk.serve.metrics import CONTENT_TYPE, render_metrics
@@ -252,8 +253,11 @@ class Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.NO_CONTENT, None, b"")
         else:
             count, jpeg, people = found
-            told = quote(json.dumps(people[:40], ensure_ascii=False, separators=(",", ":")))
-            self._send(HTTPStatus.OK, JPEG, jpeg, {"X-Reid-Frame": str(count), "X-Reid-People": told})
+            people = people[:40]
+            told = quote(json.dumps(people, ensure_ascii=False, separators=(",", ":")))
+            colours = " ".join(colour_of(name) for _, name in people)
+            more = {"X-Reid-Frame": str(count), "X-Reid-People": told, "X-Reid-Colours": colours}
+            self._send(HTTPStatus.OK, JPEG, jpeg, more)
 
     def _stream(self, number: int) -> None:
         """Motion JPEG, for other programs; ends when the client hangs up."""

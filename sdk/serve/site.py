@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import supervision as sv
 
+from sdk.colours import colour_of
 from sdk.errors import GalleryError
 from sdk.events import Event
 from sdk.report.thumbnails import thumbnail
@@ -173,6 +174,7 @@ class LiveSite:
                 "present": [
                     {
                         "identity": person.identity,
+                        "colour": colour_of(person.identity),
                         "cameras": [self._number[stay.camera] for stay in stays],
                         "since": min(stay.first for stay in stays),
                         "picture": person.version or None,
@@ -230,6 +232,7 @@ class LiveSite:
             stays = [] if person is None else sorted(person.stays, key=lambda stay: -stay.first)
             return {
                 "identity": identity,
+                "colour": colour_of(identity),
                 "known": known,
                 "picture": (person.version or None) if person else None,
                 "now": self.now,
@@ -254,7 +257,8 @@ class LiveSite:
             for name in found[:most]:
                 person = self.people.get(name)
                 last = person.last if person and person.stays else None
-                people.append({"identity": name, "last": last, "picture": (person.version or None) if person else None})
+                picture = (person.version or None) if person else None
+                people.append({"identity": name, "colour": colour_of(name), "last": last, "picture": picture})
             return {"people": people, "total": len(found)}
 
     def forget(self, identity: str) -> None:

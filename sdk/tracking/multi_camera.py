@@ -16,7 +16,7 @@ from sdk.tracking.association import Identities
 from sdk.tracking.camera import Camera, Sight
 from sdk.tracking.change import ChangeMeter
 from sdk.tracking.clock import ROUNDING, Clock
-from sdk.tracking.detectors import Detector, detector_maker
+from sdk.tracking.detectors import Detector, default_detector, detector_maker
 from sdk.tracking.detectors.boxes import checked
 from sdk.tracking.follower import Follower, LibraryTracks
 from sdk.tracking.reason import Reason, Thresholds
@@ -72,16 +72,17 @@ class MultiCameraTracker:
     ):
         """reid: embeds the crops; its gallery and threshold decide who is who.
 
-        detector: "hog" (the default) or "motion", one a camera; the file of a model (`detector_maker`); any
-        `frame -> sv.Detections`; or one of these callables a camera, by name. tracker: makes a tracker of the library
-        `trackers` for a camera; None: a `Follower`, which goes by position and look. frame_rate: of frames that
-        come without a time: they are so many a second, as in a recording; None: they are live, and the system's
-        clock says when they came. Frames with a time need no rate. on_event: the first listener; see `add_listener`.
+        detector: "yolox-nano", "motion", "hog", or the file of a model (`detector_maker`); None: yolox-nano where it is
+        here, else hog, with a note; any `frame -> sv.Detections`; or one of these callables a camera, by name.
+        tracker: makes a tracker of the library `trackers` for a camera; None: a `Follower`, which goes by position and
+        look. frame_rate: of frames that come without a time: they are so many a second, as in a recording; None: they
+        are live, and the system's clock says when they came. Frames with a time need no rate. on_event: the first
+        listener; see `add_listener`.
         rescore: decide close calls by the aligned local distance, with a model that gives stripes; None: as `reid`
         does. crop_budget: the most crops to embed in a second, of all cameras together; None: as many as are worth
         it (docs/tracking.md says what it saves and costs). travel: the least times between cameras, given or learned.
-        Raises `DataError` for an unknown name, a budget or a rate that is not positive, or a model without stripes
-        to re-score.
+        Raises `DataError` for a name that is unknown or whose file is not here, a budget or a rate that is not
+        positive, or a model without stripes to re-score.
         """
         if frame_rate is not None and not 0 < frame_rate < float("inf"):
             raise DataError(f"the frame rate is {frame_rate}; give frames a second, or None for live ones")
@@ -92,7 +93,7 @@ class MultiCameraTracker:
         if rescore and not reid.engine.metadata.stripes:
             raise DataError("the model gives no stripes, so nothing can be re-scored; convert it with --rescore")
         self._budget = None if crop_budget is None else CropBudget(crop_budget)
-        self._detector = "hog" if detector is None else detector
+        self._detector = default_detector() if detector is None else detector
         self._make_detector = detector_maker(self._detector) if isinstance(self._detector, str) else None
         self._make_tracker = tracker
         self._frame_rate = frame_rate

@@ -1,16 +1,16 @@
 """Annotated videos: a box and a name for everybody, in the identity's own colour."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 import supervision as sv
 
+from sdk.colours import colour_number
+from sdk.drawing import draw_people
 from sdk.video.run_folder import RunFolder
 from sdk.video.writer import VideoWriter
 
-UNKNOWN = "?"
-"""The label of a track without an identity yet."""
+__all__ = ["AnnotatedVideo", "colour_number"]
 
 
 class AnnotatedVideo:
@@ -32,8 +32,6 @@ class AnnotatedVideo:
         self._file = VideoWriter(path, frame_rate, folder)
         self._size: tuple[int, int] | None = None
         self._count = self._begun = 0
-        self._box = sv.BoxAnnotator(color_lookup=sv.ColorLookup.INDEX)
-        self._label = sv.LabelAnnotator(color_lookup=sv.ColorLookup.INDEX, text_scale=0.5)
 
     def __enter__(self) -> "AnnotatedVideo":
         return self
@@ -55,13 +53,5 @@ class AnnotatedVideo:
 
     def annotate(self, frame: np.ndarray, detections: sv.Detections) -> np.ndarray:
         """A copy of the frame with boxes and names."""
-        names = [name or UNKNOWN for name in detections.data.get("identity", [])]
-        colours = np.array([colour_number(name) for name in names], int)
-        scene = self._box.annotate(frame.copy(), detections, custom_color_lookup=colours)
-        return self._label.annotate(scene, detections, labels=names, custom_color_lookup=colours)
-
-
-def colour_number(name: str) -> int:
-    """An index into the palette that is the same wherever the name is seen: its number if it has one."""
-    number = re.search(r"\d+$", name)
-    return int(number.group()) if number else sum(name.encode())
+        names = detections.data.get("identity", [None] * len(detections))
+        return draw_people(frame, zip(detections.xyxy, names, strict=True))

@@ -52,9 +52,10 @@ function initials(name) {
   return digits ? digits[1] : name.slice(0, 2);
 }
 
-/* Beside a name that is written there, so it needs no text of its own. */
-function portrait(source, name, extra = "") {
-  const frame = element("span", { class: "portrait " + extra, "aria-hidden": "true" });
+/* Beside a name that is written there, so it needs no text of its own. The colour is the person's, `sdk/colours.py`. */
+function portrait(source, name, colour) {
+  const frame = element("span", { class: "portrait", "aria-hidden": "true" });
+  frame.style.setProperty("--person", colour);
   if (source) frame.append(element("img", { src: source, alt: "" }));
   else frame.textContent = initials(name);
   return frame;

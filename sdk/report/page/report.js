@@ -167,7 +167,7 @@ function drawPeople() {
     const button = element("button", {
       type: "button", class: "row", "aria-expanded": String(open), "data-name": person.name,
       onclick: () => choose({ person: open ? null : person.name }),
-    }, element("span", { class: "who" }, portrait(best(person), person.name), element("span", {},
+    }, element("span", { class: "who" }, portrait(best(person), person.name, person.colour), element("span", {},
       element("b", { text: person.name, title: person.name }), element("span", { class: "small faint", text: told(person) }))),
     timeBar(person.visits));
     return element("li", {}, button, open ? detail(person) : null);
@@ -199,7 +199,7 @@ function detail(person) {
   person.visits.forEach((visit, index) => {
     if (index) path.append(element("li", { class: "between" }, ...between(person.visits[index - 1], visit)));
     path.append(element("li", { class: "visit " + cameraClass(visit.camera).split(" ")[0] },
-      portrait(source(visit), person.name),
+      portrait(source(visit), person.name, person.colour),
       element("p", { text: data.cameras[visit.camera] }),
       element("p", { class: "number", text: moment(visit.first) + " to " + moment(visit.last) }),
       element("p", { class: "faint", text: why(visit.reason) })));

@@ -80,6 +80,7 @@ async function lookAt(number) {
   if (response.status !== 200) return;
   const content = await response.blob();
   const people = JSON.parse(decodeURIComponent(response.headers.get("X-Reid-People")));
+  const colours = response.headers.get("X-Reid-Colours").split(" ");
   const old = tile.address;
   tile.frame = Number(response.headers.get("X-Reid-Frame"));
   tile.address = URL.createObjectURL(content);
@@ -87,19 +88,21 @@ async function lookAt(number) {
   try { await tile.picture.decode(); } catch { /* the next one will do */ }
   tile.picture.hidden = false;
   if (old) URL.revokeObjectURL(old);
-  drawBoxes(tile.boxes, people);
+  drawBoxes(tile.boxes, people, colours);
 }
 
 /* Buttons stay the same elements from picture to picture, so that a click does not fall between two of them. They are left out of
    the order of Tab: they move, and the list beside them offers the same people. */
-function drawBoxes(boxes, people) {
+function drawBoxes(boxes, people, colours) {
   const old = new Map([...boxes.children].filter((box) => box.dataset.name !== undefined).map((box) => [box.dataset.name, box]));
-  const made = people.map(([[x0, y0, x1, y1], name]) => {
+  const made = people.map(([[x0, y0, x1, y1], name], index) => {
     let box = name === null ? null : old.get(name);
     if (box) old.delete(name);
     else if (name === null) box = element("i", { "aria-hidden": "true" });
     else box = element("button", { type: "button", tabindex: "-1", "data-name": name, onclick: () => openPerson(name) }, element("span", { text: name }));
-    box.classList.toggle("top", y0 < .06);
+    box.style.setProperty("--person", colours[index]);
+    box.classList.toggle("top", y0 < .08);
+    box.classList.toggle("right", x0 + x1 > 1);  // a name is less than half as wide as a picture, and stays inside it
     box.style.left = 100 * x0 + "%";
     box.style.top = 100 * y0 + "%";
     box.style.width = 100 * (x1 - x0) + "%";
@@ -141,7 +144,7 @@ function fill(list, rows) {
 
 function personRow(person, ...details) {
   return element("li", {}, element("button", { type: "button", onclick: () => openPerson(person.identity) },
-    portrait(pictureOf(person), person.identity),
+    portrait(pictureOf(person), person.identity, person.colour),
     element("span", {}, element("b", { text: person.identity, title: person.identity }), element("span", { class: "small faint where" }, ...details))));
 }
 
@@ -252,7 +255,7 @@ async function drawPerson() {
   const key = identity + " " + person.picture;
   if (find("person-picture").dataset.key !== key) {
     find("person-picture").dataset.key = key;
-    find("person-picture").replaceChildren(portrait(pictureOf(person), identity));
+    find("person-picture").replaceChildren(portrait(pictureOf(person), identity, person.colour));
   }
   const together = person.stays.reduce((sum, stay) => sum + stay.last - stay.first, 0);
   find("person-facts").textContent = person.stays.length
