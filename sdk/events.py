@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
+from sdk.names import visible
+
 KINDS = {
     "identified": "a track has got its identity; detail: distance, runner_up, margin, new (nobody knew them before)",
     "left": "a track has ended; detail: first, last (seconds)",
@@ -42,8 +44,8 @@ class Event:
             raise ValueError(f"'{self.kind}' is no kind of event; there are {', '.join(KINDS)}")
 
     def to_json(self) -> str:
-        """One line, without a line break."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        """One line, without a line break; hidden characters in names are written as JSON escapes."""
+        return visible(json.dumps(asdict(self), ensure_ascii=False))
 
 
 Listener = Callable[[Event], None]

@@ -75,14 +75,14 @@ def serve(
         if output is not None:
             recording = stack.enter_context(record(output, opened.tracker.identity_of))
             sinks.append(stack.enter_context(open_sink(str(recording.folder / "events.jsonl"))))
-            notes.print(f"recording in {recording.folder}", markup=False, highlight=False, soft_wrap=True)
+            notes.print(f"recording in {recording.folder}", soft_wrap=True)
         live = LiveSite(opened.tracker, opened.cameras, sinks)
         for listener in (live.listen, print_trouble, *sinks):
             listeners.add(listener)
         address = stack.enter_context(serve_page(live, access, host, port, certificate, key))
-        (notes if "-" in (events or ()) else results).print(address, highlight=False)
+        (notes if "-" in (events or ()) else results).print(address)
         if token is not None and token_file is None:
-            notes.print(f"token: {token}", highlight=False, markup=False)
+            notes.print(f"token: {token}")
         if not is_loopback(host) and certificate is None:
             notes.print(
                 "without --certificate the token and the pictures cross the network unencrypted", soft_wrap=True

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from typing import Protocol
 
+from sdk.confidential import why
 from sdk.events import Event
 
 CAPACITY = 1000
@@ -139,7 +140,7 @@ class Delivery:
                     self._changed.wait_for(lambda: self._abandoned, min(delay, 0.1) if self._closing else delay)
                 return self._abandoned
         except (RefusedError, TypeError, ValueError) as error:  # the latter two: a detail that is no JSON
-            return self._done(refused=str(error))
+            return self._done(refused=why(error))
         return self._done()
 
     def _done(self, refused: str | None = None) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sdk.confidential import why
 from sdk.errors import DataError
 from sdk.report import PictureWriter
 from sdk.serve.site import LiveSite
@@ -39,7 +40,7 @@ def run_site(site: LiveSite, ticks: Ticks, stop: threading.Event, recording: "Re
         with site.turn():
             site.tracker.finish()
     except Exception as error:
-        reason = f"tracking has stopped: {error}"
+        reason = f"tracking has stopped: {why(error)}"
         raise
     finally:
         site.end(reason)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from sdk.confidential import why
 from sdk.events import Event, Listener
 from sdk.terminal import notes
 
@@ -37,7 +38,7 @@ class Listeners:
                 except Exception as error:
                     self._listeners.remove(listener)
                     name = getattr(listener, "__qualname__", type(listener).__qualname__)
-                    notes.print(f"{name} failed and is told of no further event: {error}", markup=False)
+                    notes.print(f"{name} failed and is told of no further event: {why(error)}")
 
 
 class EventFile:
@@ -68,4 +69,4 @@ def print_trouble(event: Event) -> None:
         ),
     }
     if event.kind in text:
-        notes.print(f"{event.camera}: {text[event.kind]()}", markup=False, highlight=False)
+        notes.print(f"{event.camera}: {text[event.kind]()}")

@@ -99,5 +99,5 @@ def ablate(
     text = markdown(rows, shown)
     (output / "ablation.md").write_text(text, encoding="utf-8")
     draw(rows, output / "ablation.png", f"{people.source}; {seeds} seeds")
-    results.print(text, markup=False, soft_wrap=True)
+    results.print(text, soft_wrap=True)
     notes.print(f"wrote {output / 'ablation.md'}, {output / 'ablation.png'}, {output / 'ablation.json'}")

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from sdk.confidential import why
 from sdk.errors import DataError
 from sdk.preprocess import MIN_SIDE
 from sdk.video.sources.address import Address
-from sdk.video.sources.capture import Capture, open_capture, why
+from sdk.video.sources.capture import Capture, open_capture
 from sdk.video.sources.patience import Patience
 
 AHEAD = 4
