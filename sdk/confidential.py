@@ -20,6 +20,8 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]*)(?::(\d{1,5}))?")
 _HARMLESS = re.compile(r"[\w.~+-]*")
 """A step of a path that says nothing but where: no key=value, nothing percent-encoded."""
+_AT = r"@(?=[\w.\[:])(.*)"
+"""Before a host, and what follows."""
 _KEYS = r"user|usr|login|pass|pwd|passwd|passphrase|token|key|auth|secret|sig|streamid|credential"
 
 
@@ -40,6 +42,10 @@ class Confidential:
     def reveal(self) -> str:
         """The text, for the call that needs it, and for nothing that is printed or written."""
         return self._reveal()
+
+    def hidden_in(self, text: str) -> str:
+        """A text that others wrote, without this one in it."""
+        return text.replace(self._reveal(), "…") if self else text
 
     def __repr__(self) -> str:
         return f"<{self.shown}>"
@@ -113,8 +119,11 @@ def take_apart(text: str) -> Url:
         raise DataError(f"{scheme}://…: this address cannot be understood; {HOW_TO_WRITE}")
     user, colon, password = userinfo.partition(":")
     origin = f"{scheme}://{place}"
-    steps = [step if _HARMLESS.fullmatch(step) else "…" for step in path.split("/")]
-    shown = origin + "/".join(steps)
+    shown = origin
+    for step in path.split("/")[1:]:
+        shown += f"/{step if _HARMLESS.fullmatch(step) else '…'}"
+        if shown.endswith("…"):
+            break  # what follows may belong to it: a password with a / in it
     return Url(
         Confidential(text, shown),
         scheme.lower(),
@@ -144,18 +153,23 @@ def shown_text(text: object) -> str:
 def hide(text: object) -> str:
     """A text that others wrote (a driver, a server, a user), without what may be confidential in it.
 
-    Of an address nothing is left before its last @, nor after its ?; after `password=` and the like nothing is left of
-    the line. A text of our own, which has none of it, stays as it is.
+    Of an address nothing is left before its last @, nor after its ?; after `password=` and the like, and of an address
+    that cannot be understood, nothing is left of the line. A text of our own, which has none of it, stays as it is.
     """
     return "\n".join(_hide(line) for line in str(text).split("\n"))
 
 
 def _hide(line: str) -> str:
-    line = re.sub(r"([A-Za-z][\w+.-]*:/+).*@", r"\1", line)
+    line = re.sub(rf"([A-Za-z][\w+.-]*:/+)(.*){_AT}", _without_user, line)
+    line = re.sub(rf"()([^\s'\"]*:.*){_AT}", _without_user, line)  # an address whose scheme was forgotten
     line = re.sub(r"(:/+[^\s?]*\?)\S.*", r"\1…", line)
-    # An address whose scheme was forgotten, too.
-    line = re.sub(r"[^\s'\"]*:.*@(?=[\w.\[])", "…@", line)
     return re.sub(rf"(?i)((?:{_KEYS})[\w-]*\s*(?:=|%3D)).*", r"\1…", line)
+
+
+def _without_user(found: re.Match) -> str:
+    """What follows the @, unless that may itself belong to a password."""
+    clear = not re.search("[/?#=]", found[2])
+    return f"{found[1]}{found[3] if clear else '…'}"
 
 
 def why(error: BaseException) -> str:

@@ -57,8 +57,8 @@ class Address:
         name = re.fullmatch(r"/([A-Za-z_]\w*)", url.path.reveal())
         if not name or not url.host or url.port is None or url.query or url.fragment:
             raise GalleryError(
-                f"{url.origin}: no address of a shared gallery; write milvus://host:19530/name or "
-                "milvus://user:password@host:19530/name, the name of letters, digits and _"
+                f"{url.origin}: no address of a shared gallery; write milvus://host:19530/name, the name of letters, "
+                "digits and _; before the host USER:PASSWORD@ where the store wants it"
             )
         token = ":".join(part.reveal() for part in (url.user, url.password) if part is not None)
         return cls(f"http://{url.origin.partition('://')[2]}", name[1], Confidential(token), url.shown)
@@ -285,7 +285,9 @@ class MilvusStore:
             return run()
         except Exception as error:  # gRPC's and pymilvus's have no useful base class in common
             # Without the cause, whose text may quote what was sent to log in.
-            raise StoreAway(why(error)[:200]) from None
+            token = self._address.token
+            password = Confidential(token.reveal().partition(":")[2])
+            raise StoreAway(password.hidden_in(token.hidden_in(why(error)))[:200]) from None
 
 
 class StoreAway(Exception):
