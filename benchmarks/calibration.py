@@ -14,7 +14,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.table import Table
 
 from sdk.calibration import (
     CameraStatistics,
@@ -26,7 +25,7 @@ from sdk.calibration import (
 from sdk.calibration.cameras import LEAST_CROPS
 from sdk.folder import read_folder, read_image
 from sdk.reidentifier import ReIdentifier
-from sdk.terminal import notes, results, track
+from sdk.terminal import Table, notes, results, track
 from training.evaluation import evaluate_ranking
 
 HALVES = 20

@@ -25,12 +25,11 @@ import numpy as np
 import onnxruntime
 import supervision as sv
 import typer
-from rich.table import Table
 
 from sdk import Gallery, MultiCameraTracker, ReIdentifier
 from sdk.simulation.site import Site, Truth, write_site
 from sdk.simulation.site.detector import detect
-from sdk.terminal import notes, results
+from sdk.terminal import Table, notes, results
 from sdk.video.run import track_videos
 from sdk.video.sources import Sources
 

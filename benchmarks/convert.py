@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from converters.commands.convert import drawn_crops
 from converters.verify import Crops, compare_features, compare_ranking, embed_all, read_crops
@@ -29,7 +28,7 @@ from sdk.engines.contract import INPUT
 from sdk.engines.onnx import open_session
 from sdk.preprocess import to_batch
 from sdk.reidentifier import ReIdentifier
-from sdk.terminal import notes, results
+from sdk.terminal import Table, notes, results
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.config import ModelConfig, RunConfig
 from training.embedder import TorchEmbedder

@@ -23,13 +23,12 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from rich.table import Table
 
 from sdk import distances
 from sdk.measures import cosine
 from sdk.re_ranking import re_rank, re_rank_rows
 from sdk.reidentifier import Features
-from sdk.terminal import notes, results
+from sdk.terminal import Table, notes, results
 from training.evaluation import evaluate_ranking
 from training.evaluation.ranking import RankingTally
 

@@ -25,13 +25,12 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.table import Table
 
 from sdk.gallery import Gallery
 from sdk.gallery.index import Index
 from sdk.gallery.journal import Journal
 from sdk.gallery.ledger import Exemplars
-from sdk.terminal import notes, results
+from sdk.terminal import Table, notes, results
 
 DIM, EACH, BATCH, TOP = 512, 8, 16, 10
 SIZES = (1_000, 10_000, 20_000, 50_000, 100_000, 1_000_000)

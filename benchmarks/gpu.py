@@ -534,7 +534,7 @@ def main(
     try:
         device = open_device()
     except ReIDError as error:
-        notes.print(f"nothing was run, this benchmark needs a GPU: {error}", markup=False, highlight=False)
+        notes.print(f"nothing was run, this benchmark needs a GPU: {error}")
         raise typer.Exit(2) from None
     report = Report()
     run_all(report, device, folder)
@@ -549,7 +549,7 @@ def main(
     output.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     text = to_markdown(facts)
     output.with_suffix(".md").write_text(text, encoding="utf-8")
-    results.print(text, markup=False, highlight=False)
+    results.print(text)
     raise typer.Exit(0 if report.holds and not report.not_run else 1)
 
 

@@ -19,10 +19,9 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from rich.table import Table
 
 from sdk.calibration import CameraStatistics
-from sdk.terminal import notes, results
+from sdk.terminal import Table, notes, results
 from training.average import mixed
 from training.checkpoint import Checkpoint
 from training.config import ModelConfig, RunConfig, TrainConfig

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from sdk.terminal import notes, results, track
+from sdk.terminal import Table, notes, results, track
 
 SOURCE = Path(__file__).parents[1] / "converters" / "plugin" / "kernel.cu"
 ARCHITECTURES = (75, 80, 86, 87, 89, 90, 100, 110, 120)
@@ -63,7 +62,7 @@ def main(
 ) -> None:
     nvcc = shutil.which("nvcc")
     if nvcc is None:
-        notes.print("[red]there is no nvcc; install the CUDA toolkit and put its bin folder on PATH")
+        notes.print("there is no nvcc; install the CUDA toolkit and put its bin folder on PATH", style="red")
         raise typer.Exit(1)
     version = re.search(
         r"release \S+ (V\S+)", subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout
@@ -86,7 +85,7 @@ def main(
     facts["spills or local memory"] = spilled
     output.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     results.print(table)
-    results.print("[red]a kernel spills" if spilled else "no kernel spills registers or uses local memory")
+    results.print("a kernel spills" if spilled else "no kernel spills registers or uses local memory")
     raise typer.Exit(int(spilled))
 
 

@@ -15,9 +15,8 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from rich.table import Table
 
-from sdk.terminal import results, track
+from sdk.terminal import Table, results, track
 from training.config import ModelConfig, RunConfig, TrainConfig
 from training.model import AlignedReID
 from training.trainer import loss_terms

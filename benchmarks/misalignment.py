@@ -21,11 +21,10 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from rich.table import Table
 
 from sdk.distances import cosine_distance, local_distance
 from sdk.simulation.population import Population
-from sdk.terminal import notes, results, track
+from sdk.terminal import Table, notes, results, track
 from training.config import ModelConfig, RunConfig, TrainConfig
 from training.data import PeopleDataset, SimulatedPeople
 from training.embedder import TorchEmbedder

@@ -19,7 +19,6 @@ from typing import Annotated
 import numpy as np
 import supervision as sv
 import typer
-from rich.table import Table
 from scipy.optimize import linear_sum_assignment
 from site_cache import DETECTORS, SITE, Found, open_site
 from trackers import ByteTrackTracker
@@ -27,7 +26,7 @@ from trackers.eval import box_iou
 
 from sdk.reidentifier import Features, ReIdentifier
 from sdk.simulation.site import Site
-from sdk.terminal import results, track
+from sdk.terminal import Table, results, track
 from sdk.tracking import MultiCameraTracker, follower, multi_camera, tracklet
 from sdk.tracking.evaluation import MIN_IOU, Box, evaluate_tracks, measure, read_boxes
 from sdk.tracking.follower import LibraryTracks

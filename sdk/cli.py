@@ -4,12 +4,15 @@ The rooms register through the entry-point group `aligned_reid.commands` (pyproj
 imports neither training nor converters, and a room that is not installed is simply not there.
 """
 
+import re
 from importlib.metadata import entry_points
 
 import typer
 from rich.text import Text
 
+from sdk.confidential import hide
 from sdk.errors import ReIDError
+from sdk.names import visible
 from sdk.terminal import notes
 
 GROUP = "aligned_reid.commands"
@@ -29,12 +32,29 @@ def build_app() -> typer.Typer:
 
 
 def run_app(app: typer.Typer) -> None:
-    """Run `app`; what a user can mend is told in one line (exit code 1), never as a traceback."""
+    """Run `app`; what a user can mend is told in one line (exit code 1), never as a traceback.
+
+    So is a command line that cannot be understood (exit code 2). What is told may quote the user's own words: they are
+    plain text, without passwords.
+    """
     try:
-        app()
+        code = app(standalone_mode=False)
     except ReIDError as error:
-        notes.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
-        raise SystemExit(1) from None
+        code = _tell(str(error), 1)
+    except typer.Abort:
+        code = _tell("aborted", 1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # of Typer's usage errors, whose class has moved between releases
+            raise
+        help_alone = type(error).__name__ == "NoArgsIsHelpError"
+        quoted = re.sub(r"(\w+://)[^)]*", r"\1…", error.format_message())  # of a webhook the path is the key
+        code = error.exit_code if help_alone else _tell(f"{quoted} (see --help)", error.exit_code)
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _tell(message: str, code: int) -> int:
+    notes.print(Text.assemble(("error: ", "bold red"), visible(hide(message), but="\n\t")), soft_wrap=True)
+    return code
 
 
 def main() -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
 
 from sdk.reidentifier import ReIdentifier
 from sdk.simulation.site import Site, Truth
 from sdk.simulation.site.detector import LEAST_VISIBILITY
+from sdk.terminal import Table
 from sdk.tracking import MultiCameraTracker
 from sdk.tracking.detectors.simulated import simulated_detectors
 from sdk.video.run import track_videos

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
+from sdk.confidential import why
+from sdk.names import visible
 from sdk.terminal import notes
 
 KINDS = {
@@ -48,8 +50,8 @@ class Event:
             raise ValueError(f"'{self.kind}' is no kind of event; there are {', '.join(KINDS)}")
 
     def to_json(self) -> str:
-        """One line, without a line break."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        """One line, without a line break; hidden characters in names are written as JSON escapes."""
+        return visible(json.dumps(asdict(self), ensure_ascii=False))
 
 
 Listener = Callable[[Event], None]
@@ -98,7 +100,7 @@ class Listeners:
                 except Exception as error:
                     self._listeners = [other for other in self._listeners if other != listener]
                     name = getattr(listener, "__qualname__", type(listener).__qualname__)
-                    notes.print(f"{name} failed and is told of no further event: {error}", markup=False)
+                    notes.print(f"{name} failed and is told of no further event: {why(error)}")
 
 
 @contextlib.contextmanager

@@ -142,7 +142,7 @@ def test_standard_output_is_an_address_too(capfd):
         ("/proc/none/events.jsonl", "cannot be written"),
         ("ftp://host/file", "'ftp://'"),
         ("http://:80/", "expected http"),
-        ("http://host:port/", "expected http"),
+        ("http://host:port/", "port is a number"),
         ("http://ann:secret@host/", "REID_EVENTS_SECRET"),
         ("mqtt://", "mqtt://"),
         ("mqtt://host/a/#", "without # and"),

@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sdk.cli import build_app
+from sdk.confidential import Confidential
 from sdk.errors import GalleryError, MissingPackageError
 from sdk.gallery import Gallery
 from sdk.gallery import shared as shared_module
@@ -393,9 +394,13 @@ def test_a_bad_address_is_explained(where):
 
 
 def test_addresses():
-    assert Address.parse("milvus://host:19530/site") == Address("http://host:19530", "site")
-    assert Address.parse("milvus://me:secret@10.0.0.1:1/s_2") == Address("http://10.0.0.1:1", "s_2", "me:secret")
-    assert Address.parse("dir/x.milvus.db") == Address("dir/x.milvus.db", "gallery")
+    for where, uri, name, token, shown in (
+        ("milvus://host:19530/site", "http://host:19530", "site", "", "milvus://host:19530/site"),
+        ("milvus://me:se%40cret@10.0.0.1:1/s_2", "http://10.0.0.1:1", "s_2", "me:se@cret", "milvus://10.0.0.1:1/s_2"),
+        ("milvus://key@host:1/s", "http://host:1", "s", "key", "milvus://host:1/s"),
+        ("dir/x.milvus.db", "dir/x.milvus.db", "gallery", "", "dir/x.milvus.db"),
+    ):
+        assert Address.parse(where) == Address(uri, name, Confidential(token), shown)
 
 
 def test_without_pymilvus_the_extra_is_named(monkeypatch):

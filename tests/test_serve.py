@@ -22,11 +22,11 @@ from sdk.colours import colour_of
 from sdk.errors import DataError, GalleryError
 from sdk.event_sinks import json_lines_sink
 from sdk.events import Event
+from sdk.names import LONGEST
 from sdk.report import read_record
 from sdk.report.pictures import kept_pictures
 from sdk.serve import Access, LiveSite, serve
 from sdk.serve.metrics import render_metrics
-from sdk.serve.naming import LONGEST
 from sdk.serve.people import People
 from sdk.serve.run import run_site
 from sdk.serve.sources import open_sources

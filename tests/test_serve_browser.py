@@ -177,6 +177,24 @@ def test_a_person_is_renamed_by_keyboard_alone(page, stage):
     assert page.chromium.title == "People at the site", "a name is never markup"
 
 
+def test_a_name_of_before_there_were_rules_is_written_out_and_can_be_changed(page, stage, monkeypatch):
+    with monkeypatch.context() as patch:
+        for module in ("gallery.gallery", "serve.site"):
+            patch.setattr(f"sdk.{module}.checked_name", lambda name, what="": name)
+        stage.site.rename("person-1", "e\x1bve\u202e")
+    page.until(lambda: page.here == ["e\\u001bve\\u202e", "person-2"])
+    page.open_person("e\\u001bve\\u202e")
+    field = page.one("#new-name")
+    field.clear()
+    field.send_keys("a\u202eb", Keys.ENTER)
+    page.until(lambda: "a name is one line of plain text" in page.one("#answer").text)
+    field.clear()
+    field.send_keys("eve", Keys.ENTER)
+    page.until(lambda: page.here == ["eve", "person-2"])
+    assert stage.reid.gallery.identities() == ["eve", "person-2"]
+    complaints(page.chromium)  # who was refused is not known either, says the console
+
+
 def test_two_names_of_one_person_are_merged(page, stage):
     page.open_person("person-2")
     field = page.one("#new-name")

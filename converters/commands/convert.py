@@ -115,7 +115,6 @@ def convert(
     notes.print(
         f"wrote {sizes}; cosine to {done.original} over {len(images)} crops: lowest {cosine.min():.7f}, mean "
         f"{cosine.mean():.7f}",
-        markup=False,
         soft_wrap=True,
     )
     if done.ranking is not None:
@@ -126,8 +125,8 @@ def convert(
             soft_wrap=True,
         )
     for line in (*_precision(done.metadata), *done.notes):
-        notes.print(line, markup=False, soft_wrap=True)
-    notes.print(f"SHA-256 of {done.files[0].name}: {sha256_of(done.files[0])}", markup=False, soft_wrap=True)
+        notes.print(line, soft_wrap=True)
+    notes.print(f"SHA-256 of {done.files[0].name}: {sha256_of(done.files[0])}", soft_wrap=True)
 
 
 def drawn_crops(count: int = 64):

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sdk.errors import DataError
-from sdk.terminal import notes, results
+from sdk.terminal import Table, notes, results
 
 
 def verify(
@@ -22,8 +22,6 @@ def verify(
     ] = None,
 ) -> None:
     """Compare two models crop by crop; fails (exit code 1) where they differ by more than the precision explains."""
-    from rich.table import Table
-
     from converters.commands.convert import drawn_crops
     from converters.verify import check, compare, compare_ranking, read_crops, write_worst
     from sdk.folder import check_picture
@@ -45,7 +43,7 @@ def verify(
     results.print(table)
     if worst is not None:
         write_worst(worst, agreement, images)
-        notes.print(f"wrote {worst}", markup=False)
+        notes.print(f"wrote {worst}")
     check(agreement, ranking, precision, str(converted), min_cosine)
 
 

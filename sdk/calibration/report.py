@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rich.table import Table
 
 from sdk.calibration.cameras import CameraStatistics
 from sdk.calibration.intervals import Interval, threshold_intervals
 from sdk.calibration.open_set import OpenSet, evaluate_open_set
 from sdk.calibration.pairs import Pairs, pair_distances
 from sdk.calibration.threshold import Threshold, calibrate_threshold
+from sdk.terminal import Table
 
 
 @dataclass(frozen=True)

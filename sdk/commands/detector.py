@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.terminal import notes, results, transfer
+from sdk.terminal import Table, notes, results, transfer
 
 detector = typer.Typer(help="Have a good person detector: what there is, and fetch it.", no_args_is_help=True)
 
@@ -13,8 +13,6 @@ detector = typer.Typer(help="Have a good person detector: what there is, and fet
 @detector.command("list")
 def list_detectors() -> None:
     """List the published detectors: licence, size, and where they are on this machine."""
-    from rich.table import Table
-
     from sdk.detector_files import PUBLISHED, state
 
     table = Table("name", "what", "input, px", "licence", "MB", "here")
@@ -28,7 +26,7 @@ def list_detectors() -> None:
         lines.append(f"{published.name} has its licence at {published.licence_url}")
     results.print(table)
     for line in lines:
-        results.print(line, markup=False, highlight=False, soft_wrap=True)
+        results.print(line, soft_wrap=True)
     notes.print("to fetch one: reid detector get NAME; hog and motion need no file, and miss more", soft_wrap=True)
 
 
@@ -53,13 +51,13 @@ def get(
     if file is not None and url is not None:
         raise DataError("a detector comes from a file or from an address; give --from or --url, not both")
     licence = f"{wanted.name}: {wanted.what}; licence {wanted.licence}, {wanted.licence_url}"
-    notes.print(licence, markup=False, highlight=False, soft_wrap=True)
+    notes.print(licence, soft_wrap=True)
     if file is not None:
         path = take(wanted, file)
     elif state(wanted).sound:
         path = state(wanted).path
-        notes.print("is here already", highlight=False)
+        notes.print("is here already")
     else:
         with transfer(f"fetching {wanted.file}", wanted.size) as progress:
             path = fetch(wanted, url, progress)
-    results.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    results.print(str(path), soft_wrap=True)

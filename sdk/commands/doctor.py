@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.terminal import notes, results
+from sdk.terminal import Table, notes, results
 
 
 def doctor(
@@ -18,7 +18,7 @@ def doctor(
 
     Needs no GPU, and loads no engine. Fails (exit code 1) where something is broken.
     """
-    from rich.table import Column, Table
+    from rich.table import Column
     from rich.text import Text
 
     from sdk.doctor import BROKEN, MISSING, OK, examine, examine_model
@@ -35,13 +35,13 @@ def doctor(
         metadata, findings = examine_model(model)
         table = Table("", str(model))
         for name, value in _facts(metadata):
-            table.add_row(name, Text(value))
+            table.add_row(name, value)
         results.print(table)
     styles = {OK: "green", MISSING: "yellow", BROKEN: "red"}
     table = Table("what", "state", Column("found", overflow="fold"), Column("what to do", overflow="fold"))
     for finding in findings:
         state = Text(finding.state, styles[finding.state])
-        table.add_row(finding.what, state, Text(finding.found), Text(finding.remedy))
+        table.add_row(finding.what, state, finding.found, finding.remedy)
     results.print(table)
     if any(finding.state == BROKEN for finding in findings):
         raise EngineError("something is broken; see the table")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.terminal import notes, results
+from sdk.terminal import Table, notes, results
 
 
 def evaluate_tracks(
@@ -21,7 +21,7 @@ def evaluate_tracks(
     ] = 0.0,
 ) -> None:
     """HOTA, IDF1 and MOTA in each camera, and HOTA and IDF1 of the identities across all of them."""
-    from rich.table import Table
+    from rich.text import Text
 
     from sdk.output import check_output, write_whole
     from sdk.tracking.evaluation import evaluate_tracks as evaluate
@@ -41,7 +41,8 @@ def evaluate_tracks(
     table.add_section()
     table.add_row("mean of the people", f"{measures.mean_hota:.3f}", f"{measures.mean_idf1:.3f}")
     counts = str(measures.found_identities), str(sum(camera.true_boxes for camera in measures.cameras.values()))
-    table.add_row("[b]all", f"[b]{measures.hota:.3f}", f"[b]{measures.idf1:.3f}", *counts)
+    figures = (Text(text, "bold") for text in ("all", f"{measures.hota:.3f}", f"{measures.idf1:.3f}"))
+    table.add_row(*figures, *counts)
     table.caption = (
         f"{measures.true_identities} people, {measures.found_identities} identities; DetA {measures.detection:.3f}, "
         f"AssA {measures.association:.3f}, IDP {measures.precision:.3f}, IDR {measures.recall:.3f}; "

@@ -1,6 +1,5 @@
 """`reid gallery`: look after the identities of a gallery file."""
 
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +9,13 @@ import typer
 
 from sdk.commands.options import Model
 from sdk.errors import GalleryError
-from sdk.terminal import notes, results, track
+from sdk.names import one_called
+from sdk.terminal import Table, notes, print_json, results, track
 
 gallery = typer.Typer(help="Look after the identities of a gallery file.", no_args_is_help=True)
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A gallery file, or milvus://host:19530/name.")]
-Identity = Annotated[str, typer.Argument(help="A name in the gallery.")]
+Identity = Annotated[str, typer.Argument(help="A name in the gallery, as `list` shows it.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -36,7 +36,7 @@ def list_identities(file: File, as_json: Json = False) -> None:
 def show(file: File, identity: Identity, as_json: Json = False) -> None:
     """Show one identity: how many exemplars, of which cameras, since when."""
     with _read(file) as opened:
-        _write_summaries(opened.describe(identity), as_json)
+        _write_summaries(opened.describe(one_called(identity, opened.identities())), as_json)
 
 
 @gallery.command("enroll")
@@ -78,6 +78,7 @@ def enroll(
 def merge(file: File, identity: Identity, into: Annotated[str, typer.Option(help="Whose they become.")]) -> None:
     """Two names, one person: IDENTITY's exemplars become another's."""
     with _open(file) as opened:
+        identity, into = (one_called(name, opened.identities()) for name in (identity, into))
         notes.print(f"{opened.merge(identity, into=into)} exemplars of '{identity}' are now of '{into}'")
 
 
@@ -85,6 +86,7 @@ def merge(file: File, identity: Identity, into: Annotated[str, typer.Option(help
 def rename(file: File, identity: Identity, to: Annotated[str, typer.Option(help="The new name.")]) -> None:
     """Give an identity another name."""
     with _open(file) as opened:
+        identity = one_called(identity, opened.identities())
         opened.rename(identity, to)
         notes.print(f"'{identity}' is now '{to}'")
 
@@ -93,6 +95,7 @@ def rename(file: File, identity: Identity, to: Annotated[str, typer.Option(help=
 def forget(file: File, identity: Identity) -> None:
     """Delete an identity and leave no byte of it in the files."""
     with _open(file) as opened:
+        identity = one_called(identity, opened.identities())
         count = opened.forget(identity)
         notes.print(f"forgot '{identity}': {count} exemplars")
 
@@ -110,12 +113,10 @@ def prune(
 @gallery.command("audit")
 def audit(file: File, as_json: Json = False) -> None:
     """Show what was done to identities, by their numbers."""
-    from rich.table import Table
-
     with _read(file) as opened:
         lines = opened.audit()
     if as_json:
-        print(json.dumps([asdict(line) for line in lines], indent=2))
+        print_json([asdict(line) for line in lines])
         return
     table = Table("when", "action", "identity", "into", "exemplars")
     for line in lines:
@@ -183,10 +184,10 @@ def verify(file: File, as_json: Json = False) -> None:
     with _read(file) as opened:
         report = opened.verify()
     if as_json:
-        print(json.dumps({"ok": report.ok} | asdict(report), indent=2, ensure_ascii=False))
+        print_json({"ok": report.ok} | asdict(report))
     else:
         for problem in report.problems:
-            notes.print(f"[red]{problem}[/]")
+            notes.print(problem, style="red")
         notes.print(
             f"{report.identities} identities, {report.exemplars} exemplars: {'whole' if report.ok else 'damaged'}"
         )
@@ -217,14 +218,12 @@ def _read(file: str):
 
 def _tell_problems(opened) -> None:
     for problem in opened.problems:
-        notes.print(f"[red]{problem}[/]")
+        notes.print(problem, style="red")
 
 
 def _write_summaries(summaries, as_json: bool) -> None:
-    from rich.table import Table
-
     if as_json:
-        print(json.dumps([asdict(summary) for summary in summaries], indent=2, ensure_ascii=False))
+        print_json([asdict(summary) for summary in summaries])
         return
     table = Table("identity", "number", "exemplars", "cameras", "first enrolled", "last enrolled")
     for summary in summaries:

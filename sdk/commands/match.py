@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from sdk.commands.options import Model, Threshold
-from sdk.terminal import results
+from sdk.terminal import Table, results
 
 
 def match(
@@ -28,5 +28,5 @@ def match(
     table = Table("image", "identity", "distance", "candidates")
     for path, found in zip(queries, reid.match(crops, top_k=top_k), strict=True):
         candidates = ", ".join(f"{c.identity} {c.distance:.3f}" for c in found.candidates)
-        table.add_row(str(path), found.identity or "[dim]unknown[/]", f"{found.distance:.3f}", candidates)
+        table.add_row(str(path), found.identity or Text("unknown", "dim"), f"{found.distance:.3f}", candidates)
     results.print(table)

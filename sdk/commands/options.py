@@ -30,7 +30,7 @@ Overwrite = Annotated[
 
 def note(line: str) -> None:
     """Print a line to standard error as it is."""
-    notes.print(line, markup=False, highlight=False, soft_wrap=True)
+    notes.print(line, soft_wrap=True)
 
 
 def tell_missed(lines: list[str], strict: bool) -> None:

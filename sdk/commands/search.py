@@ -8,7 +8,7 @@ import typer
 
 from sdk.commands.options import Model
 from sdk.errors import DataError
-from sdk.terminal import notes, results
+from sdk.terminal import Table, notes, results
 
 
 def search(
@@ -32,6 +32,7 @@ def search(
 ) -> None:
     """Find a person among the crops of a folder or in a gallery; draws what was found, right or wrong if known."""
     from sdk.folder import write_image
+    from sdk.gallery.gallery import shown
     from sdk.output import check_output, write_whole
     from sdk.search import draw_results
 
@@ -45,7 +46,7 @@ def search(
     found, ranked_by, facts = find(gallery, images or [], identity, model, top_k, rescore, rerank)
     picture = draw_results(found, ranked_by)
     write_image(picture_path, picture)
-    facts = {"gallery": gallery, "ranked by": ranked_by} | facts
+    facts = {"gallery": shown(gallery), "ranked by": ranked_by} | facts
     text = json.dumps(facts | {"results": [result.to_dict() for result in found]}, indent=2, ensure_ascii=False)
     write_whole(facts_path, text + "\n")
     for result in found:
@@ -87,8 +88,6 @@ def _in_gallery(where: str, images, identity, model, top_k: int, rescore: bool, 
 
 
 def _print(result) -> None:
-    from rich.table import Table
-
     table = Table("rank", "distance", "identity", "camera", "image", title=result.query.name)
     for rank, hit in enumerate(result.hits, start=1):
         style = None if hit.correct is None else "green" if hit.correct else "red"

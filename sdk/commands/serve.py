@@ -85,7 +85,7 @@ def serve(
         listeners = [live.listen, print_trouble, *sinks[: len(events or ())], *(r.listen for r in recorders)]
         stack.enter_context(listening((opened.ticks, opened.tracker), listeners))
         address = stack.enter_context(serve_page(live, Access(token), host, port, certificate, key))
-        (notes if "-" in (events or ()) else results).print(address, highlight=False)
+        (notes if "-" in (events or ()) else results).print(address)
         if token is not None and token_file is None:
             note(f"token: {token}")
         if not is_loopback(host) and certificate is None:

@@ -143,7 +143,7 @@ def make_logger(trt, verbose: bool):
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 self.last_error = str(message).splitlines()[0]
             if verbose:
-                notes.print(f"[{severity.name.lower()}] {message}", markup=False, highlight=False, soft_wrap=True)
+                notes.print(f"[{severity.name.lower()}] {message}", soft_wrap=True)
 
     return Logger()
 

@@ -25,7 +25,7 @@ def open_plan(path: Path, rebuild: bool = False, host_code: bool = False):
         if not rebuild:
             hint = f", or load it with rebuild=True, which builds it from {beside.name}" if beside.is_file() else ""
             raise EngineError(f"{error}{hint}") from error
-        notes.print(f"{error}; building it again from {beside}", markup=False)
+        notes.print(f"{error}; building it again from {beside}")
         metadata = rebuild_plan(path, beside)
     from sdk.engines.tensorrt import TensorRTEngine
 

@@ -1,7 +1,9 @@
 """One address for every kind of sink, as the command line takes it."""
 
 import os
+import re
 
+from sdk.confidential import hide
 from sdk.errors import DataError
 from sdk.event_sinks.delivery import Delivery
 from sdk.event_sinks.http import http_sink
@@ -19,13 +21,15 @@ def open_sink(address: str, **settings) -> Delivery:
     `MissingPackageError` if a package is absent. A receiver that is down is no error: events wait for it.
     """
     scheme, colon, _ = address.partition("://")
-    secret = os.environ.get(SECRET)
+    secret = os.environ.get(SECRET, "").strip() or None
     if address == "-":
         return json_lines_sink(**settings)
     if not colon:
+        if re.match("(https?|mqtts?):", address):
+            raise DataError(f"{hide(address)}: no address to send events to; write // after the scheme")
         return json_lines_sink(address, **settings)
     if scheme in ("http", "https"):
         return http_sink(address, secret, **settings)
     if scheme in ("mqtt", "mqtts"):
         return mqtt_sink(address, secret, **settings)
-    raise DataError(f"events cannot be sent to '{scheme}://'; use a file, -, http(s)://… or mqtt(s)://…")
+    raise DataError(f"events cannot be sent to '{hide(scheme)}://'; use a file, -, http(s)://… or mqtt(s)://…")

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from sdk.confidential import why
 from sdk.events import Event
 
 CAPACITY = 1000
@@ -155,8 +156,8 @@ class Delivery:
                     self._changed.wait_for(lambda: self._abandoned, min(delay, 0.1) if self._closing else delay)
                 return self._abandoned
         except (RefusedError, TypeError, ValueError) as error:  # the latter two: a detail that is no JSON
-            self._note(f"{self.name} refuses events", str(error))
-            return self._done(refused=str(error))
+            self._note(f"{self.name} refuses events", why(error))
+            return self._done(refused=why(error))
         return self._done()
 
     def _note(self, what: str, reason: str) -> None:

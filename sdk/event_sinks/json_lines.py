@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from sdk.confidential import hide
 from sdk.errors import DataError
 from sdk.event_sinks.delivery import Delivery, UnreachableError
 from sdk.events import Event
@@ -21,8 +22,8 @@ def json_lines_sink(path: str | Path | None = None, **settings) -> Delivery:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     except OSError as error:
-        raise DataError(f"{path}: events cannot be written there ({error.strerror})") from error
-    return Delivery(str(path), _Lines(descriptor, torn=_is_torn(descriptor)), **settings)
+        raise DataError(f"{hide(path)}: events cannot be written there ({error.strerror})") from error
+    return Delivery(hide(path), _Lines(descriptor, torn=_is_torn(descriptor)), **settings)
 
 
 def _is_torn(descriptor: int) -> bool:

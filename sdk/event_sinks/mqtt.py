@@ -2,8 +2,9 @@
 
 import re
 import threading
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from sdk.confidential import take_apart
 from sdk.errors import DataError, missing_package
 from sdk.event_sinks.delivery import Delivery, UnreachableError
 from sdk.events import Event
@@ -26,13 +27,10 @@ def mqtt_sink(url: str, password: str | None = None, **settings) -> Delivery:
     is gone. settings: of `Delivery`. Raises `DataError` if `url` is no such address, `MissingPackageError` without
     paho-mqtt.
     """
-    parts = urlsplit(url)
-    try:
-        port = parts.port or PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        port = None
-    topic = unquote(parts.path).strip("/") or DEFAULT_TOPIC
-    if port is None or not parts.hostname or parts.query or "#" in url or re.search(r"[#+\0]", topic):
+    parts = take_apart(url)
+    port = parts.port or PORTS.get(parts.scheme)
+    topic = unquote(parts.path.reveal()).strip("/") or DEFAULT_TOPIC
+    if port is None or not parts.host or parts.query or "#" in url or re.search(r"[#+\0]", topic):
         raise DataError("events over MQTT need an address mqtt://[USER@]HOST[:PORT][/TOPIC], the topic without # and +")
     try:
         from paho.mqtt.client import Client
@@ -42,10 +40,11 @@ def mqtt_sink(url: str, password: str | None = None, **settings) -> Delivery:
     client = Client(CallbackAPIVersion.VERSION2)
     if parts.scheme == "mqtts":
         client.tls_set()
-    if parts.username:
-        client.username_pw_set(unquote(parts.username), unquote(parts.password) if parts.password else password)
-    publisher = _Publisher(client, parts.hostname, port, topic)
-    return Delivery(f"{parts.scheme}://{parts.hostname}:{port}/{topic}", publisher, **settings)
+    if parts.user:
+        client.username_pw_set(parts.user.reveal(), parts.password.reveal() if parts.password else password)
+    publisher = _Publisher(client, parts.host, port, topic)
+    steps = parts.shown.removeprefix(parts.origin).strip("/") or DEFAULT_TOPIC
+    return Delivery(f"{parts.scheme}://{parts.host}:{port}/{steps}", publisher, **settings)
 
 
 def topic_of(event: Event, prefix: str) -> str:

@@ -1,19 +1,22 @@
 """`Gallery`: the identities that are known, in memory, on disk, or shared by several sites."""
 
+import re
 import time as clock
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from sdk.confidential import hide
 from sdk.distances import local_distance_gathered
 from sdk.errors import GalleryError
 from sdk.gallery.journal import Journal
 from sdk.gallery.ledger import MAX_EXEMPLARS, Exemplars, Ledger, shape_of
-from sdk.gallery.records import ExemplarLayout, checked_name
+from sdk.gallery.records import ExemplarLayout
 from sdk.gallery.results import AuditLine, Candidate, IdentitySummary, VerifyReport
 from sdk.gallery.rows import Snapshot
 from sdk.gallery.search import AGGREGATES, Align, Question, State, search
+from sdk.names import checked_name
 
 UNIT_TOLERANCE = 1e-3
 """By how much a length may differ from 1; half-precision engines are within it."""
@@ -54,7 +57,7 @@ class Gallery(Ledger):
         Raises `GalleryError` naming the file and the remedy.
         """
         shared = where is not None and is_shared(where)
-        super().__init__("the gallery in memory" if where is None else str(where), read_only, shared)
+        super().__init__("the gallery in memory" if where is None else shown(where), read_only, shared)
         self._passphrase = passphrase
         _check_options(max_exemplars, retention)
         if cache is not None and not shared:
@@ -229,9 +232,7 @@ class Gallery(Ledger):
         Raises `GalleryError` if the identity has no name, the embedding is of another width than the gallery's, not
         finite, or not of unit length, or it cannot be stored; nothing is added then.
         """
-        checked_name(identity, "identity")
-        if camera is not None:
-            checked_name(camera, "camera")
+        self._check_names(identity, camera)
         if time is not None and not np.isfinite(time):
             raise GalleryError(f"time is {time}; give seconds, or None")
         rows = self._checked(embedding)
@@ -410,6 +411,13 @@ class Gallery(Ledger):
             thread.join(timeout)
         return self._state.index is not None
 
+    def _check_names(self, identity: str, camera: str | None, what: str = "") -> None:
+        """Of exemplars to be added. A name that is here already was given before there were rules."""
+        if identity not in self._number:
+            checked_name(identity, f"{what}identity")
+        if camera is not None and camera not in self._state.cameras:
+            checked_name(camera, f"{what}camera")
+
     def _check_stripes(self, stripes: np.ndarray, number: int) -> None:
         if stripes.ndim != 3 or len(stripes) != number:
             raise GalleryError(f"stripes have shape {stripes.shape}; expected [{number}, S, d], one for each embedding")
@@ -439,6 +447,20 @@ class Gallery(Ledger):
 
 def is_shared(where: str | Path) -> bool:
     return str(where).startswith("milvus://") or str(where).endswith(".milvus.db")
+
+
+def shown(where: str | Path) -> str:
+    """Where a gallery is, for messages and records: without user, password and token.
+
+    Raises `GalleryError` for an address that is none of a gallery, which would be taken for a file's name.
+    """
+    if is_shared(where):
+        from sdk.gallery.milvus import Address
+
+        return Address.parse(str(where)).shown
+    if re.match(r"[A-Za-z][\w+.-]+:/", str(where)) or (hide(where) != str(where) and not Path(where).exists()):
+        raise GalleryError(f"{hide(where)}: no address of a gallery; it is a file, or milvus://host:19530/name")
+    return str(where)
 
 
 def _check_options(max_exemplars: int | None, retention: float | None) -> None:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdk.errors import GalleryError, missing_package
+from sdk.confidential import Confidential, hide, take_apart, why
+from sdk.errors import DataError, GalleryError, missing_package
 
 TIMEOUT = 10.0
 """Seconds for one call."""
@@ -36,20 +37,31 @@ class Address:
 
     uri: str
     name: str
-    token: str = ""
+    token: Confidential
+    """A token, or `user:password`; may be empty."""
+    shown: str
+    """For messages."""
 
     @classmethod
     def parse(cls, where: str) -> "Address":
-        """`milvus://[token@]host:port/name`, or a file of Milvus Lite, whose gallery is called `gallery`."""
+        """`milvus://[token@]host:port/name`, or a file of Milvus Lite, whose gallery is called `gallery`.
+
+        In a token, percent-encoding is read. Raises `GalleryError` for what is none of these.
+        """
         if not where.startswith("milvus://"):
-            return cls(where, "gallery")
-        found = re.fullmatch(r"milvus://(?:([^@/]+)@)?([^@/]+:\d+)/([A-Za-z_]\w*)", where)
-        if not found:
+            return cls(where, "gallery", Confidential(""), hide(where))
+        try:
+            url = take_apart(where)
+        except DataError as error:
+            raise GalleryError(str(error)) from None
+        name = re.fullmatch(r"/([A-Za-z_]\w*)", url.path.reveal())
+        if not name or not url.host or url.port is None or url.query or url.fragment:
             raise GalleryError(
-                f"'{where}' is no address of a shared gallery; write milvus://host:19530/name or "
-                "milvus://user:password@host:19530/name, the name of letters, digits and _"
+                f"{url.origin}: no address of a shared gallery; write milvus://host:19530/name, the name of letters, "
+                "digits and _; before the host USER:PASSWORD@ where the store wants it"
             )
-        return cls(f"http://{found[2]}", found[3], found[1] or "")
+        token = ":".join(part.reveal() for part in (url.user, url.password) if part is not None)
+        return cls(f"http://{url.origin.partition('://')[2]}", name[1], Confidential(token), url.shown)
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ class MilvusStore:
 
         def open_client():
             self._client = self._pymilvus.MilvusClient(
-                uri=self._address.uri, token=self._address.token, timeout=TIMEOUT
+                uri=self._address.uri, token=self._address.token.reveal(), timeout=TIMEOUT
             )
             for collection in (self._people, self._exemplars):
                 if self._client.has_collection(collection, timeout=TIMEOUT):
@@ -272,7 +284,10 @@ class MilvusStore:
         try:
             return run()
         except Exception as error:  # gRPC's and pymilvus's have no useful base class in common
-            raise StoreAway(str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)) from error
+            # Without the cause, whose text may quote what was sent to log in.
+            token = self._address.token
+            password = Confidential(token.reveal().partition(":")[2])
+            raise StoreAway(password.hidden_in(token.hidden_in(why(error)))[:200]) from None
 
 
 class StoreAway(Exception):

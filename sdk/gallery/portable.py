@@ -55,16 +55,13 @@ def import_gallery(gallery, path: str | Path) -> int:
     is wrong with them, or if another model made them than the gallery's.
     """
     from sdk.gallery.ledger import Exemplars
-    from sdk.gallery.records import checked_name
 
     arrays, head, lines = _read(path)
     number = len(lines)
     if not number:
         return 0
     for line in lines:
-        checked_name(line["identity"], f"{path}: identity")
-        if line["camera"] is not None:
-            checked_name(line["camera"], f"{path}: camera")
+        gallery._check_names(line["identity"], line["camera"], f"{path}: ")
     embedding = gallery._checked(arrays["embedding"])
     stripes = arrays.get("stripes")
     gallery.bind(head["model"] or "", embedding.shape[1], None if stripes is None else tuple(stripes.shape[1:]))

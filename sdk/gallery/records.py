@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdk.errors import GalleryError, missing_package
+from sdk.errors import missing_package
+from sdk.names import MOST_BYTES
 
-NAME_BYTES = 200
-"""The longest name of an identity or a camera, in UTF-8."""
+NAME_BYTES = MOST_BYTES
+"""The longest name of an identity or a camera, in UTF-8: the size of a record, so it stays as it is."""
 
 KEY_VARIABLE = "ALIGNED_REID_GALLERY_KEY"
 """The environment variable with the passphrase of encrypted galleries."""
@@ -138,16 +139,3 @@ class ExemplarLayout:
         if self.stripes:
             stripes = np.frombuffer(body, "<f2", -1, _EXEMPLAR.size + 4 * self.dim).reshape(self.stripes)
         return *head, embedding, stripes
-
-
-def checked_name(name, what: str) -> str:
-    """Raises `GalleryError` unless `name` is a string that a record can hold."""
-    if not isinstance(name, str) or not name:
-        raise GalleryError(f"{what} is {name!r}; it must be a non-empty string")
-    try:
-        length = len(name.encode())
-    except UnicodeEncodeError:
-        raise GalleryError(f"{what} is {name!r}; it must be text that UTF-8 can encode") from None
-    if length > NAME_BYTES:
-        raise GalleryError(f"{what} '{name[:20]}…' has {length} bytes; shorten it to {NAME_BYTES}")
-    return name

@@ -39,8 +39,9 @@ class Sync:
     def __init__(self, gallery, where: str):
         """Raises `GalleryError` for a bad address or without pymilvus. A store that is away is waited for."""
         self._gallery = gallery
-        self._where = where
-        self._store = MilvusStore(Address.parse(where))
+        address = Address.parse(where)
+        self._where = address.shown
+        self._store = MilvusStore(address)
         self.site = self._site_name(gallery)
         self._store_id: str | None = gallery._journal.meta.get("store") if gallery._journal else None
         self._connected = False

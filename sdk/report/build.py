@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sdk.colours import colour_of
+from sdk.names import visible
 from sdk.output import check_output, write_whole
 from sdk.report.pictures import kept_pictures
 from sdk.report.thumbnails import MOST, cut_thumbnails
@@ -51,7 +52,7 @@ def render(record: Record, pictures: dict[int, bytes], title: str) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     parts = {
-        "TITLE": html.escape(title),
+        "TITLE": html.escape(visible(title)),
         "POLICY": html.escape(policy, quote=True),
         "STYLE": style,
         "DATA": _inside_script(json.dumps(_content(record, pictures, title), ensure_ascii=False, allow_nan=False)),
@@ -97,4 +98,4 @@ def _content(record: Record, pictures: dict[int, bytes], title: str) -> dict:
 
 def _inside_script(text: str) -> str:
     """JSON that no HTML parser takes for the end of its script element."""
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return visible(text.replace("<", "\\u003c"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sdk import __version__
+from sdk.names import distinct
 from sdk.serve.site import BUCKETS, LiveSite
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -35,7 +36,8 @@ def _lines(site: LiveSite) -> Iterator[str]:
     yield from _family("reid_exemplars", "gauge", "Exemplars in the gallery.", [({}, len(site.tracker.reid.gallery))])
     events = [({"kind": kind}, number) for kind, number in sorted(dict(site.events).items())]
     yield from _family("reid_events_total", "counter", "Events by kind.", events)
-    sinks = [({"sink": sink.name}, sink) for sink in site.sinks]
+    names = distinct(sink.name for sink in site.sinks)
+    sinks = [({"sink": name}, sink) for name, sink in zip(names, site.sinks, strict=True)]
     for field in ("delivered", "dropped", "refused", "waiting"):
         kind, name = ("gauge", "reid_sink_waiting") if field == "waiting" else ("counter", f"reid_sink_{field}_total")
         values = [(labels, getattr(sink, field)) for labels, sink in sinks]

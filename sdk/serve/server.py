@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 from sdk.colours import colour_of
+from sdk.confidential import why
 from sdk.errors import DataError, GalleryError
 from sdk.serve.access import SESSION_SECONDS, Access
 from sdk.serve.metrics import CONTENT_TYPE, render_metrics
@@ -110,7 +111,7 @@ class Server(ThreadingHTTPServer):
         """A browser that hangs up is no error to print; anything else is one of ours."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
-            notes.print(f"the page failed: {type(error).__name__}: {error}", markup=False, highlight=False)
+            notes.print(f"the page failed: {type(error).__name__}: {why(error)}")
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -11,9 +11,9 @@ import supervision as sv
 from sdk.colours import colour_of
 from sdk.errors import GalleryError
 from sdk.events import Event
+from sdk.names import checked_name
 from sdk.report.thumbnails import thumbnail
 from sdk.report.visits import covered_shares, natural, worth
-from sdk.serve.naming import checked_name
 from sdk.serve.people import People
 from sdk.serve.pictures import draw, encode
 from sdk.tracking import MultiCameraTracker
@@ -277,7 +277,7 @@ class LiveSite:
 
     def rename(self, identity: str, to: str) -> str:
         """Give somebody another name, which is returned. Raises `GalleryError` if that is none or somebody has it."""
-        to = checked_name(to)
+        to = checked_name(to.strip())
         if to != identity:
             with self.tracker.turn():
                 self.tracker.rename(identity, to)

@@ -10,6 +10,7 @@ import supervision as sv
 
 from sdk.errors import DataError
 from sdk.events import Listener, Listeners
+from sdk.names import checked_name
 from sdk.preprocess import MIN_SIDE
 from sdk.reidentifier import ReIdentifier
 from sdk.tracking.association import Identities
@@ -200,6 +201,7 @@ class MultiCameraTracker:
 
     def _camera(self, name: str) -> Camera:
         if name not in self._cameras:
+            checked_name(name, "a camera's name")
             detector = checked(self._detector_of(name), name)
             if self._make_tracker is None:
                 tracks = Follower(self.reid.threshold, LOST_SECONDS)

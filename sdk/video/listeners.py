@@ -19,4 +19,4 @@ def print_trouble(event: Event) -> None:
         "camera_clock": lambda: detail["what"],
     }
     if event.kind in text:
-        notes.print(f"{event.camera or 'all cameras'}: {text[event.kind]()}", markup=False, highlight=False)
+        notes.print(f"{event.camera or 'all cameras'}: {text[event.kind]()}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import supervision as sv
 
 from sdk.errors import DataError
+from sdk.names import visible, wrong_with_camera
 from sdk.video.run_folder import RunFolder, as_folder
 from sdk.video.summary import SINCE_1970, Sighting, Tally
 
@@ -115,6 +116,8 @@ class RecordWriter:
 
     def _mot_of(self, camera: str):
         if camera not in self._mot:
+            if wrong := wrong_with_camera(camera):
+                raise DataError(f"a camera's name '{visible(camera)}' {wrong}")
             self._mot[camera] = self._folder.open(f"{camera}.txt")
         return self._mot[camera]
 

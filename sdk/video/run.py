@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sdk.confidential import why
 from sdk.events import Listener, listening
 from sdk.terminal import notes, progress_bar
 from sdk.tracking import MultiCameraTracker
@@ -63,7 +64,7 @@ def run(
         reason = INTERRUPTED if asked or stopped() else ENDED
         tracker.finish()
     except Exception as error:
-        reason = f"tracking has stopped: {error}"
+        reason = f"tracking has stopped: {why(error)}"
         raise
     finally:
         _end(observers, reason)

@@ -166,7 +166,7 @@ class RunFolder:
         try:
             self._write_manifest()
         except DataError as error:
-            notes.print(f"{error}; the earlier list of this run's files stays", markup=False, soft_wrap=True)
+            notes.print(f"{error}; the earlier list of this run's files stays", soft_wrap=True)
 
     def _write_manifest(self) -> None:
         manifest = Manifest(FORMAT, self._command, self._started, __version__, self._state, sorted(self._files))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from rich.table import Table
+from sdk.terminal import Table
 
 SINCE_1970 = 1e8
 """Seconds from which a time is a clock's, not a video's."""

@@ -1,20 +1,30 @@
 "use strict";
 
 /* Text goes into a page through textContent alone, never as HTML: names come from outside. */
+const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/gu;
+
+/* Characters that do something to the text around them, written out; sdk/names.py has the same. */
+function visible(text) {
+  return String(text).replace(HIDDEN, (hidden) => "\\u" + hidden.charCodeAt(0).toString(16).padStart(4, "0"));
+}
+
 function element(name, settings = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(settings)) {
     if (value === undefined || value === null || value === false) continue;
-    if (key === "text") made.textContent = value;
+    if (key === "text") made.textContent = visible(value);
     else if (key === "class") made.className = value;
     else if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else made.setAttribute(key, value === true ? "" : value);
+    else made.setAttribute(key, value === true ? "" : key === "title" || key === "aria-label" ? visible(value) : value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
+  const there = children.filter((child) => child !== null && child !== undefined);
+  made.append(...there.map((child) => typeof child === "string" ? visible(child) : child));
   return made;
 }
 
 const find = (id) => document.getElementById(id);
+
+function write(id, text) { find(id).textContent = visible(text); }
 
 /* Times above this are seconds since 1970; below, seconds since the recording began. */
 const CALENDAR = 1e8;
@@ -57,7 +67,7 @@ function portrait(source, name, colour) {
   const frame = element("span", { class: "portrait", "aria-hidden": "true" });
   frame.style.setProperty("--person", colour);
   if (source) frame.append(element("img", { src: source, alt: "" }));
-  else frame.textContent = initials(name);
+  else frame.textContent = visible(initials(name));
   return frame;
 }
 

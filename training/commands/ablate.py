@@ -104,5 +104,5 @@ def ablate(
     text = markdown(rows, shown)
     write_whole(table, text)
     draw(rows, picture, f"{people.source}; {seeds} seeds")
-    results.print(text, markup=False, soft_wrap=True)
+    results.print(text, soft_wrap=True)
     notes.print(f"wrote {table}, {picture}, {runs}")

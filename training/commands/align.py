@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from sdk.errors import DataError
-from sdk.terminal import notes, results
+from sdk.terminal import Table, notes, results
 from training.commands.options import named_files, require_torch
 
 

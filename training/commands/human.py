@@ -7,10 +7,9 @@ from threading import Event
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from sdk.output import check_output
-from sdk.terminal import notes, results
+from sdk.terminal import Table, notes, results
 from training.commands.models import held_out_people, open_model
 from training.commands.options import (
     Cameras,

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from sdk.errors import DataError, missing_package
-from sdk.terminal import results
+from sdk.terminal import Table, results
 
 SIMULATION, SETTINGS = "With --data simulated", "Settings"
 FIGURES = ("rank1", "rank5", "rank10", "mAP", "mINP")

@@ -57,17 +57,18 @@ function drawCameras() {
   state.cameras.forEach((camera, number) => {
     if (number >= tiles.length) makeTile(number);
     const { tile, picture, notice, name, lamp, facts, enlarge } = tiles[number];
-    name.textContent = camera.name;
-    name.title = camera.name;
-    enlarge.setAttribute("aria-label", "Enlarge " + camera.name);
-    picture.alt = "Live picture of " + camera.name;
+    const called = visible(camera.name);
+    name.textContent = called;
+    name.title = called;
+    enlarge.setAttribute("aria-label", "Enlarge " + called);
+    picture.alt = "Live picture of " + called;
     lamp.className = "lamp " + camera.state;
     facts.textContent = camera.state === "live" ? camera.rate.toFixed(1) + "/s" : told(camera.state);
     if (camera.width) tile.querySelector(".view").style.aspectRatio = camera.width + " / " + camera.height;
     const over = camera.state !== "live" && !(camera.state === "ended" && camera.width);
     notice.hidden = !over;
     notice.textContent = camera.state === "waiting" ? "Waiting for the first picture"
-      : told(camera.state) + (camera.reason ? ": " + camera.reason : "")
+      : told(camera.state) + (camera.reason ? ": " + visible(camera.reason) : "")
         + (camera.silence !== null ? " – last picture " + duration(camera.silence) + " ago" : "");
   });
 }
@@ -204,7 +205,7 @@ function drawFacts() {
   const live = state.cameras.filter((camera) => camera.state === "live").length;
   find("facts").textContent = live + " of " + count(state.cameras.length, "camera", "cameras") + " live  ·  "
     + count(state.present.length, "person", "people") + " here  ·  " + moment(state.now, true);
-  find("trouble").textContent = state.ended || "";
+  write("trouble", state.ended || "");
   find("sign-out").hidden = !state.signed_in;
 }
 
@@ -225,7 +226,7 @@ async function refresh() {
         }
       }
     } catch {
-      find("trouble").textContent = "No answer from the program. It is tried again.";
+      write("trouble", "No answer from the program. It is tried again.");
     }
     await pause(STATE_EVERY);
   }
@@ -235,7 +236,7 @@ async function refresh() {
 
 async function openPerson(identity) {
   shown = identity;
-  find("answer").textContent = "";
+  write("answer", "");
   find("merge").hidden = true;
   sure(false);
   find("new-name").value = identity;
@@ -247,11 +248,11 @@ async function drawPerson() {
   const response = await ask("/api/person?identity=" + encodeURIComponent(identity));
   if (identity !== shown) return false;
   if (!response.ok) {
-    find("answer").textContent = identity + " is not known any more.";
+    write("answer", identity + " is not known any more.");
     return false;
   }
   const person = await response.json();
-  find("person-name").textContent = identity;
+  write("person-name", identity);
   const key = identity + " " + person.picture;
   if (find("person-picture").dataset.key !== key) {
     find("person-picture").dataset.key = key;
@@ -287,13 +288,13 @@ function drawLanes(person) {
   }));
 }
 
-function say(text) { find("said").textContent = text; }
+function say(text) { write("said", text); }
 
 find("rename").addEventListener("submit", async (event) => {
   event.preventDefault();
   const identity = shown, to = find("new-name").value.trim();
   if (!to || to === identity) return;
-  find("answer").textContent = "";
+  write("answer", "");
   const [done, answer] = await act("/api/rename", { identity, to });
   if (done) {
     shown = answer.identity;
@@ -302,17 +303,17 @@ find("rename").addEventListener("submit", async (event) => {
     await drawPerson();
     return;
   }
-  find("answer").textContent = answer;
+  write("answer", answer);
   const other = await ask("/api/person?identity=" + encodeURIComponent(to));
   find("merge").hidden = !other.ok;
-  find("merge-text").textContent = "Are " + identity + " and " + to + " the same person? This cannot be undone.";
+  write("merge-text", "Are " + identity + " and " + to + " the same person? This cannot be undone.");
   find("merge").dataset.into = to;
 });
 
 find("merge-button").addEventListener("click", async () => {
   const identity = shown, into = find("merge").dataset.into;
   const [done, answer] = await act("/api/merge", { identity, into });
-  if (!done) { find("answer").textContent = answer; return; }
+  if (!done) { write("answer", answer); return; }
   say(identity + " and " + into + " are one person");
   find("new-name").focus();
   openPerson(into);
@@ -321,7 +322,7 @@ find("merge-button").addEventListener("click", async () => {
 function sure(asked) {
   find("forget-sure").hidden = !asked;
   find("forget-button").hidden = asked;
-  if (asked) find("forget-text").textContent = "Delete everything that is kept of " + shown + "? Recordings on disk are not touched.";
+  if (asked) write("forget-text", "Delete everything that is kept of " + shown + "? Recordings on disk are not touched.");
 }
 
 find("forget-button").addEventListener("click", () => { sure(true); find("forget-no").focus(); });
@@ -329,7 +330,7 @@ find("forget-no").addEventListener("click", () => { sure(false); find("forget-bu
 find("forget-yes").addEventListener("click", async () => {
   const identity = shown;
   const [done, answer] = await act("/api/forget", { identity });
-  if (!done) { find("answer").textContent = answer; return; }
+  if (!done) { write("answer", answer); return; }
   find("person").close();
   say(identity + " is forgotten");
 });

@@ -26,7 +26,7 @@ def default_detector() -> str:
     if found.sound:
         return DEFAULT
     why = f"which misses many people, since {DEFAULT} {found.trouble}; mend it: reid detector get {DEFAULT}"
-    notes.print(f"detector: hog, {why}", markup=False, highlight=False, soft_wrap=True)
+    notes.print(f"detector: hog, {why}", soft_wrap=True)
     return "hog"
 
 

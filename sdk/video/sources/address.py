@@ -1,11 +1,13 @@
 """One string says where a camera's frames come from: what it means, and what the camera is called."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from sdk import names
+from sdk.confidential import Confidential, hide, shown_text, take_apart
 from sdk.errors import DataError
 
 FILE, IMAGES, STREAM, USB, PIPELINE = "file", "images", "stream", "usb", "pipeline"
@@ -29,7 +31,7 @@ CSI = (
 
 FORMS = "expected a video file, a folder of images, rtsp://…, http://…, usb:0, csi:0, or a GStreamer pipeline (a ! b)"
 
-_NAME = re.compile(r"([A-Za-z0-9_][\w.-]*)=(.+)", re.DOTALL)
+_NAME = re.compile(r"([^\s=:?&#!@\"'<>|*/\\]+)=(.+)", re.DOTALL)
 _TAIL = re.compile(r"(.*)#([a-z]+(?:=[\w.]+)?(?:&[a-z]+(?:=[\w.]+)?)*)", re.DOTALL)
 
 
@@ -39,8 +41,8 @@ class Address:
 
     kind: str
     """`FILE`, `IMAGES`, `STREAM`, `USB` or `PIPELINE`."""
-    location: str
-    """A path, a URL, a device (number or path), or a pipeline."""
+    location: str | Confidential
+    """A path or a device (number or path); a URL or a pipeline, which may hold passwords, as `Confidential`."""
     name: str
     """Of the camera; fit for a file name."""
     options: dict[str, str] = field(default_factory=dict)
@@ -57,8 +59,8 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The location for messages: without user and password."""
-        return hide_password(self.location)
+        """The location for messages: of a URL what says where it is, of a pipeline its first element."""
+        return str(self.location)
 
     @property
     def frame_rate(self) -> float | None:
@@ -82,15 +84,21 @@ class Address:
 def parse_address(text: str | Path) -> Address:
     """Understand `[NAME=]SOURCE[#OPTION&OPTION]`; what exists as a file or folder is taken as such, whatever its name.
 
-    Raises `DataError` naming a file that is missing, an unknown scheme, or an option that is unknown or malformed.
+    Raises `DataError` naming a file that is missing, an unknown scheme, an address that cannot be understood, a name
+    that no file can have, or an option that is unknown or malformed; without what may be a password in it.
     """
     text = str(text)
-    named = None if Path(text).exists() else _NAME.fullmatch(text)
+    named = None if _exists(text) else _NAME.fullmatch(text)
     name, source = named.groups() if named else (None, text)
-    tail = None if Path(source).exists() else _TAIL.fullmatch(source)
-    source, options = (tail[1], _options(tail[2], text)) if tail else (source, {})
-    kind, location, default = _locate(source.removeprefix("file://"), options)
-    return Address(kind, location, name or _file_name(default), options)
+    if name and (wrong := names.wrong_with_camera(name)):
+        raise DataError(f"a camera's name '{names.visible(name)}' {wrong}")
+    tail = None if _exists(source) else _TAIL.fullmatch(source)
+    source, options = (tail[1], _options(tail[2], tail[1])) if tail else (source, {})
+    try:
+        kind, location, default = _locate(source.removeprefix("file://"), options)
+    except DataError as error:
+        raise (DataError(f"{name}: {error}") if name else error) from None
+    return Address(kind, location, unicodedata.normalize("NFC", name or names.camera_name(default)), options)
 
 
 def parse_addresses(texts: Sequence[str | Path]) -> list[Address]:
@@ -102,8 +110,8 @@ def parse_addresses(texts: Sequence[str | Path]) -> list[Address]:
     if not lines:
         raise DataError("no video sources given; name at least one")
     addresses = [parse_address(line) for line in lines]
-    names = _distinct([address.name for address in addresses])
-    return [Address(a.kind, a.location, name, a.options) for a, name in zip(addresses, names, strict=True)]
+    told_apart = names.distinct(address.name for address in addresses)
+    return [replace(address, name=name) for address, name in zip(addresses, told_apart, strict=True)]
 
 
 def source_files(texts: Sequence[str | Path]) -> list[str]:
@@ -117,70 +125,81 @@ def source_files(texts: Sequence[str | Path]) -> list[str]:
 
 def _expand(text: str) -> list[str]:
     """The addresses in a file if `text` is `@FILE`: a line each, without empty ones and those that begin with a #."""
-    if not text.startswith("@") or Path(text).exists():
+    if not text.startswith("@") or _exists(text):
         return [text]
     try:
         lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{text[1:]}: no readable file of sources ({getattr(error, 'strerror', error)})") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", error)
+        raise DataError(f"{_shown(text[1:])}: no readable file of sources ({reason})") from None
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def camera_names(paths: Sequence[str | Path]) -> list[str]:
     """File names without ending; a second `door.mp4` becomes door-2."""
-    return _distinct([_file_name(Path(path).stem) for path in paths])
+    return names.distinct(names.camera_name(Path(path).stem) for path in paths)
 
 
-def hide_password(text: str) -> str:
-    """The text with `user:password@` taken out of every URL in it."""
-    return re.sub(r"(\w+://)[^/\s\"']*@", r"\1", text)
+hide_password = hide
+"""The name from before there was more to hide."""
 
 
-def _locate(source: str, options: dict[str, str]) -> tuple[str, str, str]:
+def _locate(source: str, options: dict[str, str]) -> tuple[str, str | Confidential, str]:
     """Kind, location and default name of a source without name and options."""
-    path = Path(source)
-    if path.is_dir():
-        return IMAGES, source, path.resolve().name
-    if path.is_file():
-        return FILE, source, path.stem
+    if _exists(source):
+        path = Path(source)
+        return (IMAGES, source, path.resolve().name) if path.is_dir() else (FILE, source, path.stem)
     if source.startswith("gst:") or " ! " in source:
-        return PIPELINE, source.removeprefix("gst:").strip(), "pipeline"
+        return PIPELINE, confidential_pipeline(source.removeprefix("gst:").strip()), "pipeline"
     if csi := re.fullmatch(r"csi:(\d+)", source):
         width, height = options.get("size", "1280x720").split("x")
         pipeline = CSI.format(sensor=csi[1], width=width, height=height, fps=int(float(options.get("fps", "30"))))
-        return PIPELINE, pipeline, f"csi-{csi[1]}"
+        return PIPELINE, Confidential(pipeline, source), f"csi-{csi[1]}"
     if usb := re.fullmatch(r"(?:usb:)?(\d+)|(/dev/\w+)", source):
         return USB, usb[1] or usb[2], f"usb-{usb[1]}" if usb[1] else Path(usb[2]).name
-    if url := re.match(r"([a-z][a-z0-9+.-]*)://", source, re.IGNORECASE):
-        if url[1].lower() not in SCHEMES:
-            raise DataError(f"{hide_password(source)}: unknown scheme '{url[1]}'; {FORMS}")
-        parts = urlsplit(source)
-        return STREAM, source, f"{parts.hostname or ''}{parts.path}"
-    raise DataError(f"{source}: no such video file; {FORMS}")
+    if re.match(r"\s*[A-Za-z][\w+.-]*://", source):
+        url = take_apart(source.strip())
+        if url.scheme not in SCHEMES:
+            raise DataError(f"{url.shown}: unknown scheme '{url.scheme}'; {FORMS}")
+        return STREAM, url.whole, url.host + url.shown.removeprefix(url.origin)
+    raise DataError(f"{_shown(source)}: no such video file; {FORMS}")
+
+
+def confidential_pipeline(pipeline: str) -> Confidential:
+    """Any property in it may be a password or have one, so its first element stands for it.
+
+    Raises `DataError` for a quote that is not closed.
+    """
+    if re.search("[\"']", re.sub(r"\"[^\"]*\"|'[^']*'", "", pipeline)):
+        raise DataError("a pipeline has a quote that is not closed; write a ' within \"…\", and a \" within '…'")
+    first = re.match(r"[\w/-]*", pipeline)[0]
+    return Confidential(pipeline, f"pipeline {first} ! …")
+
+
+def _exists(text: str) -> bool:
+    """Whether there is a file or a folder of that name; what cannot be a name has none."""
+    try:
+        return Path(text).is_dir() or Path(text).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _shown(text: str) -> str:
+    """A text that is no address, for messages: it may be one with a slip of the pen, and a password."""
+    if "://" in text:
+        return shown_text(text)
+    return "…" if re.search("[@&]", text) else names.visible(re.sub("[?=].*", "…", text, flags=re.DOTALL))
 
 
 def _options(text: str, source: str) -> dict[str, str]:
     options = dict(part.partition("=")[::2] for part in text.split("&"))
     forms = {"fps": r"\d+(\.\d+)?", "size": r"\d+x\d+", "live": "", "loop": r"[1-9]\d{0,8}"}
+    # After a URL or in a pipeline a # may be a password's.
+    plain = re.fullmatch(r"[\w./~ -]*|(usb|csi):\d+", source)
     for key, value in options.items():
         if key not in OPTIONS:
-            raise DataError(f"{hide_password(source)}: unknown option '{key}'; there are {', '.join(OPTIONS)}")
+            named = f" '{key}'" if plain else ""
+            raise DataError(f"{_shown(source)}: unknown option{named} after the #; there are {', '.join(OPTIONS)}")
         if not re.fullmatch(forms[key], value) or (key == "fps" and not 0 < float(value) <= 240):
-            raise DataError(f"{hide_password(source)}: '{key}={value}' is malformed; {key}: {OPTIONS[key]}")
+            raise DataError(f"{_shown(source)}: the option '{key}' is malformed; {key}: {OPTIONS[key]}")
     return options
-
-
-def _file_name(text: str) -> str:
-    """The text with all that does not belong into a file name replaced."""
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "camera"
-
-
-def _distinct(wanted: Sequence[str]) -> list[str]:
-    names: list[str] = []
-    for first in wanted:
-        name, count = first, 1
-        while name in names:
-            count += 1
-            name = f"{first}-{count}"
-        names.append(name)
-    return names

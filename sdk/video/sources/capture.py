@@ -11,9 +11,10 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from sdk.confidential import Confidential
 from sdk.errors import DataError
 from sdk.folder import IMAGE_SUFFIXES, read_image
-from sdk.video.sources.address import FILE, IMAGES, PIPELINE, STREAM, Address, hide_password
+from sdk.video.sources.address import FILE, IMAGES, PIPELINE, STREAM, Address
 from sdk.video.sources.network import check_reachable
 from sdk.video.sources.patience import Patience
 
@@ -91,7 +92,7 @@ class OpenCvCapture:
             check_reachable(address.location, patience.silence)
             limit = max(1, round(1000 * patience.silence))
             limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
-            self._capture = cv2.VideoCapture(address.location, cv2.CAP_FFMPEG, limits)
+            self._capture = _open_stream(address.location, limits)
             remedy = "cannot be opened; are path, user and password right?"
         else:
             device = int(address.location) if address.location.isdigit() else address.location
@@ -187,9 +188,9 @@ class Repeated:
         self._capture.close()
 
 
-def why(error: Exception) -> str:
-    """A failure in one line without passwords."""
-    return hide_password(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
+def _open_stream(url: Confidential, limits: list[int]) -> cv2.VideoCapture:
+    """The one place where FFmpeg gets the whole address."""
+    return cv2.VideoCapture(url.reveal(), cv2.CAP_FFMPEG, limits)
 
 
 def _natural(path: Path) -> list:

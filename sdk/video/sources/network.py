@@ -5,10 +5,9 @@ Its lock is held for as long as a dead camera is waited for; meanwhile no other 
 
 import os
 import socket
-from urllib.parse import urlsplit
 
+from sdk.confidential import Confidential, take_apart
 from sdk.errors import DataError
-from sdk.video.sources.address import hide_password
 
 PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "http": 80, "https": 443}
 """Of the schemes that go over TCP."""
@@ -23,27 +22,25 @@ def set_ffmpeg_options() -> None:
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", FFMPEG_OPTIONS)
 
 
-def check_reachable(url: str, timeout: float) -> None:
+def check_reachable(url: str | Confidential, timeout: float) -> None:
     """Raise `DataError` if nothing answers at `url` within `timeout` s; RTSP servers must say a word."""
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
-    if scheme not in PORTS or not parts.hostname:
+    parts = take_apart(url.reveal() if isinstance(url, Confidential) else url)
+    if parts.scheme not in PORTS or not parts.host:
         return
+    port = parts.port or PORTS[parts.scheme]
+    where = f"{parts.shown}: {parts.host} port {port}"
     try:
-        port = parts.port or PORTS[scheme]
-    except ValueError as error:
-        raise DataError(f"{hide_password(url)}: {error}") from None
-    where = f"{hide_password(url)}: {parts.hostname} port {port}"
-    try:
-        with socket.create_connection((parts.hostname, port), timeout=timeout) as connection:
-            if scheme != "rtsp":
+        with socket.create_connection((parts.host, port), timeout=timeout) as connection:
+            if parts.scheme != "rtsp":
                 return
             connection.settimeout(timeout)
-            bare = hide_password(url)
-            connection.sendall(f"OPTIONS {bare} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: aligned-reid\r\n\r\n".encode())
+            # The server as a whole is asked, so nothing confidential crosses the network for it.
+            request = f"OPTIONS {parts.origin}/ RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: aligned-reid\r\n\r\n"
+            connection.sendall(request.encode())
             if not connection.recv(64).startswith(b"RTSP/"):
                 raise DataError(f"{where} does not speak RTSP; is the address right?")
     except TimeoutError:
         raise DataError(f"{where} does not answer; is the camera on, and the cable in?") from None
-    except OSError as error:
-        raise DataError(f"{where}: {error.strerror or error}; is the camera on, and the address right?") from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise DataError(f"{where}: {reason}; is the camera on, and the address right?") from None

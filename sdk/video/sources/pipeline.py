@@ -1,4 +1,4 @@
-"""GStreamer pipelines, run by GStreamer's own program in a process of its own.
+"""GStreamer pipelines, each in a process of its own (`gstreamer.py`).
 
 OpenCV's wheels are built without GStreamer. And a process that hangs, or a driver's plug-in that crashes, takes
 nobody with it: it is ended and started again.
@@ -8,20 +8,21 @@ import contextlib
 import os
 import re
 import select
-import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from sdk.confidential import Confidential, hide
 from sdk.errors import DataError
-from sdk.video.sources.address import hide_password
 from sdk.video.sources.patience import Patience
 
-PROGRAM = "gst-launch-1.0"
+PROGRAM = Path(__file__).with_name("gstreamer.py")
 NAP = 0.2
 """Seconds until it is asked again whether to stop."""
 
@@ -35,28 +36,27 @@ TAIL = (
 class Pipeline:
     """The pictures at the end of a pipeline, as raw video (YUV4MPEG2) through a pipe."""
 
-    def __init__(self, pipeline: str, patience: Patience, stopped: Callable[[], bool] = lambda: False):
+    def __init__(self, pipeline: Confidential, patience: Patience, stopped: Callable[[], bool] = lambda: False):
         """stopped: asked while waiting; once it says so there is no further picture.
 
         Raises `DataError` if GStreamer is not installed, or the pipeline gives no picture, with its own reason.
         """
-        program = shutil.which(PROGRAM)
-        if program is None:
-            raise DataError(f"GStreamer pipelines need {PROGRAM}; on Debian, Ubuntu: apt install gstreamer1.0-tools")
         self._silence, self._stopped = patience.silence, stopped
-        self._shown = hide_password(pipeline)
+        self._pipeline = pipeline
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._pipe, write_end = os.pipe()
-        command = without_sink(pipeline) + TAIL.format(fd=write_end)
+        command = without_sink(pipeline.reveal()) + TAIL.format(fd=write_end)
         try:
             self._process = subprocess.Popen(
-                # In one argument it would be one element; a session of its own keeps Ctrl-C of the terminal away.
-                [program, "-q", *_split(command)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors,
+                # A session of its own keeps Ctrl-C of the terminal away.
+                [sys.executable, "-I", "-S", PROGRAM],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors,
                 pass_fds=[write_end], start_new_session=True,
             )  # fmt: skip
         finally:
             os.close(write_end)
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
+            pipe.write("\0".join(_split(command)).encode())
         self._buffer = bytearray()
         self.frame_rate, self.frames = 25.0, 0
         self._size = (0, 0)
@@ -65,7 +65,7 @@ class Pipeline:
         if line is None or not self._understand(line):
             reason = self._reason()
             self.close()
-            raise DataError(f"{self._shown}: {reason}")
+            raise DataError(f"{self._pipeline}: {reason}")
 
     def read(self) -> tuple[float | None, np.ndarray] | None:
         until = time.monotonic() + self._silence
@@ -138,7 +138,7 @@ class Pipeline:
         self._errors.seek(0)
         text = self._errors.read(8000).decode(errors="replace")
         said = [line.strip() for line in text.splitlines() if re.search("error|warning", line, re.IGNORECASE)]
-        return f"GStreamer: {hide_password(said[0][:200]) if said else 'the pipeline has ended'}"
+        return f"GStreamer: {_without(self._pipeline, said[-1])[:200] if said else 'the pipeline has ended'}"
 
 
 def without_sink(pipeline: str) -> str:
@@ -146,6 +146,17 @@ def without_sink(pipeline: str) -> str:
     return re.sub(r"\s*!\s*\w*sink\b[^!]*$", "", pipeline.strip())
 
 
+def _without(pipeline: Confidential, said: str) -> str:
+    """What GStreamer says, without what properties hold; names of elements and properties stay."""
+    words = _split(pipeline.reveal())
+    elements = {word for before, word in zip(["!", *words], words, strict=False) if before == "!"}
+    held = {word.partition("=")[2] or word for word in words if word not in elements} - {"!"}
+    for value in sorted(held, key=len, reverse=True):
+        said = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", said)
+    return hide(said)
+
+
 def _split(command: str) -> list[str]:
     """As gst-launch-1.0 would get it from a shell: quotes group, and nothing else is special."""
-    return [part.replace('"', "").replace("'", "") for part in re.findall(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+", command)]
+    words = re.findall(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+", command)
+    return [re.sub(r"\"([^\"]*)\"|'([^']*)'", r"\1\2", word) for word in words]

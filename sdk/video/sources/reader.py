@@ -11,9 +11,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from sdk.confidential import why
 from sdk.video.pace import Pace
 from sdk.video.sources.address import Address
-from sdk.video.sources.capture import Capture, Repeated, open_capture, why
+from sdk.video.sources.capture import Capture, Repeated, open_capture
 from sdk.video.sources.frames import Frame, frames_of, usable
 from sdk.video.sources.patience import Patience
 

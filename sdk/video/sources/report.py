@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rich.table import Table
+from sdk.terminal import Table
 
 
 @dataclass
