@@ -13,7 +13,7 @@ reid = ReIdentifier()  # the model that ships; ReIdentifier("model.onnx") for yo
 seen = set()
 
 with Sources(sys.argv[1:], on_event=lambda event: print(event.kind, event.camera, event.detail)) as site:
-    # The detector is what `reid detector get yolox-nano` fetched; or "motion", "people.onnx", any frame -> sv.Detections
+    # The detector is what `reid detector get yolox-nano` fetched; or "motion", "people.onnx", frame -> sv.Detections
     tracker = MultiCameraTracker(reid)
     for time, frames in site:
         for camera, people in tracker.update(frames, time).items():

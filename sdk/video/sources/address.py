@@ -119,7 +119,7 @@ def source_files(texts: Sequence[str | Path]) -> list[str]:
 
     Raises `DataError` as `parse_addresses` does.
     """
-    lists = [str(text)[1:] for text in texts if str(text).startswith("@") and not Path(text).exists()]
+    lists = [str(text)[1:] for text in texts if str(text).startswith("@") and not _exists(str(text))]
     return lists + [address.location for address in parse_addresses(texts) if address.ends]
 
 
