@@ -166,6 +166,7 @@ def test_a_server_that_cannot_go_on_begins_anew(server, url, path, ranges):
         download(url, path, SIZE, HASH)
     download(url, path, SIZE, HASH)
     assert path.read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=100000-"] + [None] * (ranges != "ignored")
 
 
 def test_a_beginning_of_another_file_is_thrown_away(server, url, path):
@@ -284,6 +285,16 @@ def test_two_at_once_do_not_write_one_file(server, url, path):
         with pytest.raises(DataError, match="another process is writing it"):
             download(url, path, SIZE, HASH)
     download(url, path, SIZE, HASH)
+    assert path.read_bytes() == CONTENT
+
+
+def test_who_comes_as_another_finishes_leaves_its_file_alone(server, url, path, monkeypatch):
+    fcntl, part = pytest.importorskip("fcntl"), path.parent / "file.onnx.part"
+    path.parent.mkdir()
+    part.write_bytes(CONTENT)
+    monkeypatch.setattr(fcntl, "flock", lambda file, how: part.rename(path))  # between its opening and its locking
+    with pytest.raises(DataError, match="another process is writing it"):
+        download(url, path, SIZE, HASH)
     assert path.read_bytes() == CONTENT
 
 
