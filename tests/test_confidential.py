@@ -1,5 +1,6 @@
 """Users, passwords and keys in addresses: whatever is printed or written, they are not in it."""
 
+import base64
 import contextlib
 import copy
 import json
@@ -8,7 +9,9 @@ import pickle
 import pprint
 import random
 import shutil
+import socketserver
 import sys
+import threading
 import traceback
 import types
 from dataclasses import asdict, replace
@@ -30,6 +33,7 @@ from sdk.serve.metrics import render_metrics
 from sdk.video.listeners import print_trouble
 from sdk.video.sources import CameraReport, Patience, parse_address, trouble_table
 from sdk.video.sources.address import STREAM, parse_addresses
+from sdk.video.sources.capture import open_capture
 from sdk.video.sources.network import check_reachable
 from sdk.video.sources.pipeline import Pipeline
 from tests.stage import Stage
@@ -138,6 +142,34 @@ def test_what_cannot_be_understood_is_refused_with_the_way_to_write_it(secret):
     assert secret not in str(error.value)
     understood = parse_address(f"dock=rtsp://admin:{quote(secret, safe='')}@10.0.0.7/s")
     assert take_apart(understood.location.reveal()).password.reveal() == secret
+
+
+class Gate(socketserver.StreamRequestHandler):
+    """An RTSP server that asks for user and password, and lets nobody in."""
+
+    def handle(self):
+        while request := list(iter(lambda: self.rfile.readline().decode().strip(), "")):
+            fields = dict(line.split(": ", 1) for line in request[1:])
+            if "Authorization" in fields:
+                self.server.told.append(base64.b64decode(fields["Authorization"].removeprefix("Basic ")).decode())
+            asked = request[0].startswith("OPTIONS")
+            answer = "200 OK\r\nPublic: DESCRIBE" if asked else '401 No\r\nWWW-Authenticate: Basic realm="dock"'
+            self.wfile.write(f"RTSP/1.0 {answer}\r\nCSeq: {fields['CSeq']}\r\n\r\n".encode())
+
+
+@pytest.mark.parametrize(
+    "written", ["plain", "p@ss'w\"ord", "pa [x] y", "a%40b%2Fc%3Fd%23e%25", "100%", "é入", "a:b\\^|~<>"]
+)
+def test_ffmpeg_reads_user_and_password_as_we_do(written):
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Gate) as server:
+        server.daemon_threads, server.told = True, []
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        address = parse_address(f"rtsp://admin:{written}@127.0.0.1:{server.server_address[1]}/s")
+        with pytest.raises(DataError, match="are path, user and password right"):
+            open_capture(address, Patience(silence=5))
+        server.shutdown()
+    password = take_apart(address.location.reveal()).password.reveal()
+    assert set(server.told) == {f"admin:{password}"}
 
 
 def test_texts_of_others_are_cut_and_our_own_are_not():

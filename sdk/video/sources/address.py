@@ -89,7 +89,8 @@ def parse_address(text: str | Path) -> Address:
     """
     text = str(text)
     named = None if _exists(text) else _NAME.fullmatch(text)
-    name, source = named.groups() if named else (None, text)
+    name, source = named.groups() if named else ("", text)
+    name = unicodedata.normalize("NFC", name)
     if name and (wrong := names.wrong_with_camera(name)):
         raise DataError(f"a camera's name '{names.visible(name)}' {wrong}")
     tail = None if _exists(source) else _TAIL.fullmatch(source)
@@ -98,7 +99,7 @@ def parse_address(text: str | Path) -> Address:
         kind, location, default = _locate(source.removeprefix("file://"), options)
     except DataError as error:
         raise (DataError(f"{name}: {error}") if name else error) from None
-    return Address(kind, location, unicodedata.normalize("NFC", name or names.camera_name(default)), options)
+    return Address(kind, location, name or names.camera_name(default), options)
 
 
 def parse_addresses(texts: Sequence[str | Path]) -> list[Address]:
@@ -188,7 +189,7 @@ def _shown(text: str) -> str:
     """A text that is no address, for messages: it may be one with a slip of the pen, and a password."""
     if "://" in text:
         return shown_text(text)
-    return "…" if re.search("[@&]", text) else names.visible(re.sub("[?=].*", "…", text, flags=re.DOTALL))
+    return "…" if re.search("@|&.*=|=.*&", text) else names.visible(re.sub("[?=].*", "…", text, flags=re.DOTALL))
 
 
 def _options(text: str, source: str) -> dict[str, str]:
