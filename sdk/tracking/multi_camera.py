@@ -309,5 +309,6 @@ def _check_frame(camera: str, frame) -> None:
         raise DataError(f"camera '{camera}': the frame is {type(frame).__name__}; leave the camera out of this tick")
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or min(frame.shape[:2]) < 2 * MIN_SIDE:
         raise DataError(
-            f"camera '{camera}': the frame is {frame.dtype} of shape {frame.shape}; expected uint8 BGR [H, W, 3]"
+            f"camera '{camera}': the frame is {frame.dtype} of shape {frame.shape}; expected uint8 BGR [H, W, 3] "
+            f"of {2 * MIN_SIDE} px a side or more"
         )

@@ -60,7 +60,7 @@ def recognise(
 
 def _hint(shapes: Sequence[tuple[int, ...]]) -> str:
     """What outputs of these shapes are, where they are no form of ours."""
-    if len(shapes) == 1 and len(shapes[0]) == 2:
+    if len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][0] == 1:
         return "one row of numbers is what a classifier gives"
     if all(len(shape) in (4, 5) for shape in shapes):
         return "these are the raw maps of its heads; export it with the decoding in the graph"
@@ -96,7 +96,7 @@ def _in_one(index: int, rows: int, columns: int, masks: int, size: tuple[int, in
     known = len(facts.names)
     one_a_cell = rows in (cells(size, 3), cells(size, 4))
     several_a_cell = any(rows == count * cells(size, levels) for count in range(2, 7) for levels in (3, 4))
-    turned = rows < columns and (columns in (cells(size, 3), cells(size, 4)) or columns > WIDEST)
+    boxes_in_columns = rows < columns and (columns in (cells(size, 3), cells(size, 4)) or columns > WIDEST)
 
     def form(name: str, before: int, rest: int = columns, rows_first: bool = True) -> list[Form]:
         """With C classes after `before` columns, if so many can be in them."""
@@ -108,7 +108,7 @@ def _in_one(index: int, rows: int, columns: int, masks: int, size: tuple[int, in
     listed = [Form(forms.SORTED, known, (index,))] if columns == 6 or (columns > 6 and facts.task != "detect") else []
     if facts.doubles is False:
         return [listed]
-    if turned:
+    if boxes_in_columns:
         return [form(forms.YOLO, 4, rows, rows_first=False)]
     objects = form(forms.YOLOV5, 5)
     streams = (forms.DEEPSTREAM, forms.DEEPSTREAM_YOLOX, forms.DEEPSTREAM_DETR) if columns == 6 else ()
