@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from sdk.errors import DataError
-from sdk.event_sinks import Delivery, http_sink, json_lines_sink, missed_events, mqtt_sink, open_sink
+from sdk.event_sinks import Delivery, check_sinks, http_sink, json_lines_sink, missed_events, mqtt_sink, open_sink
 from sdk.event_sinks.delivery import RefusedError, UnreachableError
 from sdk.event_sinks.mqtt import topic_of
 from sdk.events import Event
@@ -61,6 +61,17 @@ def test_an_event_is_tried_until_it_is_taken_and_order_is_kept():
         assert transport.tried == [1, 1, 1, 2, 3, 4]
         assert (delivery.delivered, delivery.refused, delivery.dropped) == (3, 1, 0)
     assert transport.closed
+
+
+def test_events_are_never_written_to_the_end_of_what_is_read(tmp_path):
+    source, link = tmp_path / "dock.mp4", tmp_path / "link.jsonl"
+    source.write_bytes(b"a recording")
+    link.symlink_to(source)
+    for address in (source, link):
+        with pytest.raises(DataError, match=address.name):
+            check_sinks(["-", "mqtt://broker/site", str(address)], [source])
+    check_sinks(["-", "http://broker/dock.mp4", str(tmp_path / "events.jsonl")], [source, tmp_path / "absent"])
+    assert source.read_bytes() == b"a recording"
 
 
 def test_what_did_not_arrive_is_said_once_and_counted_at_the_end(tmp_path):

@@ -41,7 +41,7 @@ def serve(
     import secrets
 
     from sdk.errors import DataError
-    from sdk.event_sinks import missed_events, open_sink
+    from sdk.event_sinks import check_sinks, missed_events, open_sink
     from sdk.events import listening
     from sdk.reidentifier import ReIdentifier
     from sdk.serve import Access, LiveSite
@@ -54,6 +54,7 @@ def serve(
     from sdk.video.recorder import Recorder
     from sdk.video.run import run
     from sdk.video.run_folder import RunFolder, new_run
+    from sdk.video.sources import source_files
     from sdk.video.stopping import wait_for_signal
 
     if bool(sources) == simulated:
@@ -66,6 +67,8 @@ def serve(
             raise DataError(f"{token_file}: the token cannot be read ({error})") from error
     elif not is_loopback(host):
         token = secrets.token_urlsafe(18)
+    used = [path for path in (model, detector, gallery, token_file, certificate, key) if path is not None]
+    check_sinks(events or (), [*(source_files(sources) if sources else ()), *used])
     with contextlib.ExitStack() as stack:
         recording = stack.enter_context(contextlib.ExitStack())
         sinks = [stack.enter_context(open_sink(address, tell=note)) for address in events or ()]

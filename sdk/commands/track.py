@@ -44,7 +44,7 @@ def track(
     overwrite: Overwrite = False,
 ) -> None:
     """Track people over several cameras and say who was seen where and when."""
-    from sdk.event_sinks import missed_events, open_sink
+    from sdk.event_sinks import check_sinks, missed_events, open_sink
     from sdk.events import listening
     from sdk.reidentifier import ReIdentifier
     from sdk.tracking import MultiCameraTracker
@@ -56,8 +56,10 @@ def track(
     from sdk.video.sources import Sources, source_files, trouble_table
     from sdk.video.summary import sightings_table
 
-    used = [*(events or ()), *(str(path) for path in (model, detector, gallery) if path is not None)]
-    RunFolder.check(output, source_files(sources), used, overwrite)
+    files = source_files(sources)
+    used = [path for path in (model, detector, gallery) if path is not None]
+    RunFolder.check(output, files, [*used, *(events or ())], overwrite)
+    check_sinks(events or (), [*files, *used])
     with contextlib.ExitStack() as stack:
         sinks = [stack.enter_context(open_sink(address, tell=note)) for address in events or ()]
         site = stack.enter_context(Sources(sources, rate, seconds=seconds))

@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 from sdk.confidential import hide
 from sdk.errors import DataError
@@ -9,9 +11,21 @@ from sdk.event_sinks.delivery import Delivery
 from sdk.event_sinks.http import http_sink
 from sdk.event_sinks.json_lines import json_lines_sink
 from sdk.event_sinks.mqtt import mqtt_sink
+from sdk.output import check_output
 
 SECRET = "REID_EVENTS_SECRET"
 """Environment variable: the password of an MQTT user, or the token for HTTP; others can read a command line."""
+
+
+def check_sinks(addresses: Iterable[str], inputs: Iterable[str | Path]) -> None:
+    """Refuse, before any work, a file for events that is one of the `inputs`: they would be written to its end.
+
+    Raises `DataError` that names the file and the way on.
+    """
+    inputs = list(inputs)
+    for address in addresses:
+        if address != "-" and "://" not in address:
+            check_output(address, inputs)
 
 
 def open_sink(address: str, **settings) -> Delivery:
