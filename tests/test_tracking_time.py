@@ -45,6 +45,21 @@ def test_a_gap_longer_than_a_tracks_patience_ends_it(world, library, gap, tracks
     assert left == ([("person-1", START + 3.9)] if gap > 2 else [])
 
 
+def test_who_was_in_doubt_before_a_gap_is_decided_after_it_and_can_be_asked_for(world):
+    """Records wait for it."""
+    reid = ReIdentifier(ColourEngine())
+    reid.tracklet_threshold = 0.3  # ann is at 0.28: near enough, but not surely
+    reid.gallery.add(np.float32([1, 0, 0]), identity="ann")
+    tracker = MultiCameraTracker(reid, world)
+    for frame in range(9):
+        tracker.update({"dock": world.frame((BLUE, 10 + 4 * frame, 50))}, frame / 6)
+    assert tracker.identity_of("dock", 1) is None
+    tracker.update({"dock": world.frame()}, 600.0)
+    assert tracker.identity_of("dock", 1) == "ann"
+    tracker.update({"dock": world.frame()}, 600.1)
+    assert tracker.identity_of("dock", 1) is None, "and is then forgotten"
+
+
 def test_after_a_gap_the_picture_is_not_held_against_the_one_before_it(world):
     """The light has changed: a thing that stands there is nobody all the same."""
     tracker = tracker_of(world)

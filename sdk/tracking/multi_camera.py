@@ -143,6 +143,7 @@ class MultiCameraTracker:
         """
         for camera, frame in frames.items():
             _check_frame(camera, frame)
+        before = self._clock.now
         self._go_on(time, frames)
         now = self._clock.now
         sights = {name: self._camera(name).look(frame, now) for name, frame in frames.items()}
@@ -150,7 +151,8 @@ class MultiCameraTracker:
         tracks = {name: self._follow(name, sight) for name, sight in sights.items()}
         lost, last_chance = (now - seconds - ROUNDING for seconds in (LOST_SECONDS, LATE_SECONDS))
         self._identities.decide(now, self._clock.time, self._thresholds, lost, last_chance)
-        self._identities.forget_before(now - MEMORY_SECONDS - ROUNDING)
+        # After a long gap, who is decided now is remembered until the next call, for records that wait for it.
+        self._identities.forget_before(min(now - MEMORY_SECONDS, before - LOST_SECONDS) - ROUNDING)
         tracklets = self._identities.tracklets
         for camera, detections in tracks.items():
             names = [tracklets[camera, int(track)].identity for track in detections.tracker_id]
