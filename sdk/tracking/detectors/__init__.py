@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sdk.errors import DataError
-from sdk.tracking.detectors.boxes import Detector
+from sdk.tracking.detectors.boxes import Detector, as_detections
 from sdk.tracking.detectors.hog import HogDetector
 from sdk.tracking.detectors.motion import MotionDetector
 from sdk.tracking.detectors.sessions import PLANS
 
-__all__ = ["DETECTORS", "Detector", "HogDetector", "MotionDetector", "detector_maker"]
+__all__ = ["DETECTORS", "Detector", "HogDetector", "MotionDetector", "as_detections", "detector_maker"]
 
 DETECTORS: dict[str, Callable[[], Detector]] = {"hog": HogDetector, "motion": MotionDetector}
 """By the names that `MultiCameraTracker` and `reid track --detector` take."""
