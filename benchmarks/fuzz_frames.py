@@ -224,6 +224,8 @@ def fuzz(detector: str, frames: int, seed: int, first: int, patience: float) -> 
                 continue
             done = True
             outcomes[said["outcome"]] += 1
+            if outcomes.total() % 500 == 0:
+                print(f"{outcomes.total()} of {frames} frames, {len(faults)} faults", file=sys.stderr)
             if said["outcome"].startswith("WRONG"):
                 faults.append(f"{said['outcome']} at {number} ({words})")
             slowest, memory = max(slowest, (said["seconds"], words)), max(memory, said["MiB"])

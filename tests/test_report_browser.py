@@ -36,7 +36,10 @@ def address(tmp_path_factory):
         ["dock", "lobby", "yard of the north building, back door"],
         sorted(visits, key=lambda v: v.first),
         outages=[Outage("lobby", "lost", 30, 40, "timeout")],
-        events=[{"time": 50, "kind": "merged", "identity": "person-1", "camera": None, "detail": {"other": EVIL}}],
+        events=[
+            {"time": 50, "kind": "merged", "identity": "person-1", "camera": None, "detail": {"other": EVIL}},
+            {"time": 60, "kind": "camera_clock", "identity": None, "camera": "dock", "detail": {"what": "it jumped"}},
+        ],
     )
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render(record, {i: picture() for i in range(20)}, "North site"), encoding="utf-8")
@@ -166,6 +169,7 @@ def test_what_happened_is_told(page):
     assert [line.text.split("\n")[1] for line in page.all("#happened li")] == [
         "lobby gave no picture for 10 s: timeout",
         f"{EVIL} and person-1 are one person, person-1",
+        "dock: it jumped",
     ]
 
 

@@ -207,7 +207,7 @@ def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -
                 if (camera, state) in down:
                     began, reason = down.pop((camera, state))
                     record.outages.append(Outage(camera, state, began, time, reason))
-        elif kind in ("merged", "split", "camera_changed", "camera_ended"):
+        elif kind in ("merged", "split", "camera_changed", "camera_clock", "camera_ended"):
             record.events.append(event)
     for (camera, state), (began, reason) in down.items():
         record.outages.append(Outage(camera, state, began, max(last, began), reason))

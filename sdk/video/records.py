@@ -110,7 +110,7 @@ class RecordWriter:
         while self._waiting:
             record = self._waiting[0]
             record.identity = self._identity_of(record.camera, record.track)
-            if record.identity is None and now - record.time < HOLD_SECONDS:
+            if record.identity is None and abs(now - record.time) < HOLD_SECONDS:  # farther: the clock was set back
                 return
             self._write(self._waiting.popleft())
 

@@ -266,6 +266,7 @@ function drawHappened() {
     if (event.kind === "merged") lines.push([event.time, detail.other + " and " + event.identity + " are one person, " + event.identity]);
     else if (event.kind === "split") lines.push([event.time, "track " + event.track + " of " + event.camera + " passed to another person"]);
     else if (event.kind === "camera_ended") lines.push([event.time, event.camera + " has ended" + (detail.reason ? ": " + detail.reason : "")]);
+    else if (event.kind === "camera_clock") lines.push([event.time, (event.camera || "all cameras") + ": " + detail.what]);
     else lines.push([event.time, event.camera + " changed from " + size(detail.before) + " to " + size(detail.now)]);
   }
   lines.sort((a, b) => a[0] - b[0]);

@@ -9,12 +9,20 @@ from pathlib import Path
 from sdk.detector_files import DEFAULT, PUBLISHED, require, state
 from sdk.errors import DataError
 from sdk.terminal import notes
-from sdk.tracking.detectors.boxes import Detector
+from sdk.tracking.detectors.boxes import Detector, as_detections
 from sdk.tracking.detectors.hog import HogDetector
 from sdk.tracking.detectors.motion import MotionDetector
 from sdk.tracking.detectors.sessions import PLANS
 
-__all__ = ["DETECTORS", "Detector", "HogDetector", "MotionDetector", "default_detector", "detector_maker"]
+__all__ = [
+    "DETECTORS",
+    "Detector",
+    "HogDetector",
+    "MotionDetector",
+    "as_detections",
+    "default_detector",
+    "detector_maker",
+]
 
 DETECTORS: dict[str, Callable[[], Detector]] = {"hog": HogDetector, "motion": MotionDetector}
 """By the names that `MultiCameraTracker` and `reid track --detector` take."""

@@ -10,11 +10,11 @@ from sdk.errors import DataError, ReIDError
 Detector = Callable[[np.ndarray], sv.Detections]
 """frame uint8 BGR `[H, W, 3]` → detections with `xyxy` float32 px, inside the frame, `confidence` float32 in [0, 1]."""
 
-
 LEAST_SIDE = 1.0
 """px of a box within the frame; smaller ones are nobody."""
 LEAST_INSIDE = 0.05
 """Share of a box that is within the frame; with less it is no box, and would cover everybody else."""
+REMEDY = "; sdk.tracking.detectors.as_detections makes an answer of any boxes and leaves out the broken ones"
 
 
 def check_picture(frame: np.ndarray) -> None:
@@ -29,13 +29,12 @@ def check_picture(frame: np.ndarray) -> None:
 def as_detections(boxes: np.ndarray, confidence: np.ndarray, frame: np.ndarray) -> sv.Detections:
     """People at `boxes` `[N, 4]` xyxy px in `frame`, cut off at its edges, with `confidence` `[N]`.
 
-    Those of whom less than `LEAST_SIDE` px is in the frame, and those whose numbers are none, are left out.
+    Left out are the rows whose numbers are not finite, whose box is no area, and those almost wholly outside the frame.
     """
+    boxes, confidence = np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(confidence, np.float64).reshape(-1)
     height, width = frame.shape[:2]
-    boxes = np.clip(np.asarray(boxes, np.float64).reshape(-1, 4), 0, [width, height, width, height])
-    sound = np.isfinite(boxes).all(axis=1) & np.isfinite(confidence)
-    sound &= (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(axis=1)
-    boxes = boxes[sound].astype(np.float32)
+    sound = _are_sound(boxes, (height, width)) & np.isfinite(confidence)
+    boxes = np.clip(boxes[sound], 0, [width, height, width, height]).astype(np.float32)
     return sv.Detections(
         xyxy=boxes,
         confidence=np.clip(confidence[sound], 0, 1).astype(np.float32),
@@ -57,11 +56,13 @@ def checked(detector: Detector, camera: str) -> Detector:
         except ReIDError:
             raise
         except Exception as error:  # of whatever the user's callable runs
-            raise DataError(f"camera '{camera}': its detector failed, {type(error).__name__}: {error}") from error
+            raise DataError(
+                f"camera '{camera}': its detector failed, {type(error).__name__}: {error}{REMEDY}"
+            ) from error
         if not isinstance(found, sv.Detections):
             raise DataError(
-                f"camera '{camera}': its detector returned {type(found).__name__}; expected supervision.Detections "
-                "with xyxy [N, 4] in px, and confidence [N] in 0 to 1"
+                f"camera '{camera}': its detector returned {type(found).__name__}; expected supervision.Detections"
+                f"{REMEDY}"
             )
         return _sound(found, frame.shape[:2])
 
@@ -70,23 +71,24 @@ def checked(detector: Detector, camera: str) -> Detector:
 
 def _sound(found: sv.Detections, size: tuple[int, int]) -> sv.Detections:
     """The rows of `found` that are boxes in a frame of `size` (height, width) px."""
-    if not len(found):
-        return found
+    sound = _are_sound(np.asarray(found.xyxy, np.float64).reshape(-1, 4), size)
+    if found.confidence is not None:
+        sound &= np.isfinite(found.confidence)
+    if not sound.all():
+        found = found[sound]
+    if found.confidence is not None and ((found.confidence < 0) | (found.confidence > 1)).any():
+        found = found[np.ones(len(found), bool)]  # the user's own stays as it is
+        found.confidence = np.clip(found.confidence, 0, 1)
+    return found
+
+
+def _are_sound(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which of `boxes` `[N, 4]` are boxes in a frame of `size` (height, width) px, bool `[N]`."""
     height, width = size
-    boxes = np.asarray(found.xyxy, np.float64)
-    sound = np.isfinite(boxes).all(axis=1)
-    boxes = np.where(sound[:, None], boxes, 0)
+    finite = np.isfinite(boxes).all(axis=1)
+    boxes = np.where(finite[:, None], boxes, 0)
     sides = boxes[:, 2:] - boxes[:, :2]
     inside = np.clip(boxes, 0, [width, height, width, height])
     inside = inside[:, 2:] - inside[:, :2]
-    sound &= (sides > 0).all(axis=1) & (inside >= LEAST_SIDE).all(axis=1)
-    sound &= inside.prod(axis=1) >= LEAST_INSIDE * sides.prod(axis=1)
-    if found.confidence is not None:
-        confidence = np.asarray(found.confidence, np.float64)
-        sound &= np.isfinite(confidence)
-        if sound.all() and ((confidence >= 0) & (confidence <= 1)).all():
-            return found
-        found = found[sound]
-        found.confidence = np.clip(found.confidence, 0, 1)
-        return found
-    return found if sound.all() else found[sound]
+    least = LEAST_INSIDE * sides.prod(axis=1)
+    return finite & (sides > 0).all(axis=1) & (inside >= LEAST_SIDE).all(axis=1) & (inside.prod(axis=1) >= least)
