@@ -8,6 +8,7 @@ import pytest
 
 from sdk import ReIdentifier
 from sdk.demo import best_names, compare_with_truth, run_demo, truth_table
+from sdk.report import read_record
 from sdk.simulation.site import Site, Truth
 from sdk.video.run import track_videos
 from tests.conftest import SHARED
@@ -24,6 +25,10 @@ def test_everybody_bears_one_name_in_both_cameras(tmp_path):
     right = sum(frames for (true, found, _), frames in comparison.found.items() if names[true] == found)
     assert right >= 0.95 * comparison.found.total()
     assert comparison.found.total() >= 0.6 * comparison.present.total()
+    record = read_record(tmp_path)
+    named = {(visit.camera, track) for visit in record.visits for track in visit.tracks}
+    assert named
+    assert named <= set(record.reasons), "every name has its reason in events.jsonl"
 
 
 def test_wrong_names_are_counted_as_wrong(tmp_path):
@@ -44,7 +49,10 @@ def test_wrong_names_are_counted_as_wrong(tmp_path):
     assert "3 of 5" in truth_table(result).title
 
 
-@pytest.mark.parametrize(("detector", "threshold"), [("hog", None), ("motion", 0.68)])
+YOLOX = SHARED / "models" / "yolox_nano.onnx"
+
+
+@pytest.mark.parametrize(("detector", "threshold"), [(str(YOLOX), None), ("hog", None), ("motion", 0.68)])
 def test_two_real_men_in_two_real_cameras(detector, threshold, tmp_path):
     """The man of lab-a is the man in beige of lab-b; the man in black is another. With the model that ships.
 
@@ -52,8 +60,8 @@ def test_two_real_men_in_two_real_cameras(detector, threshold, tmp_path):
     own threshold of 0.62, and is two people.
     """
     videos = [SHARED / "video" / name for name in ("lab-a.mp4", "lab-b.mp4")]
-    if not all(video.is_file() for video in videos):
-        pytest.skip(f"real videos are not here ({videos[0]})")
+    if not all(file.is_file() for file in (*videos, YOLOX)):
+        pytest.skip(f"real videos and a real detector are not here ({videos[0]}, {YOLOX})")
     from sdk import MultiCameraTracker
     from sdk.video.sources import VideoFiles
 
@@ -64,6 +72,9 @@ def test_two_real_men_in_two_real_cameras(detector, threshold, tmp_path):
     for sighting in sightings:
         cameras.setdefault(sighting.identity, set()).add(sighting.camera)
     assert sorted(map(sorted, cameras.values())) == [["lab-a", "lab-b"], ["lab-b"]]
+    if detector == str(YOLOX):
+        assert [sighting.tracks for sighting in sightings] == [1, 1, 1], "no track is lost, no name changes"
+        assert set(read_record(tmp_path).reasons) == {("lab-a", 1), ("lab-b", 1), ("lab-b", 2)}
     # Who is who: the man in beige is the nearer, so the taller one in the picture, of lab-b.
     (beige,) = (name for name, seen in cameras.items() if len(seen) == 2)
     heights = {}
