@@ -22,11 +22,11 @@ from typing import Annotated
 
 import cv2
 import numpy as np
-import onnxruntime
 import supervision as sv
 import typer
 
 from sdk import Gallery, MultiCameraTracker, ReIdentifier
+from sdk.onnx_runtime import onnxruntime
 from sdk.simulation.site import Site, Truth, write_site
 from sdk.simulation.site.detector import detect
 from sdk.terminal import Table, notes, results

@@ -197,6 +197,14 @@ def test_where_several_forms_fit_the_choice_is_asked_for(tmp_path, outputs, form
     assert_found(open_detector(path, f"form={form}"))
 
 
+def test_a_list_that_is_not_sorted_is_a_transformer_s(tmp_path):
+    """DeepStream-Yolo's RT-DETR and YOLOv10 have one shape; the latter's scores fall from row to row."""
+    rows = end_to_end()
+    assert open_detector(write_model(tmp_path / "sorted.onnx", rows)).form.name == "sorted"
+    rows["output0"] = rows["output0"][:, ::-1].copy()
+    assert open_detector(write_model(tmp_path / "queries.onnx", rows)).form.name == "deepstream-detr"
+
+
 def test_the_pictures_of_the_new_forms(tmp_path):
     """What is given to the model for one colour: the form's probe hands a pixel of the input on as a score."""
     frame = np.full((*FRAME, 3), (50, 100, 200), np.uint8)

@@ -37,7 +37,7 @@ def test_both_write_the_same_records_names_and_events(videos, tmp_path):
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
     try:
-        said = [line for line in iter(served.stderr.readline, "") if "the page stays until" in line or print(line)][:1]
+        said = next((line for line in iter(served.stderr.readline, "") if "the page stays until" in line), None)
     finally:
         os.kill(served.pid, signal.SIGTERM)
         served.wait(20)

@@ -190,3 +190,18 @@ def test_every_start_writes_into_a_folder_of_its_own(name, tmp_path):
         assert told[:2] == ["track", "@/etc/reid/cameras.txt"]
         folders.append(Path(told[told.index("--output") + 1]).name)
     assert folders == ["2026-11-24_23-59-59", "2026-11-25_00-00-00"]
+
+
+def test_nothing_is_sent_to_the_makers_of_the_runtime(tmp_path):
+    """ONNX Runtime from 1.29 on keeps a queue of what it will send, and a number of the device, in the user's cache."""
+    program = (
+        "import numpy as np; from sdk import ReIdentifier; from sdk.tracking.detectors.sessions import open_session;"
+        "ReIdentifier().embed([np.zeros((64, 32, 3), np.uint8)]); open_session('sdk/models/default.onnx')"
+    )
+    silent = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS")  # with these it is silent by itself
+    environment = {name: value for name, value in os.environ.items() if name not in silent}
+    homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, env=environment | homes)
+    assert [path for path in tmp_path.rglob("*") if "onnxruntime" in str(path)] == []
+    rooms = [path for room in ("sdk", "training", "converters") for path in (ROOT / room).rglob("*.py")]
+    assert [path.name for path in rooms if "onnxruntime" in imported_modules(path)] == ["onnx_runtime.py"]

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
 from sdk.engines.metadata import KEY, Metadata
 from sdk.errors import CropError, EngineError
+from sdk.onnx_runtime import onnxruntime
 
 
 class OnnxEngine:

@@ -14,6 +14,8 @@ LISTED = 1000
 """Rows up to which they may be a list of what was found; a grid of cells has more, but for small inputs."""
 WIDEST = 200
 """Columns up to which they may be what is said of a box; key points have 57, masks 38."""
+ROUNDING = 0.001
+"""Of scores in half precision that are meant to be equal."""
 FIRST_DETR = 100
 """Queries up to which it may be the first DETR's family, whose classes exclude each other."""
 
@@ -171,6 +173,8 @@ def _beside_boxes(
 def _misfit(form: Form, arrays: Sequence[np.ndarray], size: tuple[int, int], facts: Facts, wanted: bool) -> str:
     """What in the numbers speaks against a form; "" if nothing does."""
     rows = read_rows(form, arrays, size)
+    if form.name == forms.SORTED and not wanted and (np.diff(rows.scores) > ROUNDING).any():
+        return "its scores do not fall from row to row"
     first = arrays[form.outputs[0]]
     if form.name in (forms.DETR, forms.RT_DETR, forms.RF_DETR):
         logits = arrays[form.outputs[1]]

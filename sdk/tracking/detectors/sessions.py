@@ -58,7 +58,7 @@ class OnnxSession:
     """An `.onnx` file in ONNX Runtime: on CUDA where the installed one has it, else on the CPU."""
 
     def __init__(self, path: Path):
-        import onnxruntime
+        from sdk.onnx_runtime import onnxruntime
 
         self.path = path
         options = onnxruntime.SessionOptions()
