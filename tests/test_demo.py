@@ -52,7 +52,7 @@ def test_wrong_names_are_counted_as_wrong(tmp_path):
 YOLOX = SHARED / "models" / "yolox_nano.onnx"
 
 
-@pytest.mark.parametrize(("detector", "threshold"), [(str(YOLOX), None), ("hog", None), ("motion", 0.68)])
+@pytest.mark.parametrize(("detector", "threshold"), [(str(YOLOX), None), ("motion", 0.68)])
 def test_two_real_men_in_two_real_cameras(detector, threshold, tmp_path):
     """The man of lab-a is the man in beige of lab-b; the man in black is another. With the model that ships.
 

@@ -20,7 +20,8 @@ def videos(tmp_path_factory):
 
 
 def test_the_example_follows_a_person_through_two_cameras(videos):
-    result = subprocess.run([sys.executable, EXAMPLE, *map(str, videos)], capture_output=True, text=True, check=False)
+    command = [sys.executable, EXAMPLE, "--detector", "motion", *map(str, videos)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert sorted(line for line in lines if " is in " in line) == [f"person-1 is in {video.stem}" for video in videos]

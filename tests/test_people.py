@@ -28,7 +28,9 @@ def test_the_picture_is_the_mean_of_the_tracklets_and_stays_when_they_are_forgot
     np.testing.assert_allclose(ann.look(without=east)[0], [0, 1])
     ann.retire(east)
     np.testing.assert_allclose(ann.look()[0], unit(1, 1), rtol=1e-6)
-    assert ann.seen() == {"dock": [(0, 10), (0, 10)]}
+    assert {camera: [(span.first, span.last) for span in spans] for camera, spans in ann.seen().items()} == {
+        "dock": [(0, 10), (0, 10)]
+    }
     assert person().look() is None
 
 

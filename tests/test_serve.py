@@ -554,7 +554,7 @@ def test_the_command_serves_a_video_until_it_is_told_to_end(tmp_path):
         (("absent.mp4", "--simulated"), "name the sources"),
         (("absent.mp4",), "absent.mp4"),
         (("absent.mp4", "--token-file", "absent"), "absent: the token cannot be read"),
-        (("absent.mp4", "--events", "ftp://x"), "ftp"),
+        (("--simulated", "--events", "ftp://x"), "ftp"),
     ],
 )
 def test_what_is_wrong_with_the_command_is_one_line(arguments, message, monkeypatch, capsys):
