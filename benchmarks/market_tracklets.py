@@ -2,17 +2,18 @@
 
     python benchmarks/market_tracklets.py ../datasets/Market-1501-v15.09.15 --cache out/market --export out/market
 
-A name of Market-1501 (`0002_c1s1_000451_03.jpg`) holds person, camera, sequence, frame and box, so its crops are tracklets:
-a person's crops in one camera, in order of time, until they are out of view for more than `GAP` seconds. Junk (-1) and
-distractors (0000) are left out, as nobody knows who they are; so are the queries, which are drawn by hand.
+A name of Market-1501 (`0002_c1s1_000451_03.jpg`) holds person, camera, sequence, frame and box, so its crops are
+tracklets: a person's crops in one camera, in order of time, until they are out of view for more than `GAP` seconds.
+Junk (-1) and distractors (0000) are left out, as nobody knows who they are; so are the queries, which are drawn by
+hand.
 
 **Times.** Every sequence counts its frames from 0, and nothing is published of how sequences and cameras go together.
 It can be measured: people walk from camera to camera, so the difference of the frame numbers of one person in two
 sequences has a sharp peak where both were recorded at once. The 85 pairs of sequences that share enough people agree,
 with a residual of 3 s (median; 17 s at the most), and they say that all six cameras ran together for 4.7 hours, their
-sequences being one after the other (`STARTS`; camera 6 was off for an hour). 25 frames are a second: the sequences' lengths
-and the step of 25 or 50 frames between crops speak for it, but nothing published does. Travel times shorter than the
-residual mean nothing.
+sequences being one after the other (`STARTS`; camera 6 was off for an hour). 25 frames are a second: the sequences'
+lengths and the step of 25 or 50 frames between crops speak for it, but nothing published does. Travel times shorter
+than the residual mean nothing.
 """
 
 import hashlib

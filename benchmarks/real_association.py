@@ -2,26 +2,28 @@
 
     python benchmarks/real_association.py ../datasets/Market-1501-v15.09.15 --people 30,100,750 --seeds 0,1,2
 
-`market_tracklets.py` says what the tracklets are and how their times were found. People of the test half are reported; the
-training half is other people, on whom to tune.
+`market_tracklets.py` says what the tracklets are and how their times were found. People of the test half are
+reported; the training half is other people, on whom to tune.
 
-**The replay.** `MultiCameraTracker` is driven through `update`, with real pictures of ten frames a second, so that whatever the
-tracker does is measured. A box stands in one place for as long as its tracklet lasts, apart from all others, at full
-confidence and size: the tracks are perfect, and perfect names would be 1. Market has about a crop a second: each is shown until
-the next one comes, several of one frame by turns, and the last for 1.5 s. So who was seen once has about seven crops that are all
-the same, where a camera would have seven that differ a little. A camera where nobody is has no frames from 3 s on, as one
-that is switched on by motion; where nobody is anywhere for 10 s the clock goes to whoever comes next. What is inside a box
-changes from frame to frame, so everybody lives.
+**The replay.** `MultiCameraTracker` is driven through `update`, with real pictures of ten frames a second, so that
+whatever the tracker does is measured. A box stands in one place for as long as its tracklet lasts, apart from all
+others, at full confidence and size: the tracks are perfect, and perfect names would be 1. Market has about a crop a
+second: each is shown until the next one comes, several of one frame by turns, and the last for 1.5 s. So who was seen
+once has about seven crops that are all the same, where a camera would have seven that differ a little. A camera where
+nobody is has no frames from 3 s on, as one that is switched on by motion; where nobody is anywhere for 10 s the clock
+goes to whoever comes next. What is inside a box changes from frame to frame, so everybody lives.
 
-**Measures.** A tracklet's name is what most of its boxes bear in the records. IDF1 and pairs weigh a tracklet by its crops. Pair
-precision: of the pairs of crops of two tracklets under one name, how many are one person's; recall: of those of one person,
-how many are under one name. Right: tracklets that bear their person's name under the best one-to-one naming.
+**Measures.** A tracklet's name is what most of its boxes bear in the records. IDF1 and pairs weigh a tracklet by its
+crops. Pair precision: of the pairs of crops of two tracklets under one name, how many are one person's; recall: of
+those of one person, how many are under one name. Right: tracklets that bear their person's name under the best
+one-to-one naming.
 
-**Arms.** `as it comes`: the records as they are written while it runs; `names at the end`: the same with every later change
-of mind and every merge. `greedily`: each tracklet is the nearest earlier one's person, up to the model's threshold.
-`offline`: average linkage over all tracklets at once, with what one camera saw together forbidden, each camera's mean and
-deviation taken away; the distance up to which it joins is chosen on as many people of the training half, or by the truth
-itself: that is an upper bound and no method. `one camera`: the same for so many people of one camera, each camera by itself.
+**Arms.** `as it comes`: the records as they are written while it runs; `names at the end`: the same with every later
+change of mind and every merge. `greedily`: each tracklet is the nearest earlier one's person, up to the model's
+threshold. `offline`: average linkage over all tracklets at once, with what one camera saw together forbidden, each
+camera's mean and deviation taken away; the distance up to which it joins is chosen on as many people of the training
+half, or by the truth itself: that is an upper bound and no method. `one camera`: the same for so many people of one
+camera, each camera by itself.
 """
 
 import json
@@ -64,7 +66,7 @@ SURVEY = (5, 50, 95)
 
 
 class Stage:
-    """One camera's picture: who is in view has a place of their own, and the colour in its middle says which crop it is."""
+    """One camera's picture: who is in view has a place of their own, whose colour in the middle says which crop it is."""
 
     def __init__(self, seed: int):
         self._picture = np.zeros((CELL[1] * LINES, CELL[0] * COLUMNS, 3), np.uint8)
@@ -127,7 +129,7 @@ def ticks(tracklets: Tracklets) -> Iterator[tuple[int, dict[int, dict[int, int]]
         camera = int(tracklets.camera[number])
         frames = np.round(tracklets.time[rows] * RATE).astype(int)
         starts = np.unique(frames)
-        ends = [*starts[1:], int(round(tracklets.last[number] * RATE))]
+        ends = [*starts[1:], round(float(tracklets.last[number]) * RATE)]
         for start, end in zip(starts, ends, strict=True):
             here = rows[frames == start]
             for tick in range(start, end):
@@ -179,7 +181,7 @@ def tracked(tracklets: Tracklets, model: Path | None, **options) -> dict[str, np
         votes = [Counter() for _ in range(len(tracklets))], [Counter() for _ in range(len(tracklets))]
         with (Path(folder) / "tracks.jsonl").open(encoding="utf-8") as lines:
             for record in map(json.loads, lines):
-                one = owner[record["camera"], record["frame"], *record["box"][:2]]
+                one = owner[(record["camera"], record["frame"], *record["box"][:2])]
                 last = moved.get((record["camera"], record["track"]), record["identity"])
                 while last in became:
                     last = became[last]
@@ -348,14 +350,10 @@ def survey(tracklets: Tracklets) -> dict:
 def main(
     root: Annotated[Path, typer.Argument(help="The folder of Market-1501.")],
     people: Annotated[str, typer.Option(help="Numbers of people, by commas.")] = "30,100,750",
-    seeds: Annotated[
-        str, typer.Option(help="Who they are, by commas; of everybody there is but one choice.")
-    ] = "0,1,2",
+    seeds: Annotated[str, typer.Option(help="Who they are, by commas; all are one choice.")] = "0,1,2",
     model: Annotated[list[Path] | None, typer.Option(help="Of `reid convert`; several make several rows.")] = None,
     half: Annotated[str, typer.Option(help="test, or train for tuning.")] = "test",
-    at_random: Annotated[
-        bool, typer.Option(help="People of all the hours, instead of those who came in a row.")
-    ] = False,
+    at_random: Annotated[bool, typer.Option(help="People of all the hours, not those who came in a row.")] = False,
     one_camera: Annotated[int, typer.Option(help="People for the measure of one camera; 0: leave it out.")] = 30,
     cache: Annotated[Path, typer.Option(help="Where features are kept.")] = Path("out/market"),
     output: Annotated[Path, typer.Option(help="JSON to write, or to add to.")] = Path(
@@ -365,7 +363,7 @@ def main(
     facts = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {"figures": {}}
     facts |= {
         "date": clock.strftime("%Y-%m-%d"),
-        "protocol": "Market-1501's tracklets in order of time through MultiCameraTracker; see the benchmark's docstring",
+        "protocol": "Market-1501's tracklets in order of time through MultiCameraTracker; see the docstring",
         "machine": f"{platform.machine()}, NumPy {np.__version__}",
     }
     numbers = [int(seed) for seed in seeds.split(",")]

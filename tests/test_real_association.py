@@ -11,8 +11,8 @@ from sdk.errors import DataError
 from sdk.simulation.population import Population
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-from market_tracklets import choose, embedded, read_tracklets  # noqa: E402
-from real_association import Scores, cut, greedily, joined, tracked, without_cameras  # noqa: E402
+from market_tracklets import choose, embedded, read_tracklets
+from real_association import Scores, cut, greedily, joined, tracked, without_cameras
 
 
 @pytest.fixture(scope="module")
