@@ -66,7 +66,7 @@ SURVEY = (5, 50, 95)
 
 
 class Stage:
-    """One camera's picture: who is in view has a place of their own, whose colour in the middle says which crop it is."""
+    """One camera's picture: who is in view has a place of their own, whose colour in the middle tells the crop."""
 
     def __init__(self, seed: int):
         self._picture = np.zeros((CELL[1] * LINES, CELL[0] * COLUMNS, 3), np.uint8)
