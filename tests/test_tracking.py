@@ -431,6 +431,19 @@ def test_two_who_bear_each_others_names_are_swapped():
     assert (like_bob.identity, like_ann.identity) == ("bob", "ann"), "and not back again"
 
 
+def test_who_turns_up_in_two_cameras_at_once_is_one_person_and_the_reason_has_the_distance(engine):
+    worlds = {"dock": World(), "lobby": World()}
+    tracker = MultiCameraTracker(ReIdentifier(engine), detector=worlds)
+    for tick in range(12):
+        frames = {camera: world.frame((BLUE, 10 + 8 * tick, 50)) for camera, world in worlds.items()}
+        tracker.update(frames, time=tick / 6)
+    first, second = (tracker.explain(camera, 1) for camera in worlds)
+    assert {first.identity, second.identity} == {"person-1"}
+    assert (first.new, second.new) == (True, False)
+    assert second.nearest == "person-1"
+    assert 0 <= second.distance < 0.01
+
+
 def test_events_tell_who_came_and_left_and_a_split(engine, world):
     events = []
     tracker = MultiCameraTracker(ReIdentifier(engine), detector=world, frame_rate=6, on_event=events.append)

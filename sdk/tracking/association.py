@@ -174,6 +174,8 @@ class Identities:
                 distance = 1 - float(other.embedding @ tracklet.embedding)
                 person = self.people[other.identity]
                 if distance <= limit and not any(self._apart(tracklet, m) for m in person.members.values()):
+                    key = tracklet.camera, tracklet.track
+                    self.reasons[key] = replace(self.reasons[key], distance=distance, nearest=other.identity)
                     self._name(tracklet, other.identity)
                     return
         self._name(tracklet, self._new_name(), new=True)
