@@ -75,7 +75,8 @@ class ReIdentifier:
         self.rescore = rescore
         self.weight = float(weight)
         path = engine if isinstance(engine, (str, Path)) else DEFAULT_MODEL if engine is None else None
-        self._align = choose(path).distances if rescore else local_distance_gathered
+        self.align = choose(path).distances if rescore else local_distance_gathered
+        """Local distances of gathered stripes, the best way there is here (`sdk.rescoring`)."""
         if threshold is None:
             if metadata.threshold is None:
                 raise EngineError("the model has no calibrated threshold; pass one: ReIdentifier(…, threshold=0.4)")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sdk.tracking.people import VIEWS, Person
+from sdk.tracking.people import PAST, Person
 from sdk.tracking.tracklet import GROUP, Tracklet
 
 
@@ -24,32 +24,32 @@ def person(*tracklets):
 def test_the_picture_is_the_mean_of_the_tracklets_and_stays_when_they_are_forgotten():
     east, north = tracklet(1, unit(1, 0)), tracklet(2, unit(0, 1))
     ann = person(east, north)
-    np.testing.assert_allclose(ann.look()[0], unit(1, 1), rtol=1e-6)
-    np.testing.assert_allclose(ann.look(without=east)[0], [0, 1])
+    np.testing.assert_allclose(ann.picture(), unit(1, 1), rtol=1e-6)
+    np.testing.assert_allclose(ann.picture(without=east), [0, 1])
     ann.retire(east)
-    np.testing.assert_allclose(ann.look()[0], unit(1, 1), rtol=1e-6)
+    np.testing.assert_allclose(ann.picture(), unit(1, 1), rtol=1e-6)
     assert {camera: [(span.first, span.last) for span in spans] for camera, spans in ann.seen().items()} == {
         "dock": [(0, 10), (0, 10)]
     }
-    assert person().look() is None
+    assert ann.passes == {"dock": 1}
+    assert person().picture() is None
 
 
-def test_the_picture_is_drawn_anew_whatever_changes():
-    """Also where numbers stay the same: another tracklet, a split, somebody absorbed while the views are full."""
-    east, north = tracklet(1, unit(1, 0)), tracklet(2, unit(0, 1))
-    ann = person(east)
-    ann.look()
-    del ann.members["dock", 1]
-    ann.members["dock", 2] = north
-    np.testing.assert_allclose(ann.look()[0], [0, 1])
-    other = north.split(3)
-    for tick in range(other.count):
-        north.add(0.8, unit(1, 0), 20 + tick)
-    assert ann.look()[0][0] > 0.3
-    ann.views.extend([unit(0, 1)] * VIEWS)
-    before = ann.look()[0]
-    bob = Person("bob", 0, past=100 * unit(1, 0))
-    bob.views.append(unit(1, 0))
+def test_what_was_somebody_elses_counts_when_they_are_one():
+    ann, bob = person(tracklet(1, unit(1, 0))), Person("bob", 0)
+    other = tracklet(2, unit(0, 1))
+    bob.members["dock", 2] = other
+    bob.retire(other)
     ann.absorb(bob)
-    assert ann.look()[0][0] > before[0] + 0.1
-    assert len(ann.look()[1]) == VIEWS + len(north.views)
+    np.testing.assert_allclose(ann.picture(), unit(1, 1), rtol=1e-6)
+    assert ann.passes == {"dock": 1}
+
+
+def test_the_past_is_bounded():
+    ann = person()
+    for number in range(PAST + 3):
+        ann.members["dock", number] = tracklet(number, unit(1, number))
+        ann.retire(ann.members["dock", number])
+    assert len(ann.past) == PAST
+    assert ann.past[0].features[1] > 0, "the oldest are forgotten"
+    assert ann.passes["dock"] == PAST + 3

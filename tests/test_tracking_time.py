@@ -9,8 +9,8 @@ from trackers import ByteTrackTracker
 from sdk import MultiCameraTracker, ReIdentifier
 from sdk.errors import DataError
 from sdk.tracking import clock
+from sdk.tracking.apart import Apart
 from sdk.tracking.multi_camera import CROPS_PER_SECOND, CropBudget
-from sdk.tracking.people import Person
 from sdk.tracking.tracklet import CHECK_INTERVALS, ENOUGH, MIN_QUALITY, Tracklet
 from tests.moving import BLUE, RED, ColourEngine, World
 
@@ -192,15 +192,10 @@ def test_who_were_seen_together_in_one_frame_were_seen_together():
     assert one.together(later) == 0
     other.camera = "lobby"
     assert one.together(other) == 0
-    people = []
-    for tracklet in (one, later):
-        tracklet.add(1.0, np.float32([1, 0]), 0.0)
-        person = Person(str(tracklet.track), 0.0, members={("dock", tracklet.track): tracklet})
-        person.retire(tracklet)
-        people.append(person)
-    assert people[0].together(people[1]) == 0
-    people[1].intervals.append(("dock", one.span))
-    assert people[0].together(people[1]) == pytest.approx(5.1)
+    apart = Apart(tolerance=0.0).matrix(
+        [[("dock", t.span)] for t in (one, Tracklet("dock", 4, 5.0, 9, frame=0.1), later)]
+    )
+    assert apart.tolist() == [[False, True, False], [True, False, True], [False, True, False]]
 
 
 def test_a_budget_is_of_seconds():

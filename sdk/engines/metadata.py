@@ -33,6 +33,9 @@ class Metadata:
     None if uncalibrated."""
     cameras: dict | None = None
     """What each camera of a site adds to the features (`sdk.calibration.CameraStatistics`); None: not measured."""
+    site_prior: dict | None = None
+    """What is known of people's looks to this model before a site has taught anything (`sdk.tracking.site.SitePrior`);
+    None: not measured."""
     evaluation: dict | None = None
     """Figures on people held out of training, with their protocol; None if there were none."""
     checkpoint_sha256: str = ""

@@ -1,7 +1,8 @@
-"""Which identity a tracklet bears: asked of all its crops together, for all tracklets of a tick at once.
+"""Which identity a tracklet bears: at once as far as it is clear, and looked at again with all others later.
 
-A person's picture is the mean of their tracklets, which is a better witness than any one of them: of 350 tracklets
-of thirty drawn people, the nearest picture was the right person's for 98 in 100 (docs/tracking.md).
+All decisions are in nats, the logarithm of odds: evidence for "one person", which the site model gives (`site/`). A
+tracklet's evidence for a person is the mean over the person's tracklets. Names are given as soon as there are crops
+enough; every few seconds the tracklets of the last minutes are solved once more as one problem (`review.py`).
 """
 
 import itertools
@@ -14,34 +15,37 @@ from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
 from sdk.errors import DataError, GalleryError
 from sdk.events import Event, Listener
 from sdk.gallery import Gallery
+from sdk.tracking.apart import Apart
 from sdk.tracking.clock import ROUNDING
-from sdk.tracking.look import CLOSED, LUCKY, Look
+from sdk.tracking.config import TrackerConfig
+from sdk.tracking.crowd import Crowd, witnesses
+from sdk.tracking.joint import NEVER
 from sdk.tracking.people import Person
 from sdk.tracking.reason import Reason, Thresholds
-from sdk.tracking.rescoring import aligned_stripes, rescored
+from sdk.tracking.rescoring import Align, aligned_stripes, local_differences
+from sdk.tracking.review import review
+from sdk.tracking.site import SiteModel
 from sdk.tracking.tracklet import GROUP, LEAST_GROUP, PATIENCE, Tracklet
 from sdk.tracking.travel import TravelTimes
 
 MIN_CHANGED = 0.5
 """Share of a tracklet's frames in which its picture must have changed; see `change.py`."""
 
-SURE = 0.75
-"""Up to which share of the limit a tracklet is a known person at once, if nobody else is near."""
-SURELY_NEW = 1.3
-"""How many times the limit the nearest known person must be away for a tracklet to be somebody new at once."""
-MARGIN = 0.15
-"""By which share of the threshold the runner-up must be farther for the nearest to be sure."""
-MERGE = 0.85
-"""Up to which share of the limit two people are found to be one."""
-LEAVE = 1.2
-"""How many times the limit a tracklet must be away from its own person to be somebody else."""
+LEAST = -0.5
+"""Nats from which a tracklet is a known person. Below 0, for a mean of logarithms is less than that of the odds."""
+SURE = 1.5
+"""Nats beyond that, and beyond the runner-up, with which it is one at once."""
+SURELY_NEW = 1.5
+"""Nats by which the nearest known person must miss it for a tracklet to be somebody new at once."""
+GALLERY_SLOPE = 10.9
+"""Nats by which the evidence for somebody whom the gallery alone knows falls over the whole limit (`Thresholds`)."""
 SUSPICIOUS = 0.7
 """From which share of the crops' threshold a track looks as if it had passed to another person."""
+NEARER = 0.3
+"""By which share of the threshold somebody known must be nearer to the latest crops for it to have."""
 GATE = 10
 """Nearest identities that the gallery is asked for."""
-MOST_PEOPLE = 500
-"""That are remembered at once; those not seen for longest are left to the gallery."""
-NEVER = float("-inf")
+NEVER_BEFORE = float("-inf")
 """Before all times."""
 
 
@@ -49,6 +53,28 @@ def is_ready(tracklet: Tracklet, least: int = GROUP) -> bool:
     """Whether a tracklet without identity is known well enough to ask for one."""
     lives = tracklet.changed >= MIN_CHANGED * max(1, tracklet.seen)
     return tracklet.identity is None and tracklet.count >= least and lives
+
+
+class Scores:
+    """The evidence of N tracklets for P people, and its parts: `[N, P]` each."""
+
+    def __init__(self, count: int, names: list[str]):
+        self.names = names
+        self.evidence = np.full((count, len(names)), NEVER)
+        """Nats; `NEVER` where it cannot be, or nothing is known."""
+        self.look = np.zeros((count, len(names)))
+        self.odds = np.zeros((count, len(names)))
+        self.distance = np.full((count, len(names)), np.nan)
+        self.unit = np.ones((count, len(names)))
+        """How much distance is a nat."""
+        self.stranger: float | None = None
+        self.closed: list[list[str]] = []
+        """Who it cannot be, of each."""
+
+    def set(self, row: int, column: int, nats: float, distance: float, unit: float) -> None:
+        """Take what the look alone says of one pair."""
+        self.evidence[row, column] = self.look[row, column] = nats
+        self.odds[row, column], self.distance[row, column], self.unit[row, column] = 0.0, distance, unit
 
 
 class Identities:
@@ -59,28 +85,37 @@ class Identities:
         gallery: Gallery,
         on_event: Listener | None = None,
         tolerance: float = 0.0,
-        rescore: bool = False,
+        align: Align | None = None,
         travel: TravelTimes | None = None,
+        site: SiteModel | None = None,
+        config: TrackerConfig | None = None,
     ):
-        """rescore: look at close calls stripe by stripe, where tracklets have stripes.
+        """align: look at close calls stripe by stripe, where tracklets have stripes; see `rescoring.Align`.
 
         tolerance: seconds for which one camera may see a person twice, because one of two tracks was about to be lost
-        and lay on somebody else. travel: how long people take between cameras.
+        and lay on somebody else. travel: how long people take between cameras. site: what is known of the site.
         """
         self.gallery = gallery
         self.tracklets: dict[tuple[str, int], Tracklet] = {}
-        """Those of the last seconds, by camera and number."""
+        """Those of the last minutes, by camera and number."""
         self.people: dict[str, Person] = {}
         """Those of the last hours."""
         self.reasons: dict[tuple[str, int], Reason] = {}
+        self.site = site or SiteModel()
+        self.apart = Apart(tolerance, travel)
+        self.config = config or TrackerConfig()
         self._on_event = on_event
         self._tolerance = tolerance
-        self._rescore = rescore
-        self._travel = travel
+        self._align = align
         self._now, self._time = 0.0, 0.0
-        self._next_look = NEVER
+        self._next_look = self._next_review = NEVER_BEFORE
         self._named = 0
         """The number of the last new person."""
+
+    @property
+    def least(self) -> float:
+        """Nats from which two are one person."""
+        return LEAST + self.config.caution
 
     def emit(self, kind: str, **what) -> None:
         """Tell the listener."""
@@ -88,7 +123,7 @@ class Identities:
             self._on_event(Event(self._time, kind, **what))
 
     def decide(self, now: float, time: float, thresholds: Thresholds, lost: float, last_chance: float) -> None:
-        """Give names as far as the cases are clear.
+        """Give names as far as the cases are clear, and review those of the last minutes when it is time to.
 
         now: seconds on the tracker's clock, as `lost` and `last_chance` are; time: the same as it is written down.
         Tracks not seen since `lost` get no more crops, so that whoever is near enough is it; whether they are
@@ -105,7 +140,8 @@ class Identities:
         if gone and now >= self._next_look:
             self._next_look = now + self._tolerance / 2 - ROUNDING
             self._assign(gone, thresholds, last_chance)
-        self._review(thresholds)
+        if self.config.review_seconds and now >= self._next_review - ROUNDING:
+            self.review()
         for tracklet in self.tracklets.values():
             if tracklet.identity and not tracklet.ended and tracklet.last < lost:
                 self._end(tracklet)
@@ -114,10 +150,31 @@ class Identities:
         """Decide all that wait: nothing more will come."""
         unnamed = -1
         while unnamed != (unnamed := sum(t.identity is None for t in self.tracklets.values())):
-            self._next_look = NEVER  # whoever was recognised helps to recognise others, before these are somebody new
-            self.decide(now, time, thresholds, -NEVER, NEVER)
-        self._next_look = NEVER
-        self.decide(now, time, thresholds, -NEVER, -NEVER)
+            self._next_look = NEVER_BEFORE  # who was recognised helps to recognise others, before these are new
+            self.decide(now, time, thresholds, -NEVER_BEFORE, NEVER_BEFORE)
+        self._next_look = NEVER_BEFORE
+        self.decide(now, time, thresholds, -NEVER_BEFORE, -NEVER_BEFORE)
+        if self.config.review_seconds:
+            self.review()
+
+    def review(self) -> None:
+        """Solve the last minutes again as one problem, learn from it, and tell what is other than it was said."""
+        self._next_review = self._now + self.config.review_seconds
+        found = review(self.people, self.tracklets.values(), self.site, self.apart, self.least, self._now)
+        for kept, other in found.merged:
+            self._unite(self.people[kept], self.people[other], None)
+        moved = {id(t): t.identity for t, _ in found.moved} | {id(t): t.identity for group in found.new for t in group}
+        for tracklet in [t for t, _ in found.moved] + [t for group in found.new for t in group]:
+            del self.people[tracklet.identity].members[tracklet.camera, tracklet.track]
+            tracklet.enrolled = 0
+        for tracklet, name in found.moved:
+            self._rename(tracklet, name, moved[id(tracklet)])
+        for group in found.new:
+            name = self._new_name()
+            for tracklet in group:
+                self._rename(tracklet, name, moved[id(tracklet)])
+        for name in [p.name for p in self.people.values() if not p.members and not p.past]:
+            del self.people[name]
 
     def _end(self, tracklet: Tracklet) -> None:
         tracklet.ended = True
@@ -127,100 +184,114 @@ class Identities:
         if tracklet.count >= 2 * tracklet.enrolled:
             self._enroll(tracklet)
 
-    def _assign(self, undecided: list[Tracklet], thresholds: Thresholds, last_chance: int | None = None) -> None:
+    def _assign(self, undecided: list[Tracklet], thresholds: Thresholds, last_chance: float | None = None) -> None:
         """One assignment over all cameras (the Hungarian algorithm) instead of each its nearest.
 
-        Where two tracklets of a camera want one identity, the sum of the distances decides, and to be somebody new
-        costs the limit. Cameras may overlap and see one person at once, so each has its own column for everybody.
+        Where two tracklets of a camera want one identity, the sum of the evidence decides, and to be somebody new
+        is worth `least`. Cameras may overlap and see one person at once, so each has its own column for everybody.
         """
-        cost, names, closed = self._costs(undecided, thresholds)
-        limit = thresholds.limit(len(names))
+        scores = self._scores(undecided, thresholds)
+        count = len(scores.names)
         cameras = sorted({t.camera for t in undecided})
-        wide = np.full((len(undecided), len(names) * len(cameras) + len(undecided)), CLOSED)
+        wide = np.full((len(undecided), count * len(cameras) + len(undecided)), NEVER)
         for row, tracklet in enumerate(undecided):
-            start = cameras.index(tracklet.camera) * len(names)
-            wide[row, start : start + len(names)] = np.where(cost[row] <= limit, cost[row], CLOSED)
-            wide[row, len(names) * len(cameras) + row] = limit
+            start = cameras.index(tracklet.camera) * count
+            evidence = scores.evidence[row]
+            wide[row, start : start + count] = np.where(evidence >= self.least, evidence, NEVER)
+            wide[row, count * len(cameras) + row] = self.least
         newcomers = []
-        for row, column in zip(*linear_sum_assignment(wide), strict=True):
+        for row, column in zip(*linear_sum_assignment(-wide), strict=True):
             tracklet = undecided[row]
-            chosen = column % len(names) if column < len(names) * len(cameras) else None
-            reason = self._reason(tracklet, cost[row], names, closed[row], limit)
-            self.reasons[tracklet.camera, tracklet.track] = reason
-            if not self._is_clear(tracklet, reason, chosen, cost[row], thresholds, last_chance):
+            chosen = column % count if column < count * len(cameras) else None
+            self.reasons[tracklet.camera, tracklet.track] = self._reason(tracklet, scores, row)
+            if not self._is_clear(tracklet, chosen, scores.evidence[row], last_chance):
                 continue
             if chosen is None:
                 newcomers.append(tracklet)
             else:
-                self._name(tracklet, names[chosen])
+                self._name(tracklet, scores.names[chosen])
         for tracklet in newcomers:
             if tracklet.complete:
-                self._welcome(tracklet, newcomers, limit)
+                self._welcome(tracklet, newcomers)
 
-    def _is_clear(self, tracklet, reason: Reason, chosen, cost, thresholds: Thresholds, last_chance) -> bool:
+    def _is_clear(self, tracklet: Tracklet, chosen: int | None, evidence: np.ndarray, last_chance) -> bool:
         if last_chance is not None and (chosen is not None or tracklet.last < last_chance):
             return True
         if last_chance is None and tracklet.count >= PATIENCE * GROUP:
             return True
         if chosen is None:
-            return cost.min(initial=CLOSED) > SURELY_NEW * reason.limit
-        others = np.delete(cost, chosen).min(initial=CLOSED)
-        return cost[chosen] <= SURE * reason.limit and others - cost[chosen] >= MARGIN * thresholds.tracklet
+            return evidence.max(initial=NEVER) < self.least - SURELY_NEW
+        others = np.delete(evidence, chosen).max(initial=NEVER)
+        return evidence[chosen] >= max(self.least, others) + SURE
 
-    def _welcome(self, tracklet: Tracklet, newcomers: list[Tracklet], limit: float) -> None:
+    def _welcome(self, tracklet: Tracklet, newcomers: list[Tracklet]) -> None:
         """Somebody new; unless another of the newcomers is the same."""
         for other in newcomers:
             if other.identity:
-                distance = 1 - float(other.embedding @ tracklet.embedding)
                 person = self.people[other.identity]
-                if distance <= limit and not any(self._apart(tracklet, m) for m in person.members.values()):
-                    key = tracklet.camera, tracklet.track
-                    self.reasons[key] = replace(self.reasons[key], distance=distance, nearest=other.identity)
+                if self.apart.tracklet_and_person(tracklet, person):
+                    continue
+                scores = self._held_against(tracklet, person)
+                if scores.evidence[0, 0] >= self.least:
+                    self.reasons[tracklet.camera, tracklet.track] = self._reason(tracklet, scores, 0)
                     self._name(tracklet, other.identity)
                     return
         self._name(tracklet, self._new_name(), new=True)
 
-    def _look_closer(self, tracklet: Tracklet, cost: np.ndarray, names: list[str], margin: float) -> None:
-        """Re-score those who are about as near as the nearest."""
-        close = np.flatnonzero(cost <= cost.min(initial=CLOSED) + margin)
-        people = [self.people.get(names[i]) for i in close]
-        if len(close) > 1 and all(people):
-            cost[close] = rescored(cost[close], tracklet.stripes, [p.best_stripes(without=tracklet) for p in people])
+    def _held_against(self, tracklet: Tracklet, person: Person) -> Scores:
+        """The evidence for one person alone."""
+        scores = Scores(1, [person.name])
+        scores.closed = [[]]
+        self._compare(scores, [tracklet], [person])
+        return scores
 
-    def _costs(
-        self, tracklets: list[Tracklet], thresholds: Thresholds, own: bool = False
-    ) -> tuple[np.ndarray, list[str], list[list[str]]]:
-        """Distance of every tracklet to every person, `CLOSED` where it cannot be; the names; who was closed to each.
+    def _compare(self, scores: Scores, tracklets: list[Tracklet], people: Iterable[Person]) -> None:
+        """Fill in the evidence that the site model gives; of who is one of a person's own, without itself."""
+        crowd = Crowd.of(people, self.site)
+        if crowd is None:
+            return
+        found = self.site.evidence(self.site.prepare(witnesses(tracklets)), crowd.pairing)
+        own = np.array([[t is other for other in crowd.tracklets] for t in tracklets])
+        ignored = own if own.any() else None
+        columns = [scores.names.index(name) for name in crowd.names]
+        look, odds, distance = (crowd.means(part, ignored) for part in found)
+        scores.look[:, columns], scores.odds[:, columns], scores.distance[:, columns] = look, odds, distance
+        scores.evidence[:, columns] = np.nan_to_num(look + odds, nan=NEVER)
+        scores.stranger = float(self.site.likeness.stranger.mean())
+        scores.unit[:, columns] = scores.stranger / np.mean(self.site.prior.slope)
 
-        own: the tracklets have identities, and count for nothing in the pictures that they are held against.
-        """
+    def _scores(self, tracklets: list[Tracklet], thresholds: Thresholds) -> Scores:
+        """The evidence of every tracklet for every person."""
         self._ask_gallery(tracklets)
-        names = sorted({*self.people, *(name for t in tracklets for name in t.from_gallery)})
-        cost = np.full((len(tracklets), len(names)), CLOSED)
-        looks = [Look.of(t) for t in tracklets]
-        all_looks, lucky = Look.join(looks), LUCKY * np.log(max(len(names), 1))
-        for column, name in enumerate(names):
-            if name in self.people:
-                cost[:, column] = all_looks.distances(self.people[name].look(), lucky)
-        closed = []
+        known = {name for t in tracklets for name in t.from_gallery}
+        scores = Scores(len(tracklets), sorted({*self.people, *known}))
+        place = {name: column for column, name in enumerate(scores.names)}
+        self._compare(scores, tracklets, self.people.values())
+        limit = thresholds.limit(max(1, sum(name not in self.people or self.people[name].known for name in place)))
         for row, tracklet in enumerate(tracklets):
-            if own and tracklet.identity in self.people:
-                look = self.people[tracklet.identity].look(without=tracklet)
-                cost[row, names.index(tracklet.identity)] = looks[row].distances(look, lucky)[0]
             for name, distance in tracklet.from_gallery.items():
                 person = self.people.get(name)
                 if person is None or person.known:
-                    column = names.index(name)
-                    cost[row, column] = min(cost[row, column], distance)
-            if self._rescore:
-                self._look_closer(tracklet, cost[row], names, MARGIN * thresholds.tracklet)
-            taken = {t.identity for t in self._beside(tracklet)}
-            if self._travel is not None:
-                taken |= {person.name for person in self.people.values() if self._too_far(person, tracklet)}
-            closed.append([name for name in taken if name in names and name != (own and tracklet.identity)])
-            for name in closed[-1]:
-                cost[row, names.index(name)] = CLOSED
-        return cost, names, closed
+                    nats = self.least + GALLERY_SLOPE * (limit - distance) / thresholds.tracklet
+                    if nats > scores.evidence[row, place[name]]:
+                        scores.set(row, place[name], nats, distance, thresholds.tracklet / GALLERY_SLOPE)
+            if self._align is not None:
+                self._look_closer(tracklet, scores, row)
+            closed = [p.name for p in self.people.values() if self.apart.tracklet_and_person(tracklet, p)]
+            scores.closed.append(closed)
+            scores.evidence[row, [place[name] for name in closed]] = NEVER
+        return scores
+
+    def _look_closer(self, tracklet: Tracklet, scores: Scores, row: int) -> None:
+        """Re-score those who are about as near as the nearest."""
+        evidence = scores.evidence[row]
+        close = np.flatnonzero(evidence >= max(evidence.max(initial=NEVER) - SURE, NEVER / 2))
+        people = [self.people.get(scores.names[i]) for i in close]
+        if len(close) > 1 and all(people):
+            local = local_differences(self._align, tracklet.stripes, [p.best_stripes(without=tracklet) for p in people])
+            nats = -local / scores.unit[row, close]
+            scores.evidence[row, close] += nats
+            scores.look[row, close] += nats
 
     def _ask_gallery(self, tracklets: list[Tracklet]) -> None:
         """Whom the gallery alone knows: asked once a group of crops, for a shared gallery is slow."""
@@ -232,32 +303,27 @@ class Identities:
             tracklet.gallery_asked = tracklet.count
             tracklet.from_gallery = {candidate.identity: candidate.distance for candidate in candidates}
 
-    def _beside(self, tracklet: Tracklet) -> Iterable[Tracklet]:
-        return (t for t in self.tracklets.values() if t.identity and t is not tracklet and self._apart(t, tracklet))
-
-    def _apart(self, one: Tracklet, other: Tracklet) -> bool:
-        """Whether they must be two people: one camera sees both now, or saw both for longer than can be a mistake."""
-        together = one.together(other)
-        return self._too_long(together) or (together > 0 and one.last == other.last)
-
-    def _too_long(self, together: float) -> bool:
-        """Whether one camera saw two for longer than it may see one person twice."""
-        return together > self._tolerance + ROUNDING
-
-    def _too_far(self, person: Person, tracklet: Tracklet) -> bool:
-        """Whether somebody was seen in another camera too shortly before or after."""
-        return any(
-            self._travel.forbid(camera, tracklet.camera, max(tracklet.first - span.last, span.first - tracklet.last))
-            for camera, spans in person.seen(without=tracklet).items()
-            for span in spans
-        )
-
-    def _reason(self, tracklet, cost: np.ndarray, names: list[str], closed: list[str], limit: float) -> Reason:
-        order = [i for i in np.argsort(cost, kind="stable")[:2] if cost[i] < CLOSED]
-        nearest, runner_up = (names[order[i]] if len(order) > i else None for i in (0, 1))
-        distance, second = (float(cost[order[i]]) if len(order) > i else None for i in (0, 1))
-        barred = tuple(sorted(closed))
-        return Reason(None, distance, nearest, runner_up, second, limit, tracklet.count, len(names), barred)
+    def _reason(self, tracklet: Tracklet, scores: Scores, row: int, chosen: int | None = None) -> Reason:
+        """What speaks for the nearest, or for `chosen`, and who would be next."""
+        evidence = scores.evidence[row]
+        order = [int(i) for i in np.argsort(-evidence, kind="stable") if evidence[i] > NEVER / 2]
+        if chosen in order:
+            order.remove(chosen)
+            order.insert(0, chosen)
+        barred, known = tuple(sorted(scores.closed[row])), len(scores.names)
+        notes = self.site.cameras.notes(tracklet.camera)
+        if not order:
+            return Reason(None, None, None, None, None, None, tracklet.count, known, barred, notes=notes)
+        best = order[0]
+        # Limit and runner-up are told in the unit in which distances are, since a nat is so much distance.
+        unit, distance = float(scores.unit[row, best]), float(scores.distance[row, best])
+        limit = distance + unit * float(evidence[best] - self.least)
+        second = distance + unit * float(evidence[best] - evidence[order[1]]) if len(order) > 1 else None
+        return Reason(
+            None, distance, scores.names[best], scores.names[order[1]] if len(order) > 1 else None, second, limit,
+            tracklet.count, known, barred, evidence=float(evidence[best]), look=float(scores.look[row, best]),
+            odds=float(scores.odds[row, best]), stranger=scores.stranger, notes=notes,
+        )  # fmt: skip
 
     def _name(self, tracklet: Tracklet, name: str, new: bool = False) -> None:
         key = tracklet.camera, tracklet.track
@@ -270,7 +336,7 @@ class Identities:
         tracklet.asked = max(tracklet.asked, tracklet.count)
         reason = self.reasons[key] = replace(self.reasons[key], identity=name, new=new)
         self.emit("identified", camera=tracklet.camera, track=tracklet.track, identity=name, detail=reason.to_dict())
-        if new:  # others when the case has been reviewed, or the track has ended: what is in the gallery stays there
+        if new:  # others when the track has ended: what is in the gallery stays there
             self._enroll(tracklet)
 
     def _enroll(self, tracklet: Tracklet) -> None:
@@ -297,89 +363,16 @@ class Identities:
         self._named = next(i for i in itertools.count(first) if f"{stem}-{i}" not in taken)
         return f"{stem}-{self._named}"
 
-    def _review(self, thresholds: Thresholds) -> None:
-        """Hold decided tracklets that have a group of new crops against everybody once more; move the wrong ones."""
-        due = [t for t in self.tracklets.values() if t.identity and t.count >= t.asked + GROUP]
-        if not due:
-            return
-        cost, names, closed = self._costs(due, thresholds, own=True)
-        limit = thresholds.limit(len(names))
-        for row, tracklet in enumerate(due):
-            tracklet.asked = tracklet.count
-            own = names.index(tracklet.identity)
-            if cost[row, own] == CLOSED:
-                continue  # their person is nobody but them: see `_merge`
-            others = np.delete(cost[row], own)
-            best = int(cost[row].argmin())
-            if (
-                best != own
-                and cost[row, best] <= SURE * limit
-                and cost[row, own] - cost[row, best] >= MARGIN * thresholds.tracklet
-            ):
-                self._move(tracklet, names[best], self._reason(tracklet, cost[row], names, closed[row], limit))
-            elif cost[row, own] > LEAVE * limit and others.min(initial=CLOSED) > limit:
-                self._move(tracklet, None, self._reason(tracklet, cost[row], names, closed[row], limit))
-            elif not tracklet.enrolled:
-                self._enroll(tracklet)
-        for tracklet in due:
-            self._swap(tracklet, thresholds)
-        self._merge(thresholds)
-
-    def _swap(self, tracklet: Tracklet, thresholds: Thresholds) -> None:
-        """Two whom one camera sees at once bear each other's names, if that is the nearer explanation by a margin.
-
-        Neither could be moved alone: the other's name is closed to it.
-        """
-        lucky = LUCKY * np.log(max(len(self.people), 1))
-        for other in [t for t in self._beside(tracklet) if t.complete and t.identity != tracklet.identity]:
-            pair = (tracklet, other)
-            looks = [self.people[t.identity].look(without=t) for t in pair]
-            mine, theirs = ([Look.of(t).distances(look, lucky)[0] for look in looks] for t in pair)
-            if mine[0] + theirs[1] - mine[1] - theirs[0] < 2 * MARGIN * thresholds.tracklet or None in looks:
-                continue
-            names = tracklet.identity, other.identity
-            known = len(self.people)
-            for one, name, distances in ((tracklet, names[1], mine), (other, names[0], theirs)):
-                order = distances if one is other else distances[::-1]
-                runner_up = one.identity
-                reason = Reason(None, order[0], name, runner_up, order[1], thresholds.limit(known), one.count, known)
-                self._move(one, name, reason)
-            return
-
-    def _move(self, tracklet: Tracklet, name: str | None, reason: Reason) -> None:
-        """It has been taken for somebody else; name: who it is instead, None: somebody new."""
+    def _rename(self, tracklet: Tracklet, name: str, before: str) -> None:
+        """It has been taken for somebody else, `before`."""
+        scores = Scores(1, sorted(self.people))
+        scores.closed.append([])
+        self._compare(scores, [tracklet], self.people.values())
+        chosen = scores.names.index(name) if name in self.people else None
+        reason = self._reason(tracklet, scores, 0, chosen)
         key = tracklet.camera, tracklet.track
-        del self.people[tracklet.identity].members[key]
-        self.reasons[key] = reason
-        tracklet.enrolled = 0
-        self._name(tracklet, name or self._new_name(), new=name is None)
-
-    def _merge(self, thresholds: Thresholds) -> None:
-        """Find people that are one: each other's nearest, never seen together."""
-        looks = [(person, look) for person in self.people.values() if (look := person.look())]
-        if len(looks) < 2:
-            return
-        people = [person for person, _ in looks]
-        pictures = np.stack([picture for _, (picture, _) in looks])
-        distance = 1 - pictures @ pictures.T
-        np.fill_diagonal(distance, CLOSED)
-        limit = MERGE * thresholds.limit(len(people))
-        for i, j in zip(*np.nonzero(np.triu(distance <= limit)), strict=True):
-            if (people[i].known and people[j].known) or self._two(people[i], people[j]):
-                distance[i, j] = distance[j, i] = CLOSED
-        nearest = distance.argmin(axis=1)
-        for i, j in enumerate(nearest):
-            if i < j and nearest[j] == i and distance[i, j] <= limit:
-                kept, other = sorted((people[i], people[j]), key=lambda p: (not p.known, p.since))
-                self._unite(kept, other, float(distance[i, j]))
-
-    def _two(self, one: Person, other: Person) -> bool:
-        """Whether they cannot be one person."""
-        if self._too_long(one.together(other)):
-            return True
-        if self._travel is not None and any(self._too_far(one, t) for t in other.members.values()):
-            return True
-        return any(self._apart(a, b) for a in one.members.values() for b in other.members.values())
+        self.reasons[key] = replace(reason, notes=(f"it was taken for {before} before", *reason.notes))
+        self._name(tracklet, name, new=chosen is None)
 
     def shows_another(self, tracklet: Tracklet, thresholds: Thresholds, patience: float) -> bool:
         """Whether a track has passed to another person: its latest crops are far from what it showed before.
@@ -391,11 +384,12 @@ class Identities:
             return True
         if change <= SUSPICIOUS * thresholds.crop or not tracklet.identity:
             return False
-        others = [person for person in self.people.values() if person.name != tracklet.identity and person.look()]
+        others = [person.picture() for person in self.people.values() if person.name != tracklet.identity]
+        others = [picture for picture in others if picture is not None]
         if not others:
             return False
-        nearest = float(1 - (np.stack([person.look()[0] for person in others]) @ tracklet.now()).max())
-        return nearest <= change - 2 * MARGIN * thresholds.tracklet
+        nearest = float(1 - (np.stack(others) @ tracklet.now()).max())
+        return nearest <= change - NEARER * thresholds.tracklet
 
     def _unite(self, kept: Person, other: Person, distance: float | None) -> None:
         for tracklet in other.members.values():
@@ -416,7 +410,7 @@ class Identities:
             raise DataError(f"camera '{camera}' has no track {track} of late; ask while it is remembered")
         reason = self.reasons.get((camera, track))
         if reason is None:
-            return Reason(None, None, None, None, None, 0.0, tracklet.count, 0)
+            return Reason(None, None, None, None, None, None, tracklet.count, 0)
         person = self.people.get(reason.nearest)
         return replace(reason, aligned=person and aligned_stripes(tracklet.stripes, person.best_stripes(tracklet)))
 
@@ -450,14 +444,17 @@ class Identities:
                 tracklet.identity = to
 
     def merge(self, identity: str, into: str) -> None:
-        """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
+        """Two names, one person: `into` stays, and no review parts them again. Raises `GalleryError` if either is
+        unknown, or both are the same."""
         for name in (identity, into):
             if name not in self.people and name not in self.gallery.identities():
                 raise GalleryError(f"identity '{name}' is not in the gallery")
         if identity == into:
             raise GalleryError(f"identity '{identity}' cannot be merged into itself")
         kept = self.people.setdefault(into, Person(into, self._now, known=True))
-        self._unite(kept, self.people.get(identity) or Person(identity, self._now), None)
+        other = self.people.get(identity) or Person(identity, self._now)
+        kept.bound |= other.bound | kept.members.keys() | other.members.keys()
+        self._unite(kept, other, None)
 
     def forget_before(self, then: float) -> list[Tracklet]:
         """Drop the tracklets that ended before `then`, s on the tracker's clock, and give them back.
@@ -470,9 +467,12 @@ class Identities:
             del self.tracklets[key]
             self.reasons.pop(key, None)
             if tracklet.identity:
-                self.people[tracklet.identity].retire(tracklet)
-        if len(self.people) > MOST_PEOPLE:
+                person = self.people[tracklet.identity]
+                if tracklet.count:
+                    self.site.settled(tracklet.camera, tracklet.embedding, person.passes[tracklet.camera])
+                person.retire(tracklet)
+        if len(self.people) > self.config.most_people:
             absent = sorted((p for p in self.people.values() if not p.members), key=lambda p: p.last)
-            for person in absent[: len(self.people) - MOST_PEOPLE]:
+            for person in absent[: len(self.people) - self.config.most_people]:
                 del self.people[person.name]
         return gone

@@ -45,7 +45,7 @@ LEAST_QUALITY = 0.3
 GAIN, VELOCITY_GAIN = 0.6, 0.25
 """How much of the difference between the box and where it should be goes into position and velocity."""
 FULL_CONFIDENCE = 0.5
-"""From which a box starts a track; others only carry one on."""
+"""From which a box usually starts a track; others only carry one on."""
 CONFIRMED = 2
 """Boxes from which a track is one."""
 OLD = 0.25
@@ -93,8 +93,10 @@ class Track:
 class Follower:
     """Follows the people of one camera. Times are seconds on any clock that goes forward."""
 
-    def __init__(self, threshold: float, lost_seconds: float):
-        """threshold: the model's cosine distance for crops. lost_seconds: unseen for so long, a track has ended."""
+    def __init__(self, threshold: float, lost_seconds: float, start_confidence: float = FULL_CONFIDENCE):
+        """threshold: the model's cosine distance for crops. lost_seconds: unseen for so long, a track has ended.
+        start_confidence: of a box, to begin a track."""
+        self._start_confidence = start_confidence
         self._threshold = threshold
         self._lost_seconds = lost_seconds
         self._tracks: list[Track] = []
@@ -148,7 +150,7 @@ class Follower:
                 if self._tracks[row].boxes >= CONFIRMED:
                     numbers[column] = self._tracks[row].number
         self._tracks = [track for track in self._tracks if track.boxes >= CONFIRMED or track.time == self._time]
-        for column in np.flatnonzero(~taken & (self._confidence >= FULL_CONFIDENCE)):
+        for column in np.flatnonzero(~taken & (self._confidence >= self._start_confidence)):
             self._count += 1
             track = Track(self._count, self._places[column], self._time)
             if seen[column]:

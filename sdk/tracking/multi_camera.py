@@ -17,26 +17,20 @@ from sdk.tracking.association import Identities
 from sdk.tracking.camera import Camera, Sight
 from sdk.tracking.change import ChangeMeter
 from sdk.tracking.clock import ROUNDING, Clock
+from sdk.tracking.config import TrackerConfig
 from sdk.tracking.detectors import Detector, default_detector, detector_maker
 from sdk.tracking.detectors.boxes import checked
 from sdk.tracking.follower import Follower, LibraryTracks
 from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import keep_best
+from sdk.tracking.site import SiteModel, SitePrior
 from sdk.tracking.tracklet import Tracklet
 from sdk.tracking.travel import TravelTimes
 
-MIN_CHANGE = 0.03
-"""Share of a box's pixels that must have changed for it to count as a living picture."""
-CROPS_PER_SECOND = 6
-"""Crops of a person in plain view that are embedded in a second; consecutive frames tell nothing new."""
-LOST_SECONDS = 2.0
-"""After this long unseen a track is given up, and its tracklet decided with the crops it has."""
+CROPS_PER_SECOND = TrackerConfig.crops_per_second
+LOST_SECONDS = TrackerConfig.lost_seconds
 SAVED_SECONDS = 0.5
 """For how long crops are saved up within a budget."""
-LATE_SECONDS = 8.0
-"""After this long unseen, a track of whom it is in doubt whether anybody knows them is somebody new."""
-MEMORY_SECONDS = 30.0
-"""For how long an ended tracklet is remembered; after that nobody undecided can have been seen with it."""
 
 
 def _in_turn(method: Callable) -> Callable:
@@ -70,6 +64,7 @@ class MultiCameraTracker:
         rescore: bool | None = None,
         crop_budget: float | None = None,
         travel: TravelTimes | None = None,
+        config: TrackerConfig | None = None,
     ):
         """reid: embeds the crops; its gallery and threshold decide who is who.
 
@@ -82,6 +77,7 @@ class MultiCameraTracker:
         rescore: decide close calls by the aligned local distance, with a model that gives stripes; None: as `reid`
         does. crop_budget: the most crops to embed in a second, of all cameras together; None: as many as are worth
         it (docs/tracking.md says what it saves and costs). travel: the least times between cameras, given or learned.
+        config: what else may be set; None: the defaults.
         Raises `DataError` for a name that is unknown or whose file is not here, a budget or a rate that is not
         positive, or a model without stripes to re-score.
         """
@@ -99,11 +95,16 @@ class MultiCameraTracker:
         self._make_tracker = tracker
         self._frame_rate = frame_rate
         self._rescore = rescore
-        self._crop_interval = 1 / CROPS_PER_SECOND
+        self.config = config or TrackerConfig()
+        self._crop_interval = 1 / self.config.crops_per_second
         self._cameras: dict[str, Camera] = {}
         self._listeners = Listeners([] if on_event is None else [on_event])
         self._turn = threading.RLock()
-        self._identities = Identities(reid.gallery, self._listeners, LOST_SECONDS, rescore, travel)
+        prior = SitePrior.of(reid.engine.metadata.site_prior, self.config.distance or reid.tracklet_threshold)
+        self._identities = Identities(
+            reid.gallery, self._listeners, self.config.lost_seconds, reid.align if rescore else None, travel,
+            SiteModel(prior, learns=self.config.distance is None), self.config,
+        )  # fmt: skip
         self._clock = Clock(frame_rate)
         self._set_back = False
         """Whether it was told that times went back."""
@@ -149,10 +150,11 @@ class MultiCameraTracker:
         sights = {name: self._camera(name).look(frame, now) for name, frame in frames.items()}
         self._embed(frames, sights)
         tracks = {name: self._follow(name, sight) for name, sight in sights.items()}
-        lost, last_chance = (now - seconds - ROUNDING for seconds in (LOST_SECONDS, LATE_SECONDS))
+        config = self.config
+        lost, last_chance = (now - seconds - ROUNDING for seconds in (config.lost_seconds, config.late_seconds))
         self._identities.decide(now, self._clock.time, self._thresholds, lost, last_chance)
         # After a long gap, who is decided now is remembered until the next call, for records that wait for it.
-        self._identities.forget_before(min(now - MEMORY_SECONDS, before - LOST_SECONDS) - ROUNDING)
+        self._identities.forget_before(min(now - config.memory_seconds, before - config.lost_seconds) - ROUNDING)
         tracklets = self._identities.tracklets
         for camera, detections in tracks.items():
             names = [tracklets[camera, int(track)].identity for track in detections.tracker_id]
@@ -206,10 +208,10 @@ class MultiCameraTracker:
             checked_name(name, "a camera's name")
             detector = checked(self._detector_of(name), name)
             if self._make_tracker is None:
-                tracks = Follower(self.reid.threshold, LOST_SECONDS)
+                tracks = Follower(self.reid.threshold, self.config.lost_seconds, self.config.start_confidence)
             else:
-                tracks = LibraryTracks(self._make_tracker, LOST_SECONDS)
-            self._cameras[name] = Camera(detector, tracks, ChangeMeter, LOST_SECONDS, self._frame_rate)
+                tracks = LibraryTracks(self._make_tracker, self.config.lost_seconds)
+            self._cameras[name] = Camera(detector, tracks, ChangeMeter, self.config.lost_seconds, self._frame_rate)
         return self._cameras[name]
 
     def _detector_of(self, camera: str) -> Detector:
@@ -227,9 +229,7 @@ class MultiCameraTracker:
         for name, sight in sights.items():
             for row in np.flatnonzero(sight.large):
                 tracklet = self._identities.tracklets.get((name, int(sight.numbers[row])))
-                due = sight.numbers[row] >= 0 and (
-                    tracklet is None or tracklet.wants(sight.quality[row], self._clock.now, self._crop_interval)
-                )
+                due = sight.numbers[row] >= 0 and (tracklet is None or self._wants(tracklet, sight.quality[row]))
                 if sight.doubtful[row] or due:
                     # In doubt about the track first; then those of whom least is known; then the best crops.
                     need = (not sight.doubtful[row], tracklet.count if tracklet else 0, -sight.quality[row])
@@ -247,6 +247,9 @@ class MultiCameraTracker:
             sights[name].embedding[row] = features.embedding[place]
             if self._rescore and features.stripes is not None:
                 sights[name].stripes[row] = features.stripes[place]
+
+    def _wants(self, tracklet: Tracklet, quality: float) -> bool:
+        return tracklet.wants(float(quality), self._clock.now, self._crop_interval, self.config.min_quality)
 
     @property
     def _thresholds(self) -> Thresholds:
@@ -266,13 +269,13 @@ class MultiCameraTracker:
                 tracklet.last_doubt = now
             tracklet.last, tracklet.last_time, tracklet.frame = now, self._clock.time, camera.frame
             tracklet.seen += 1
-            tracklet.changed += camera.change.share(sight.detections.xyxy[row]) >= MIN_CHANGE
+            tracklet.changed += camera.change.share(sight.detections.xyxy[row]) >= self.config.min_movement
             features, quality = sight.embedding.get(int(row)), float(sight.quality[row])
-            if features is not None and tracklet.wants(quality, now, self._crop_interval):
+            if features is not None and self._wants(tracklet, quality):
                 tracklet.add(quality, features, now)
                 if int(row) in sight.stripes:
                     tracklet.stripes = keep_best([*tracklet.stripes, (quality, sight.stripes[int(row)])])
-                if self._identities.shows_another(tracklet, self._thresholds, LOST_SECONDS):
+                if self._identities.shows_another(tracklet, self._thresholds, self.config.lost_seconds):
                     self._split(tracklet, detections)
         del detections.data["row"]
         return detections

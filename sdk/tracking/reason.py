@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 CROWDED = 0.07
-"""By how much of itself the limit falls when there are e times as many people to be taken for: each is a chance to be
-wrong."""
+"""By how much of itself the limit for people of the gallery falls when there are e times as many of them: each is a
+chance to be wrong."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The model's cosine distances."""
+    """The model's cosine distances, for what no site model can judge."""
 
     crop: float
     """Up to which two crops match."""
@@ -30,12 +30,13 @@ class Reason:
     identity: str | None
     """None: it waits for more crops."""
     distance: float | None
-    """To the nearest person that it could be, when it was asked; None if there was nobody."""
+    """To the tracklets of the nearest person that it could be, on average, with what the cameras add taken away, when
+    it was asked; of somebody whom the gallery alone knows, the model's cosine distance. None if there was nobody."""
     nearest: str | None
     runner_up: str | None
     runner_up_distance: float | None
-    limit: float
-    """Up to which distance it could be one of the people known then."""
+    limit: float | None
+    """Up to which distance it could be the nearest."""
     crops: int
     """How many good ones there were."""
     known: int
@@ -46,6 +47,16 @@ class Reason:
     """Whether nobody knew them before."""
     aligned: tuple[tuple[int, int], ...] | None = None
     """With re-scoring: which stripes of the track (from 0, the top) were aligned with which of the nearest person."""
+    evidence: float | None = None
+    """For being the nearest rather than somebody else, nats (the logarithm of the odds): `look` and `odds` together."""
+    look: float | None = None
+    """What of it they look like, against strangers at this site."""
+    odds: float | None = None
+    """What of it when and where they were seen says, before anybody looks."""
+    stranger: float | None = None
+    """How far apart strangers are at this site, on average: what `distance` is held against."""
+    notes: tuple[str, ...] = ()
+    """What else bears on it, in words."""
 
     @property
     def margin(self) -> float | None:
@@ -54,10 +65,42 @@ class Reason:
             return None
         return self.runner_up_distance - self.distance
 
+    @property
+    def words(self) -> str:
+        """All of it in plain words."""
+        said = [self._verdict()]
+        if self.nearest is not None and self.distance is not None:
+            there = f"{self.nearest} is at distance {self.distance:.2f}"
+            said.append(there + (f"; strangers here are {self.stranger:.2f} apart" if self.stranger else ""))
+        if self.evidence is not None and np.isfinite(self.evidence):
+            parts = f"{self.look:+.1f} for the look, {self.odds:+.1f} for when and where"
+            said.append(f"evidence for {self.nearest}: {self.evidence:+.1f} nats, {parts} ({_odds(self.evidence)})")
+        if self.runner_up is not None:
+            said.append(f"next would be {self.runner_up}, {self.margin:.2f} farther")
+        if self.closed:
+            said.append(f"it cannot be {', '.join(self.closed)}, who was seen elsewhere at the time")
+        return "; ".join([*said, *self.notes])
+
+    def _verdict(self) -> str:
+        crops = f"{self.crops} crops"
+        if self.identity is None:
+            return f"not decided yet, with {crops}"
+        return f"{self.identity}, {'somebody new' if self.new else 'recognised'} with {crops}"
+
     def to_dict(self) -> dict:
         """For an event's detail."""
         rounded = {
             name: None if value is None else round(float(value), 4)
             for name, value in (("distance", self.distance), ("margin", self.margin), ("limit", self.limit))
         }
+        for name in ("evidence", "look", "odds"):
+            value = getattr(self, name)
+            rounded[name] = None if value is None else round(float(value), 2)
         return {**rounded, "runner_up": self.runner_up, "new": self.new, "crops": self.crops}
+
+
+def _odds(nats: float) -> str:
+    """Odds in words."""
+    if abs(nats) < 0.1:
+        return "as likely as not"
+    return f"{np.exp(min(abs(nats), 14)):,.{1 if abs(nats) < 2 else 0}f} to 1 {'for' if nats > 0 else 'against'}"

@@ -1,8 +1,10 @@
 """Close calls, looked at stripe by stripe: the aligned local distance of the best crops of tracks and people."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from sdk.distances import element_distance, local_distance, path_cells
+from sdk.distances import element_distance, path_cells
 
 KEPT = 4
 """Crops whose stripes are kept a tracklet, and a person: the best."""
@@ -11,6 +13,9 @@ WEIGHT = 1.0
 
 Stripes = list[tuple[float, np.ndarray]]
 """(quality, stripes `[S, d]`) of some crops."""
+Align = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Local distances of query stripes `[B, S, d]` to candidates int `[B, K]` of gallery stripes `[G, S, d]`: `[B, K]`, as
+`sdk.rescoring.choose` gives it: on the GPU where there is one."""
 
 
 def keep_best(stripes: Stripes) -> Stripes:
@@ -18,18 +23,21 @@ def keep_best(stripes: Stripes) -> Stripes:
     return sorted(stripes, key=lambda kept: -kept[0])[:KEPT]
 
 
-def rescored(distances: np.ndarray, track: Stripes, people: list[Stripes]) -> np.ndarray:
-    """Distances `[P]` of a track to people between whom it is close, with the local distance to each added, `[P]`.
+def local_differences(align: Align, track: Stripes, people: list[Stripes]) -> np.ndarray:
+    """By how much each of P people is farther from a track than they are on average, by their stripes: `[P]`.
 
-    Only what one is nearer than the others counts, so that the sum keeps the scale of the model's thresholds. Where
-    somebody's stripes are not known, the distances stay as they are.
+    In cosine distance. Only what one is nearer than the others counts, so that the sum keeps the scale of the whole.
+    0 where somebody's stripes are not known.
     """
     if not track or not all(people):
-        return distances
+        return np.zeros(len(people))
     mine = np.stack([stripes for _, stripes in track])
-    steps = 2 * mine.shape[1] - 1
-    local = np.array([local_distance(mine, np.stack([s for _, s in theirs])).mean() / steps for theirs in people])
-    return np.maximum(distances + WEIGHT * (local - local.mean()), 0)
+    theirs = np.stack([stripes for person in people for _, stripes in person])
+    everybody = np.tile(np.arange(len(theirs), dtype=np.int32), (len(mine), 1))
+    distance = np.asarray(align(mine, theirs, everybody), np.float64).mean(axis=0) / (2 * mine.shape[1] - 1)
+    owner = np.repeat(np.arange(len(people)), [len(person) for person in people])
+    local = np.bincount(owner, distance) / np.bincount(owner)
+    return WEIGHT * (local - local.mean())
 
 
 def aligned_stripes(track: Stripes, person: Stripes) -> tuple[tuple[int, int], ...] | None:

@@ -126,16 +126,16 @@ class Tracklet:
     stripes: list[tuple[float, np.ndarray]] = field(default_factory=list)
     """(quality, stripes `[S, d]`) of the best crops, where the model has the local branch."""
 
-    def wants(self, quality: float, now: float, interval: float) -> bool:
+    def wants(self, quality: float, now: float, interval: float, least: float = MIN_QUALITY) -> bool:
         """Whether a crop of this quality is worth embedding: consecutive frames show the same twice.
 
-        interval: seconds between crops, as far as the camera's frames allow.
+        interval: seconds between crops, as far as the camera's frames allow. least: the quality from which it is.
         """
         if self.frame < interval:  # in whole frames: of ten a second every other, not by turns one and two
             interval = self.frame * round(interval / self.frame - ROUNDING)
         if self.count >= ENOUGH:
             interval *= CHECK_INTERVALS
-        return quality >= MIN_QUALITY and now - self.last_crop >= interval - self.frame / 2
+        return quality >= least and now - self.last_crop >= interval - self.frame / 2
 
     def add(self, quality: float, embedding: np.ndarray, now: float) -> None:
         """Keep the features of a crop."""

@@ -1,0 +1,38 @@
+"""What a distance says of whether two tracklets are one person.
+
+The evidence is linear in the distance: it is 0 where strangers and the same person are equally likely to be so far
+apart, and falls from there. Its unit is the distance of strangers, which the site itself shows: almost all pairs of
+people are strangers, those that one camera sees at once for certain. So people in uniform must be nearer to be taken
+for one than people in all colours.
+"""
+
+import numpy as np
+
+from sdk.tracking.site.prior import SitePrior
+
+MOST = 10.0
+"""Nats; a look can never say more, for better or worse."""
+LEAST = 0.4
+"""Of the prior's stranger distance: nearer to each other strangers are not believed to be."""
+
+
+class Likeness:
+    """Nats for "the same person" of the distance between two tracklets, of one camera or of two."""
+
+    def __init__(self, prior: SitePrior):
+        self._prior = prior
+        self.stranger = np.array(prior.stranger, float)
+        """Of pairs of one camera and of two: how far strangers are apart at this site."""
+
+    def learn(self, distances: list[np.ndarray]) -> None:
+        """Take the distances of strangers of late, one for each pair of people: within a camera, between cameras."""
+        for kind, found in enumerate(distances):
+            believed = self._prior.stranger[kind]
+            trust = self._prior.trust
+            mean = (trust * believed + float(np.sum(found))) / (trust + len(found))
+            self.stranger[kind] = max(mean, LEAST * believed)
+
+    def nats(self, distance: np.ndarray, kind: np.ndarray) -> np.ndarray:
+        """For distances of any shape and int `kind` of the same (`prior.WITHIN`, `prior.BETWEEN`)."""
+        neutral, slope = (np.array(values) for values in (self._prior.neutral, self._prior.slope))
+        return np.clip(slope[kind] * (neutral[kind] - distance / self.stranger[kind]), -MOST, MOST)

@@ -1,0 +1,113 @@
+"""When people come back, and to which camera: what two times of being seen say of whether it was one person.
+
+Before anybody looks, the odds that a tracklet is the person of another are: how many other tracklets a person has in
+that camera at such a gap, against how many tracklets of others there are. Both are counted at the site, by classes of
+gaps (`prior.GAPS`) and pairs of cameras. So the odds fall as a site fills, and nobody has to say how many people
+there are; passages that are common at this site become likely, and travel times are learned.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sdk.tracking.site.prior import BETWEEN, FARTHEST, GAPS, WITHIN, SitePrior
+
+TRUST = (60.0, 20.0)
+"""Tracklets from which all pairs of cameras together count as much as the prior, and one pair as much as all."""
+CLASSES = len(GAPS) + 1
+ODDS = (1e-4, 20.0)
+"""The least and the most."""
+ROUNDS = 3
+"""Of expectation and maximisation, each time."""
+FEW = 0.5
+"""Of others there may always be half a tracklet more than were seen."""
+
+
+def classes(first: np.ndarray, last: np.ndarray, other_first: np.ndarray, other_last: np.ndarray) -> np.ndarray:
+    """The class of the gap between each of N tracklets and each of M others: int `[N, M]`."""
+    gap = np.maximum(first[:, None] - other_last[None], other_first[None] - last[:, None])
+    return np.searchsorted(GAPS, gap, side="left")
+
+
+class Seen(NamedTuple):
+    """When and where tracklets were seen, `[N]` each."""
+
+    camera: np.ndarray
+    """int."""
+    first: np.ndarray
+    last: np.ndarray
+
+
+class Returns:
+    """Log odds that two tracklets are one person, from when and where they were."""
+
+    def __init__(self, prior: SitePrior):
+        self._prior = np.array(prior.returns)
+        self._cameras = 0
+        self._odds = np.zeros((0, 0, CLASSES))
+
+    def learn(self, seen: Seen, look: np.ndarray, cannot: np.ndarray) -> None:
+        """Count anew from all that is remembered: N tracklets, what they look like, who cannot be one person.
+
+        look: nats for "one person", float `[N, N]`; cannot: bool `[N, N]`. Nobody knows yet which pairs are one
+        person, so every pair counts by how likely it is (expectation and maximisation; Fellegi and Sunter's record
+        linkage without labels). It begins with what was learned before.
+        """
+        cameras = max(self._cameras, int(seen.camera.max(initial=-1)) + 1)
+        if len(seen.camera) < 2:
+            return
+        self._grow(cameras)
+        shape = (cameras, cameras, CLASSES)
+        gap = classes(seen.first, seen.last, seen.first, seen.last)
+        cell = (seen.camera[:, None] * cameras + seen.camera[None]) * CLASSES + gap
+        pairs = ~np.eye(len(look), dtype=bool)
+        everybody = np.bincount(cell[pairs], minlength=np.prod(shape)).reshape(shape)
+        open_ = pairs & ~cannot
+        cell, look = cell[open_], look[open_]
+        chances = self._chances(seen, cameras)
+        for _ in range(ROUNDS):
+            likely = 1 / (1 + np.exp(-(look + self._odds.reshape(-1)[cell])))
+            same = np.bincount(cell, likely, minlength=np.prod(shape)).reshape(shape)
+            expected = self._rate(same, chances) * chances
+            odds = expected / np.maximum(everybody - expected, FEW)
+            odds = np.where(everybody > 0, odds, self._rate(same, chances) / FEW)
+            self._odds = np.log(np.clip(odds, *ODDS))
+
+    def _rate(self, same: np.ndarray, chances: np.ndarray) -> np.ndarray:
+        """Other tracklets of a person, a tracklet: as the prior has it, as all pairs of cameras have, as these two."""
+        kind = _kinds(len(same))
+        rate = self._prior[kind]
+        for of_kind in np.unique(kind):
+            here = kind == of_kind
+            found, chance = same[here].sum(axis=0), chances[here].sum(axis=0)
+            rate[here] = (TRUST[0] * self._prior[of_kind] + found) / (TRUST[0] + chance)
+        return (TRUST[1] * rate + same) / (TRUST[1] + chances)
+
+    @staticmethod
+    def _chances(seen: Seen, cameras: int) -> np.ndarray:
+        """For how many tracklets such a gap lies within the time that is remembered, in part or as a whole:
+        float `[C, C, classes]`."""
+        begin, end = seen.first.min(), seen.last.max()
+        edges = np.array([*GAPS, FARTHEST])
+        ahead = np.clip(end - seen.last[:, None] - edges[:-1], 0, np.diff(edges))
+        behind = np.clip(seen.first[:, None] - begin - edges[:-1], 0, np.diff(edges))
+        share = np.hstack([np.ones((len(seen.first), 1)), (ahead + behind) / (2 * np.diff(edges))])
+        each = np.stack([share[seen.camera == camera].sum(axis=0) for camera in range(cameras)])
+        return (each[:, None] + each[None]) / 2  # of a pair of cameras, either is where it begins
+
+    def log_odds(self, camera: np.ndarray, other_camera: np.ndarray, gap: np.ndarray) -> np.ndarray:
+        """For cameras int `[N]` and `[M]` and classes of gaps int `[N, M]`: float `[N, M]`."""
+        self._grow(max(camera.max(initial=-1), other_camera.max(initial=-1)) + 1)
+        return self._odds[camera[:, None], other_camera[None], gap]
+
+    def _grow(self, cameras: int) -> None:
+        """Make room for cameras of which nothing is known yet."""
+        if cameras <= self._cameras:
+            return
+        table = np.log(np.clip(self._prior[_kinds(cameras)] / FEW, *ODDS))
+        table[: self._cameras, : self._cameras] = self._odds
+        self._cameras, self._odds = int(cameras), table
+
+
+def _kinds(cameras: int) -> np.ndarray:
+    return np.where(np.eye(cameras, dtype=bool), WITHIN, BETWEEN)
