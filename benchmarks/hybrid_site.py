@@ -219,7 +219,7 @@ def scores(true: Sequence[Box], folder: Path) -> dict:
         summed_pairs(group, camera, np.ones(len(rows)))["two cameras"] for group in (walker, name, both)
     )
     return {
-        "IDF1": round(measure(true, found, SHOWN).idf1, 3),
+        "IDF1": round(float(measure(true, found, SHOWN).idf1), 3),
         "pair precision": round(right / under_one, 3) if under_one else 1.0,
         "pair recall": round(right / same, 3) if same else 1.0,
         "names": len({box.identity for box in found} - {None}),
