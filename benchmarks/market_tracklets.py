@@ -38,6 +38,8 @@ LAST = 1.5
 """Seconds for which the last crop of a tracklet stands: crops are about a second apart."""
 HALVES = {"train": "bounding_box_train", "test": "bounding_box_test"}
 NOBODY = ("-1", "0000")
+JUNK = "-1"
+"""In the test half's folder: what Market's detector laid over somebody by 20 to 50% only."""
 STARTS = {
     1: (0, 72_800, 147_800, 222_600, 297_600, 372_700),
     2: (600, 165_100, 330_200),
@@ -107,10 +109,11 @@ class Tracklets:
         )
 
 
-def read_tracklets(root: Path, half: str, gap: float = GAP) -> Tracklets:
+def read_tracklets(root: Path, half: str, gap: float = GAP, junk: bool = False) -> Tracklets:
     """The tracklets of a half, "train" or "test", of the folder `root`; embeddings are empty, `[N, 0]`.
 
-    Raises `DataError` if the folder is missing or empty, or a name is none of Market's.
+    junk: of the junk instead, as if it were one person, -1. Raises `DataError` if the folder is missing or empty, or a
+    name is none of Market's.
     """
     folder = Path(root) / HALVES[half]
     rows = []
@@ -118,7 +121,7 @@ def read_tracklets(root: Path, half: str, gap: float = GAP) -> Tracklets:
         match = NAME.fullmatch(path.name)
         if match is None or int(match[2]) not in STARTS or int(match[3]) > len(STARTS[int(match[2])]):
             raise DataError(f"{path}: not a name of Market-1501, such as 0002_c1s1_000451_03.jpg; remove the file")
-        if match[1] not in NOBODY:
+        if match[1] == JUNK if junk else match[1] not in NOBODY:
             person, camera, sequence, frame = (int(value) for value in match.groups()[:4])
             rows.append((person, camera, (STARTS[camera][sequence - 1] + frame) / FRAME_RATE, path.name))
     if not rows:
@@ -139,9 +142,9 @@ def read_tracklets(root: Path, half: str, gap: float = GAP) -> Tracklets:
     return Tracklets(*columns, number[crops], time[crops], name[crops], np.zeros((len(rows), 0), np.float32))
 
 
-def embedded(root: Path, half: str, model: Path | None, cache: Path, gap: float = GAP) -> Tracklets:
+def embedded(root: Path, half: str, model: Path | None, cache: Path, gap: float = GAP, junk: bool = False) -> Tracklets:
     """The same with what a model sees in the crops, which is worked out once and kept in the folder `cache`."""
-    tracklets = read_tracklets(root, half, gap)
+    tracklets = read_tracklets(root, half, gap, junk)
     reid = ReIdentifier(model) if model else ReIdentifier()
     folder = Path(root) / HALVES[half]
     digest = hashlib.sha256(reid.engine.metadata.to_json().encode() + "".join(sorted(tracklets.name)).encode())

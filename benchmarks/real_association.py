@@ -22,173 +22,40 @@ one-to-one naming.
 change of mind and every merge. `greedily`: each tracklet is the nearest earlier one's person, up to the model's
 threshold. `offline`: average linkage over all tracklets at once, with what one camera saw together forbidden, each
 camera's mean and deviation taken away; the distance up to which it joins is chosen on as many people of the training
-half, or by the truth itself: that is an upper bound and no method. `one camera`: the same for so many people of one
-camera, each camera by itself.
+half, or by the truth itself: that is an upper bound and no method. `before`: the tracker of another checkout
+(`--before`), with the same tracklets in the same run.
+
+**One camera**: so many people of one camera who came one after the other, each camera by itself, in two forms. With
+all that the camera saw of them; and with each person's first passage only, so that everybody is somebody new: `right`
+is then the share of the people with a name of their own, and `taken` how many bear one that was somebody else's.
 """
 
 import json
 import platform
-import tempfile
 import time as clock
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import supervision as sv
 import typer
 from market_tracklets import STARTS, Tracklets, choose, embedded
+from pairs import summed_pairs
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import squareform
+from tracklet_replay import tracked, tracked_elsewhere
 
-from sdk.reidentifier import Features, ReIdentifier
-from sdk.terminal import Table, results, track
-from sdk.tracking import MultiCameraTracker
-from sdk.video.records import RecordWriter
+from sdk.reidentifier import ReIdentifier
+from sdk.terminal import Table, results
 
-RATE = 10
-"""Frames a second."""
-EMPTY_SECONDS, IDLE_SECONDS = 3.0, 10.0
-"""For how long a camera still has frames in which nobody is, and the tracker still runs when nobody is anywhere."""
-CELL, BOX, COLUMNS, LINES = (320, 180), (48, 96), 4, 3
-"""Width and height of the part of a frame in which a box has its place, and of the box, px; parts of a frame."""
-MARK = 8
-"""Side in px of the square in a box's middle whose colour is the number of its crop."""
 NEVER_JOIN = 1e3
 """The distance of two who cannot be one person."""
 CUTS = np.arange(0.20, 1.201, 0.02)
 """Distances up to which the offline arms may join."""
 SURVEY = (5, 50, 95)
 """Percentiles of distances."""
-
-
-class Stage:
-    """One camera's picture: who is in view has a place of their own, whose colour in the middle tells the crop."""
-
-    def __init__(self, seed: int):
-        self._picture = np.zeros((CELL[1] * LINES, CELL[0] * COLUMNS, 3), np.uint8)
-        self._places: dict[int, int] = {}
-        self._left = [-(10**9)] * (COLUMNS * LINES)
-        self._rng = np.random.default_rng(seed)
-        self.boxes = np.zeros((0, 4), np.float32)
-
-    def show(self, shown: dict[int, int], tick: int) -> np.ndarray:
-        """The frame in which these tracklets show these crops; `boxes` are theirs, in the same order."""
-        for gone in self._places.keys() - shown.keys():
-            place = self._places.pop(gone)
-            self._left[place] = tick
-            x, y = self._corner(place)
-            self._picture[y : y + BOX[1], x : x + BOX[0]] = 0
-        boxes = []
-        for tracklet, crop in shown.items():
-            if tracklet not in self._places:  # where nobody has been for longest
-                free = set(range(len(self._left))) - set(self._places.values())
-                self._places[tracklet] = min(free, key=lambda place: (self._left[place], place))
-            x, y = self._corner(self._places[tracklet])
-            box = self._picture[y : y + BOX[1], x : x + BOX[0]]
-            box[:] = self._rng.integers(256)
-            middle = box[(BOX[1] - MARK) // 2 : (BOX[1] + MARK) // 2, (BOX[0] - MARK) // 2 : (BOX[0] + MARK) // 2]
-            middle[:] = crop % 256, crop // 256 % 256, crop // 65536
-            boxes.append((x, y, x + BOX[0], y + BOX[1]))
-        self.boxes = np.array(boxes, np.float32).reshape(-1, 4)
-        return self._picture
-
-    def detect(self, _frame: np.ndarray) -> sv.Detections:
-        count = len(self.boxes)
-        return sv.Detections(self.boxes.copy(), confidence=np.ones(count), class_id=np.zeros(count, int))
-
-    @staticmethod
-    def _corner(place: int) -> tuple[int, int]:
-        return (
-            CELL[0] * (place % COLUMNS) + (CELL[0] - BOX[0]) // 2,
-            CELL[1] * (place // COLUMNS) + (CELL[1] - BOX[1]) // 2,
-        )
-
-
-class LookedUp(ReIdentifier):
-    """Knows the features of the crops that a `Stage` shows."""
-
-    def __init__(self, embedding: np.ndarray, model: Path | None):
-        super().__init__(model)
-        self._embedding = embedding
-
-    def embed(self, crops, camera=None) -> Features:
-        middles = np.array([crop[crop.shape[0] // 2, crop.shape[1] // 2] for crop in crops], int)
-        return Features(self._embedding[middles @ [1, 256, 65536]])
-
-
-def ticks(tracklets: Tracklets) -> Iterator[tuple[int, dict[int, dict[int, int]]]]:
-    """(tick, {camera: {tracklet: crop}}) of all ticks at which something is to be done, in order."""
-    seen: dict[int, dict[int, dict[int, int]]] = defaultdict(dict)
-    crops = np.split(np.argsort(tracklets.tracklet, kind="stable"), np.cumsum(tracklets.crops)[:-1])
-    awake: set[int] = set()
-    for number, rows in enumerate(crops):
-        camera = int(tracklets.camera[number])
-        frames = np.round(tracklets.time[rows] * RATE).astype(int)
-        starts = np.unique(frames)
-        ends = [*starts[1:], round(float(tracklets.last[number]) * RATE)]
-        for start, end in zip(starts, ends, strict=True):
-            here = rows[frames == start]
-            for tick in range(start, end):
-                seen[tick].setdefault(camera, {})[number] = int(here[(tick - start) % len(here)])
-        awake.update(range(frames[0], ends[-1] + int(IDLE_SECONDS * RATE)))
-    until: dict[int, int] = {}
-    for tick in sorted(awake):
-        now = seen.get(tick, {})
-        until |= dict.fromkeys(now, tick + int(EMPTY_SECONDS * RATE))
-        yield tick, {camera: now.get(camera, {}) for camera, end in sorted(until.items()) if tick <= end}
-
-
-def tracked(tracklets: Tracklets, model: Path | None, **options) -> dict[str, np.ndarray]:
-    """Names of the tracklets by the tracker, object `[T]`, None without one: as recorded, and at the end.
-
-    options: of `MultiCameraTracker`.
-    """
-    stages = {f"c{camera}": Stage(camera) for camera in STARTS}
-    moved: dict[tuple[str, int], str] = {}
-    became: dict[str, str] = {}
-
-    def listen(event) -> None:
-        if event.kind == "identified":
-            moved[event.camera, event.track] = event.identity
-        elif event.kind == "merged":
-            became[event.detail["other"]] = event.identity
-
-    tracker = MultiCameraTracker(
-        LookedUp(tracklets.embedding, model),
-        {name: stage.detect for name, stage in stages.items()},
-        frame_rate=RATE,
-        on_event=listen,
-        **options,
-    )
-    owner: dict[tuple[str, int, float, float], int] = {}
-    steps = list(ticks(tracklets))
-    with tempfile.TemporaryDirectory() as folder:
-        with RecordWriter(Path(folder), tracker.identity_of) as records:
-            for tick, cameras in track(steps, f"{len(tracklets)} tracklets", total=len(steps)):
-                frames = {}
-                for camera, shown in cameras.items():
-                    name = f"c{camera}"
-                    frames[name] = stages[name].show(shown, tick)
-                    corners = stages[name].boxes[:, :2].tolist()
-                    owner |= {(name, tick, *corner): one for corner, one in zip(corners, shown, strict=True)}
-                for name, detections in tracker.update(frames, tick / RATE).items():
-                    records.write(tick / RATE, name, tick, detections)
-            tracker.finish()
-        votes = [Counter() for _ in range(len(tracklets))], [Counter() for _ in range(len(tracklets))]
-        with (Path(folder) / "tracks.jsonl").open(encoding="utf-8") as lines:
-            for record in map(json.loads, lines):
-                one = owner[(record["camera"], record["frame"], *record["box"][:2])]
-                last = moved.get((record["camera"], record["track"]), record["identity"])
-                while last in became:
-                    last = became[last]
-                votes[0][one][record["identity"]] += 1
-                votes[1][one][last] += 1
-    recorded, final = (np.array([v.most_common(1)[0][0] if v else None for v in arm], object) for arm in votes)
-    return {"as it comes": recorded, "as it comes, names at the end": final}
 
 
 def greedily(tracklets: Tracklets, limit: float) -> np.ndarray:
@@ -244,6 +111,7 @@ class Scores:
     """Of pairs of tracklets: all, of one camera, of two."""
     recall: dict[str, float]
     names: int
+    tracklets: int
     right: float
     """Share of the tracklets."""
     taken: int
@@ -263,9 +131,9 @@ class Scores:
         name = np.full(len(names), -1)
         name[named] = numbers
         name[~named] = len(known) + np.arange((~named).sum())  # who has no name is under one with nobody
-        same = _pairs(person, tracklets.camera, crops)
-        under_one = _pairs(name, tracklets.camera, crops)
-        both = _pairs(person * (name.max() + 1) + name, tracklets.camera, crops)
+        same = summed_pairs(person, tracklets.camera, crops)
+        under_one = summed_pairs(name, tracklets.camera, crops)
+        both = summed_pairs(person * (name.max() + 1) + name, tracklets.camera, crops)
         first: dict[int, int] = {}
         for who, what in zip(person[named], numbers, strict=True):
             first.setdefault(what, who)
@@ -274,25 +142,32 @@ class Scores:
             {kind: both[kind] / under_one[kind] if under_one[kind] else 1.0 for kind in both},
             {kind: both[kind] / same[kind] if same[kind] else 1.0 for kind in both},
             len(known),
+            len(names),
             hits[1] / len(names),
             len({who for who, what in zip(person[named], numbers, strict=True) if first[what] != who}),
         )
 
 
-def _pairs(group: np.ndarray, camera: np.ndarray, weight: np.ndarray) -> dict[str, float]:
-    """The summed weight of the pairs of tracklets of one group: of all, of one camera, of two."""
-
-    def within(key: np.ndarray) -> float:
-        total = np.bincount(np.unique(key, return_inverse=True)[1], weight)
-        return float((total**2).sum() - (weight.astype(float) ** 2).sum()) / 2
-
-    everywhere, here = within(group), within(group * 16 + camera)
-    return {"all": everywhere, "one camera": here, "two cameras": everywhere - here}
+def first_passages(tracklets: Tracklets) -> Tracklets:
+    """Of everybody the first tracklet alone."""
+    first = np.zeros(len(tracklets), bool)
+    first[np.unique(tracklets.person, return_index=True)[1]] = True
+    return tracklets.of(first)
 
 
-def run_arms(tracklets: Tracklets, model: Path | None, limit: float, learned: float, offline: bool = True) -> dict:
+def run_arms(
+    tracklets: Tracklets,
+    model: Path | None,
+    limit: float,
+    learned: float,
+    offline: bool = True,
+    before: Path | None = None,
+) -> dict[str, np.ndarray]:
     """The names of each arm, `[T]`."""
-    names = tracked(tracklets, model) | {"greedily": greedily(tracklets, limit)}
+    names = tracked(tracklets, model)
+    if before:
+        names |= tracked_elsewhere(before, tracklets, model)
+    names["greedily"] = greedily(tracklets, limit)
     if offline:
         tree = joined(tracklets, without_cameras(tracklets))
         names["offline, cut chosen on other people"] = cut(tree, learned)
@@ -314,6 +189,7 @@ def mean_scores(scores: list[Scores]) -> dict:
         "pair precision": {kind: mean(s.precision[kind] for s in scores) for kind in kinds},
         "pair recall": {kind: mean(s.recall[kind] for s in scores) for kind in kinds},
         "names": mean(s.names for s in scores),
+        "tracklets": mean(s.tracklets for s in scores),
         "right": mean(s.right for s in scores),
         "people who bear another's name": mean(s.taken for s in scores),
         "IDF1 of each": [round(s.idf1, 3) for s in scores],
@@ -355,6 +231,7 @@ def main(
     half: Annotated[str, typer.Option(help="test, or train for tuning.")] = "test",
     at_random: Annotated[bool, typer.Option(help="People of all the hours, not those who came in a row.")] = False,
     one_camera: Annotated[int, typer.Option(help="People for the measure of one camera; 0: leave it out.")] = 30,
+    before: Annotated[Path | None, typer.Option(help="Another checkout, whose tracker is measured as well.")] = None,
     cache: Annotated[Path, typer.Option(help="Where features are kept.")] = Path("out/market"),
     output: Annotated[Path, typer.Option(help="JSON to write, or to add to.")] = Path(
         "benchmarks/results/real_association.json"
@@ -398,19 +275,20 @@ def main(
             whole = count == len(np.unique(this.person))
             for seed in numbers[:1] if whole else numbers:
                 site = choose(this, count, seed, at_random)
-                for arm, names in run_arms(site, file, limit, learned).items():
+                for arm, names in run_arms(site, file, limit, learned, before=before).items():
                     scores[arm].append(Scores.of(site, names))
             who = "" if whole else f", seeds {seeds}, {'at random' if at_random else 'in a row'}"
             keep(f"{count} people of the {half} half{who}", scores, clock.perf_counter() - started)
-        if one_camera:
+        forms = {"": lambda site: site, ", each person's first passage only": first_passages}
+        for form, kept in forms.items() if one_camera else ():
             started, scores = clock.perf_counter(), defaultdict(list)
             for camera in STARTS:
                 here = this.of(this.camera == camera)
                 for seed in numbers:
-                    site = choose(here, one_camera, seed, at_random)
-                    for arm, names in run_arms(site, file, limit, 0.0, offline=False).items():
+                    site = kept(choose(here, one_camera, seed, at_random))
+                    for arm, names in run_arms(site, file, limit, 0.0, offline=False, before=before).items():
                         scores[arm].append(Scores.of(site, names))
-            who = f"one camera, {one_camera} people of the {half} half, mean of six cameras, seeds {seeds}"
+            who = f"one camera, {one_camera} people of the {half} half{form}, mean of six cameras, seeds {seeds}"
             keep(who, scores, clock.perf_counter() - started)
 
 

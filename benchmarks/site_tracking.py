@@ -10,115 +10,28 @@ import json
 import platform
 import tempfile
 import time as clock
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated
 
 import numpy as np
+import other_checkout
 import supervision as sv
 import typer
-from scipy.optimize import linear_sum_assignment
+from lying_on import lying_on
 from site_cache import DETECTORS, SITE, Found, open_site
+from site_replay import CachedFrame, CachedReIdentifier, replay, write_input
 from trackers import ByteTrackTracker
-from trackers.eval import box_iou
 
-from sdk.reidentifier import Features, ReIdentifier
+from sdk.reidentifier import ReIdentifier
 from sdk.simulation.site import Site
 from sdk.terminal import Table, results, track
-from sdk.tracking import MultiCameraTracker, follower, multi_camera, tracklet
-from sdk.tracking.evaluation import MIN_IOU, Box, evaluate_tracks, measure, read_boxes
+from sdk.tracking import follower, multi_camera, tracklet
+from sdk.tracking.evaluation import Box, evaluate_tracks, measure, read_boxes
 from sdk.tracking.follower import LibraryTracks
-from sdk.video.records import RecordWriter
 
 SHOWN = 0.3
 """Share of a body that shows, from which somebody must be found: what the simulated detector finds."""
-
-
-class CachedFrame(np.ndarray):
-    """Stands in for a frame of the cache: has its shape, no pixels, and gives for a crop the number of its row."""
-
-    @classmethod
-    def of(cls, shape: tuple[int, int, int], found: Found, rows: np.ndarray) -> "CachedFrame":
-        frame = np.broadcast_to(np.uint8(0), shape).view(cls)
-        frame.found, frame.rows = found, rows
-        frame.corners = {tuple(_corners(found.box[row], shape)): row for row in rows}
-        return frame
-
-    def __array_finalize__(self, other) -> None:
-        self.found = getattr(other, "found", None)
-
-    def __getitem__(self, key):
-        rows, columns = key
-        return np.int64(self.corners[columns.start, rows.start, columns.stop, rows.stop])
-
-    def row_of(self, box: np.ndarray) -> int:
-        return self.corners[tuple(_corners(box, self.shape))]
-
-
-def _corners(box: np.ndarray, shape: tuple) -> list[int]:
-    return np.round(np.clip(box, 0, [shape[1], shape[0], shape[1], shape[0]])).astype(int).tolist()
-
-
-class CachedChange:
-    """Stands in for `ChangeMeter`."""
-
-    def update(self, frame: CachedFrame) -> None:
-        self._frame = frame
-
-    def share(self, box: np.ndarray) -> float:
-        return float(self._frame.found.changed[self._frame.row_of(box)])
-
-
-class CachedReIdentifier(ReIdentifier):
-    """Looks features up instead of embedding crops."""
-
-    def __init__(self, embedding: np.ndarray, stripes: np.ndarray | None, **options):
-        super().__init__(**options)
-        self._embedding, self._stripes = embedding, stripes
-        if stripes is not None:
-            shape = {"stripes": stripes.shape[1], "stripe_dim": stripes.shape[2]}
-            self.engine = SimpleNamespace(metadata=replace(self.engine.metadata, **shape))
-        self.embedded = 0
-
-    def embed(self, crops, camera=None) -> Features:
-        rows = np.array(crops, int)
-        self.embedded += len(rows)
-        return Features(self._embedding[rows], None if self._stripes is None else self._stripes[rows])
-
-
-def detect(frame: CachedFrame) -> sv.Detections:
-    found, rows = frame.found, frame.rows
-    return sv.Detections(found.box[rows], confidence=found.confidence[rows], class_id=np.zeros(len(rows), int))
-
-
-def ticks(site: Site, found: Found):
-    """(time, frames) of the whole site."""
-    order = np.lexsort((found.camera, found.tick))
-    key = found.tick[order] * site.cameras + found.camera[order]
-    starts = np.searchsorted(key, np.arange(site.ticks * site.cameras + 1))
-    for tick in range(site.ticks):
-        frames = {}
-        for number, name in enumerate(site.camera_names):
-            place = tick * site.cameras + number
-            frames[name] = CachedFrame.of((*site.size, 3), found, order[starts[place] : starts[place + 1]])
-        yield tick / site.frame_rate, frames
-
-
-def replay(site: Site, found: Found, reid: ReIdentifier, output: Path, make=MultiCameraTracker, **options):
-    """Track the site again; `tracks.jsonl` in `output`. Returns the tracker."""
-    meter, multi_camera.ChangeMeter = multi_camera.ChangeMeter, CachedChange
-    try:
-        tracker = make(reid, detect, frame_rate=site.frame_rate, **options)
-        with RecordWriter(output, tracker.identity_of) as records:
-            for number, (time, frames) in enumerate(ticks(site, found)):
-                for camera, detections in tracker.update(frames, time).items():
-                    records.write(time, camera, number, detections)
-            tracker.finish()
-    finally:
-        multi_camera.ChangeMeter = meter
-    return tracker
 
 
 class NearestCrop:
@@ -202,10 +115,24 @@ def run_arm(arm: dict, site: Site, found: Found, truth: Path, stripes: Path | No
     with tempfile.TemporaryDirectory() as output:
         started = clock.perf_counter()
         replay(site, found, reid, Path(output), **options)
-        seconds = clock.perf_counter() - started
-        seen, everybody = (evaluate_tracks(output, truth, least) for least in (SHOWN, 0.0))
+        row = figures_of(Path(output), site, truth, reid.embedded, clock.perf_counter() - started)
     for module, name, value in changed:
         setattr(module, name, value)
+    return row
+
+
+def run_before(checkout: Path, site: Site, found: Found, truth: Path) -> dict:
+    """The figures of another checkout's tracker, as it comes, with the same boxes and embeddings."""
+    with tempfile.TemporaryDirectory() as output:
+        write_input(Path(output), site, found, found.embedding())
+        other_checkout.run_elsewhere(checkout, "site_replay:replay_folder", Path(output))
+        cost = json.loads((Path(output) / "replay.json").read_text(encoding="utf-8"))
+        return figures_of(Path(output), site, truth, cost["embedded"], cost["seconds"])
+
+
+def figures_of(output: Path, site: Site, truth: Path, embedded: int, seconds: float) -> dict:
+    """Of the records in `output`; `embedded` crops in `seconds`."""
+    seen, everybody = (evaluate_tracks(output, truth, least) for least in (SHOWN, 0.0))
     return {
         "IDF1": round(seen.idf1, 3),
         "HOTA": round(seen.hota, 3),
@@ -217,39 +144,27 @@ def run_arm(arm: dict, site: Site, found: Found, truth: Path, stripes: Path | No
         "identities": seen.found_identities,
         "people": seen.true_identities,
         "boxes without a name": seen.unnamed,
-        "crops embedded a second": round(reid.embedded / site.seconds),
+        "crops embedded a second": round(embedded / site.seconds),
         "seconds to replay": round(seconds, 1),
     }
 
 
 def best_possible(found: Found, site: Site, truth: Path) -> dict:
     """What perfect tracks and names would give with these boxes: each is named after whom it lies on."""
-    true = read_boxes(truth)
-    here: dict[tuple[str, int], list] = {}
-    for box in true:
-        here.setdefault((box.camera, box.frame), []).append(box)
-    boxes = []
-    for row in range(len(found.tick)):
-        camera, frame = site.camera_names[found.camera[row]], int(found.tick[row])
-        boxes.append((camera, frame, row))
-    named = []
-    for (camera, frame), rows in _grouped(boxes).items():
-        people = here.get((camera, frame), [])
-        iou = box_iou(np.array([p.xyxy for p in people]).reshape(-1, 4), found.box[rows].astype(float))
-        names = [None] * len(rows)
-        for person, column in zip(*linear_sum_assignment(-iou), strict=True):
-            names[column] = people[person].identity if iou[person, column] >= MIN_IOU else None
-        for row, name in zip(rows, names, strict=True):
-            named.append(Box(camera, frame, name or f"nobody-{row}", tuple(map(float, found.box[row]))))
+    true, frames = read_boxes(truth), frames_of(found, site)
     # Whoever is on nobody bears a name of its own, which is no less wrong than a shared one.
+    named = [
+        Box(*frame, person.identity if person else f"nobody-{row}", tuple(map(float, box)))
+        for row, (frame, person, box) in enumerate(
+            zip(frames, lying_on(true, frames, found.box), found.box, strict=True)
+        )
+    ]
     return {"IDF1": round(measure(true, named, SHOWN).idf1, 3)}
 
 
-def _grouped(boxes: list[tuple[str, int, int]]) -> dict[tuple[str, int], list[int]]:
-    groups: dict[tuple[str, int], list[int]] = {}
-    for camera, frame, row in boxes:
-        groups.setdefault((camera, frame), []).append(row)
-    return groups
+def frames_of(found: Found, site: Site) -> list[tuple[str, int]]:
+    """Camera and number of the frame of each box."""
+    return [(site.camera_names[camera], int(tick)) for camera, tick in zip(found.camera, found.tick, strict=True)]
 
 
 def main(
@@ -260,9 +175,13 @@ def main(
     stripes: Annotated[
         Path, typer.Option(help="A model with the local branch, for re-scoring: checkpoint or ONNX.")
     ] = Path("training/models/drawn.pt"),
+    before: Annotated[Path | None, typer.Option(help="Another checkout, whose tracker is measured as well.")] = None,
     output: Annotated[Path, typer.Option(help="JSON to write, or to add to.")] = Path("benchmarks/results/site.json"),
 ) -> None:
     chosen = {name: arm for name, arm in ARMS.items() if any(part in name for part in arms.split(","))}
+    runs = {name: partial(run_arm, arm, stripes=stripes) for name, arm in chosen.items()}
+    if before:
+        runs[other_checkout.title(before)] = partial(run_before, before)
     facts = json.loads(output.read_text()) if output.exists() else {"sites": {}}
     facts |= {
         "date": clock.strftime("%Y-%m-%d"),
@@ -278,8 +197,8 @@ def main(
             table = Table(
                 "arm", "IDF1", "HOTA", "IDP", "IDR", "identities", "crops/s", title=f"seed {seed}, {detector}"
             )
-            for name, arm in track(chosen.items(), f"seed {seed}, {detector}", total=len(chosen)):
-                row = figures[name] = run_arm(arm, site, found[detector], truth, stripes)
+            for name, run in track(runs.items(), f"seed {seed}, {detector}", total=len(runs)):
+                row = figures[name] = run(site=site, found=found[detector], truth=truth)
                 values = ("IDF1", "HOTA", "IDP", "IDR", "identities", "crops embedded a second")
                 table.add_row(name, *(str(row[value]) for value in values))
             results.print(table)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from sdk.errors import DataError
+from sdk.events import Event
 from sdk.simulation.population import Population
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+from final_names import FinalNames
 from market_tracklets import choose, embedded, read_tracklets
-from real_association import Scores, cut, greedily, joined, tracked, without_cameras
+from real_association import Scores, cut, first_passages, greedily, joined, run_arms, tracked, without_cameras
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,8 @@ def test_names_of_files_are_tracklets_with_times(folder, tmp_path):
     alone = tracklets.of(tracklets.person == 1)
     assert (len(alone), sorted(set(alone.tracklet)), len(alone.time)) == (3, [0, 1, 2], 24)
     assert set(choose(tracklets, 2, seed=0).person) < {1, 2, 3}
+    junk = read_tracklets(folder, "test", junk=True)
+    assert (junk.person.tolist(), junk.crops.tolist()) == ([-1], [1])
     with pytest.raises(DataError, match="4 people are asked for, and there are 3"):
         choose(tracklets, 4, seed=0)
     (tmp_path / "bounding_box_test").mkdir()
@@ -72,3 +76,32 @@ def test_the_tracker_and_the_other_arms_name_them(folder, tmp_path):
     tree = joined(tracklets, without_cameras(tracklets))
     assert len(set(cut(tree, 1e2))) == 2, "who was seen together is never joined"
     assert len(set(cut(tree, 0))) == 5
+
+
+def test_a_first_passage_has_nobody_who_was_there_before(folder, tmp_path):
+    first = first_passages(embedded(folder, "test", None, tmp_path))
+    assert (first.person.tolist(), first.camera.tolist()) == ([1, 2, 3], [1, 1, 4])
+    taken = Scores.of(first, np.array(["a", "b", "a"], object))
+    assert (taken.tracklets, taken.right, taken.taken) == (3, pytest.approx(2 / 3), 1)
+
+
+def test_another_checkout_names_the_same_tracklets(folder, tmp_path):
+    tracklets = embedded(folder, "test", None, tmp_path)
+    together = tracklets.of(tracklets.first < 60)
+    names = run_arms(together, None, 0.6, 0.0, offline=False, before=Path(__file__).parents[1])
+    before = [arm for arm in names if arm.startswith("before (")]
+    assert len(before) == 2
+    assert Scores.of(together, names["as it comes"]).right == 1
+    for arm in before:
+        end = "as it comes, names at the end" if arm.endswith("names at the end") else "as it comes"
+        assert names[arm].tolist() == names[end].tolist()
+
+
+def test_names_in_the_end_follow_changes_and_merges():
+    names = FinalNames()
+    assert names.of("dock", 1, "a") == "a"
+    names(Event(0.0, "identified", camera="dock", track=1, identity="b"))
+    names(Event(0.0, "merged", identity="c", detail={"other": "b"}))
+    assert (names.of("dock", 1, "a"), names.of("dock", 2, "b"), names.of("dock", 2, None)) == ("c", "c", None)
+    names(Event(0.0, "merged", identity="b", detail={"other": "c"}))
+    assert names.of("dock", 1, "a") == "b", "whoever is merged into is somebody again"

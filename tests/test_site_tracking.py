@@ -57,3 +57,5 @@ def test_the_arms_and_the_bound_are_what_they_say(benchmark, drawn):
     assert greedy["IDF1"] < whole["IDF1"] <= best
     assert best > 0.9
     assert run({}) | {"seconds to replay": 0} == whole | {"seconds to replay": 0}, "constants are put back"
+    before = site_tracking.run_before(Path(__file__).parents[1], site, found["simulated"], truth)
+    assert before | {"seconds to replay": 0} == whole | {"seconds to replay": 0}
