@@ -77,6 +77,8 @@ class ReIdentifier:
         path = engine if isinstance(engine, (str, Path)) else DEFAULT_MODEL if engine is None else None
         self.align = choose(path).distances if rescore else local_distance_gathered
         """Local distances of gathered stripes, the best way there is here (`sdk.rescoring`)."""
+        self.threshold_given = threshold is not None
+        """Whether the caller has chosen it, and it is not the model's own."""
         if threshold is None:
             if metadata.threshold is None:
                 raise EngineError("the model has no calibrated threshold; pass one: ReIdentifier(…, threshold=0.4)")

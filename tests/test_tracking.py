@@ -205,7 +205,7 @@ def tracklet(camera, track, colours, first=0, last=10, crops=GROUP):
 def decide(undecided, gallery, thresholds=None, bearers=(), gone=False, **options):
     """Ask once for the identities of `undecided`, with `bearers` of identities about; gone: nothing more will come."""
     thresholds = thresholds or Thresholds(0.3, 0.3)
-    identities = Identities(gallery, site=SiteModel(SitePrior.of(None, thresholds.tracklet)), **options)
+    identities = Identities(gallery, site=SiteModel(SitePrior.at(thresholds.tracklet)), **options)
     for t in (*undecided, *bearers):
         identities.tracklets[t.camera, t.track] = t
     for t in bearers:

@@ -8,9 +8,10 @@ try:
 except ImportError as error:
     raise missing_package(error.name or "trackers", "track", "tracking") from None
 
+from sdk.tracking.config import TrackerConfig
 from sdk.tracking.detectors import DETECTORS, HogDetector, MotionDetector
 from sdk.tracking.multi_camera import MultiCameraTracker
 from sdk.tracking.reason import Reason
 from sdk.tracking.travel import TravelTimes
 
-__all__ = ["DETECTORS", "HogDetector", "MotionDetector", "MultiCameraTracker", "Reason", "TravelTimes"]
+__all__ = ["DETECTORS", "HogDetector", "MotionDetector", "MultiCameraTracker", "Reason", "TrackerConfig", "TravelTimes"]

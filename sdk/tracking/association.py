@@ -31,8 +31,10 @@ from sdk.tracking.travel import TravelTimes
 MIN_CHANGED = 0.5
 """Share of a tracklet's frames in which its picture must have changed; see `change.py`."""
 
-LEAST = -0.5
-"""Nats from which a tracklet is a known person. Below 0, for a mean of logarithms is less than that of the odds."""
+LEAST = -1.5
+"""Nats from which two are one person. Below 0, for the mean of a group's pairs is less than what they say together."""
+AT_ONCE = 0.7
+"""Nats more that it takes while it is asked for the first time; a review may join later what was kept apart."""
 SURE = 1.5
 """Nats beyond that, and beyond the runner-up, with which it is one at once."""
 SURELY_NEW = 1.5
@@ -115,7 +117,12 @@ class Identities:
     @property
     def least(self) -> float:
         """Nats from which two are one person."""
-        return LEAST + self.config.caution
+        return (LEAST if self.site.learns else 0.0) + self.config.caution
+
+    @property
+    def at_once(self) -> float:
+        """Nats from which a tracklet is a known person when it is asked for the first time."""
+        return self.least + (AT_ONCE if self.site.learns else 0.0)
 
     def emit(self, kind: str, **what) -> None:
         """Tell the listener."""
@@ -197,8 +204,8 @@ class Identities:
         for row, tracklet in enumerate(undecided):
             start = cameras.index(tracklet.camera) * count
             evidence = scores.evidence[row]
-            wide[row, start : start + count] = np.where(evidence >= self.least, evidence, NEVER)
-            wide[row, count * len(cameras) + row] = self.least
+            wide[row, start : start + count] = np.where(evidence >= self.at_once, evidence, NEVER)
+            wide[row, count * len(cameras) + row] = self.at_once
         newcomers = []
         for row, column in zip(*linear_sum_assignment(-wide), strict=True):
             tracklet = undecided[row]
@@ -220,9 +227,9 @@ class Identities:
         if last_chance is None and tracklet.count >= PATIENCE * GROUP:
             return True
         if chosen is None:
-            return evidence.max(initial=NEVER) < self.least - SURELY_NEW
+            return evidence.max(initial=NEVER) < self.at_once - SURELY_NEW
         others = np.delete(evidence, chosen).max(initial=NEVER)
-        return evidence[chosen] >= max(self.least, others) + SURE
+        return evidence[chosen] >= max(self.at_once, others) + SURE
 
     def _welcome(self, tracklet: Tracklet, newcomers: list[Tracklet]) -> None:
         """Somebody new; unless another of the newcomers is the same."""
@@ -232,7 +239,7 @@ class Identities:
                 if self.apart.tracklet_and_person(tracklet, person):
                     continue
                 scores = self._held_against(tracklet, person)
-                if scores.evidence[0, 0] >= self.least:
+                if scores.evidence[0, 0] >= self.at_once:
                     self.reasons[tracklet.camera, tracklet.track] = self._reason(tracklet, scores, 0)
                     self._name(tracklet, other.identity)
                     return

@@ -66,7 +66,8 @@ class MultiCameraTracker:
         travel: TravelTimes | None = None,
         config: TrackerConfig | None = None,
     ):
-        """reid: embeds the crops; its gallery and threshold decide who is who.
+        """reid: embeds the crops; whom its gallery knows is recognised. A threshold that was given to it decides alone
+        who is who, as `config.distance` does; the model's own is where the site's own statistics begin.
 
         detector: "yolox-nano", "motion", "hog", or the file of a model (`detector_maker`); None: yolox-nano where it is
         here, else hog, with a note; any `frame -> sv.Detections`; or one of these callables a camera, by name.
@@ -100,10 +101,15 @@ class MultiCameraTracker:
         self._cameras: dict[str, Camera] = {}
         self._listeners = Listeners([] if on_event is None else [on_event])
         self._turn = threading.RLock()
-        prior = SitePrior.of(reid.engine.metadata.site_prior, self.config.distance or reid.tracklet_threshold)
+        fixed = self.config.distance
+        if fixed is None and reid.threshold_given:  # whoever gives one wants to decide by it
+            fixed = reid.tracklet_threshold
+        prior = (
+            SitePrior.of(reid.engine.metadata, reid.tracklet_threshold) if fixed is None else SitePrior.at(fixed, fixed)
+        )
         self._identities = Identities(
             reid.gallery, self._listeners, self.config.lost_seconds, reid.align if rescore else None, travel,
-            SiteModel(prior, learns=self.config.distance is None), self.config,
+            SiteModel(prior, learns=fixed is None), self.config,
         )  # fmt: skip
         self._clock = Clock(frame_rate)
         self._set_back = False

@@ -17,7 +17,7 @@ from sdk.tracking.people import Person
 from sdk.tracking.site import SiteModel
 from sdk.tracking.tracklet import Tracklet
 
-STAY = 0.5
+STAY = 1.0
 """Nats that speak for what has been said."""
 BOUND = 50.0
 """Nats for what a human has said."""

@@ -14,7 +14,7 @@ MOST = 200.0
 """People whose mean a camera's is; earlier ones are forgotten."""
 LATEST = 12.0
 """People after whom a camera that has changed its colours is found to have."""
-CHANGED = 4.0
+CHANGED = 2.5
 """How many times the mean of the latest may be off, in what chance explains (squared distances), before it has."""
 LEAST_DEVIATION = 0.3
 """Of the mean deviation: a dimension in which all are alike must not be blown up."""
@@ -106,7 +106,8 @@ class CameraStatistics:
         """What somebody should know who doubts a distance of this camera, in words."""
         people, said = self.people(camera), []
         if people < PATIENCE:
-            said.append(f"camera '{camera}' has seen {people:.0f} people, too few to know what it adds to their looks")
+            seen = "one person" if round(people) == 1 else f"{people:.0f} people"
+            said.append(f"camera '{camera}' has seen {seen}, too few to know what it adds to their looks")
         elif self._cameras[camera].changes and people < 4 * LATEST:
             said.append(f"the colours of camera '{camera}' have changed, and are learned anew from {people:.0f} people")
         return tuple(said)

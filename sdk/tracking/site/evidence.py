@@ -62,7 +62,7 @@ class SiteModel:
         """learns: whether the site changes anything. If not, a look counts as the prior says, with the features as
         they are, and times say nothing."""
         self.prior = prior or SitePrior()
-        self._learns = learns
+        self.learns = learns
         self.cameras = CameraStatistics(self.prior.mean, self.prior.deviation)
         self.likeness = Likeness(self.prior)
         self.returns = Returns(self.prior)
@@ -72,7 +72,7 @@ class SiteModel:
 
     def settled(self, camera: str, features: np.ndarray, passes: int) -> None:
         """Take a tracklet that will not change its person any more; passes: how often they had passed before."""
-        self._settled.add(camera, features, 1 / (1 + passes))
+        self._settled.add(camera, features, _weight(passes))
 
     def observe(self, open_: list[tuple[str, np.ndarray, str]], passes: Mapping[str, Mapping[str, int]]) -> None:
         """Take the tracklets whose person may still change, in order of time: (camera, features `[D]`, person).
@@ -81,8 +81,8 @@ class SiteModel:
         """
         cameras, seen = self._settled.copy(), Counter()
         for camera, features, person in open_:
-            weight = 1 / (1 + passes.get(person, {}).get(camera, 0) + seen[person, camera])
-            cameras.add(camera, features, weight)
+            before = passes.get(person, {}).get(camera, 0) + seen[person, camera]
+            cameras.add(camera, features, _weight(before))
             seen[person, camera] += 1
         self.cameras = cameras
 
@@ -92,7 +92,7 @@ class SiteModel:
             self._numbers.setdefault(name, len(self._numbers))
         numbers = np.array([self._numbers[name] for name in witnesses.camera], int)
         features = witnesses.features
-        if self._learns:
+        if self.learns:
             features = self.cameras.normalised(features, witnesses.camera)
         return Pairing(numbers, witnesses.first, witnesses.last, features)
 
@@ -102,24 +102,30 @@ class SiteModel:
         kind = np.where(one.camera[:, None] == other.camera[None], WITHIN, BETWEEN)
         gap = classes(one.first, one.last, other.first, other.last)
         odds = np.zeros(distance.shape)
-        if self._learns:
+        if self.learns:
             odds = self.returns.log_odds(one.camera, other.camera, gap)
         return Evidence(self.likeness.nats(distance, kind), odds, distance)
 
     def learn(self, seen: Pairing, person: np.ndarray, cannot: np.ndarray) -> None:
         """Learn from all that is remembered: N tracklets, who they are taken for (int `[N]`), and who cannot be one
         person (bool `[N, N]`)."""
-        if not self._learns:
+        if not self.learns:
             return
-        self.likeness.learn(_strangers(seen, person))
+        self.likeness.learn(_strangers(seen, person, cannot))
         distance = 1 - seen.features @ seen.features.T
         kind = np.where(seen.camera[:, None] == seen.camera[None], WITHIN, BETWEEN)
         look = self.likeness.nats(distance, kind)
         self.returns.learn(Seen(seen.camera, seen.first, seen.last), look, cannot)
 
 
-def _strangers(seen: Pairing, person: np.ndarray) -> list[np.ndarray]:
-    """How far apart people are, one value for each pair of them: within cameras, and between cameras."""
+def _weight(passes: int) -> float:
+    """What a tracklet of somebody counts who has passed before: all later ones together half of the first."""
+    return 1.0 if passes == 0 else 1 / ((passes + 1) * (passes + 2))
+
+
+def _strangers(seen: Pairing, person: np.ndarray, cannot: np.ndarray) -> list[np.ndarray]:
+    """How far apart strangers are, within cameras and between cameras: of each pair of people the mean, and of all who
+    were seen at once each pair of tracklets."""
     people, number = np.unique(person, return_inverse=True)
     member = np.zeros((len(people), len(person)), np.float32)
     member[number, np.arange(len(person))] = 1
@@ -130,5 +136,6 @@ def _strangers(seen: Pairing, person: np.ndarray) -> list[np.ndarray]:
     for which in (same_camera, 1 - same_camera):
         count = (member @ which @ member.T)[pairs]
         total = (member @ (which * distance) @ member.T)[pairs]
-        found.append(total[count > 0] / count[count > 0])
+        at_once = distance[np.triu(cannot & (which > 0), 1)]
+        found.append(np.concatenate([total[count > 0] / count[count > 0], at_once]))
     return found

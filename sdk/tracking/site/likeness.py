@@ -8,11 +8,11 @@ for one than people in all colours.
 
 import numpy as np
 
-from sdk.tracking.site.prior import SitePrior
+from sdk.tracking.site.prior import WITHIN, SitePrior
 
 MOST = 10.0
 """Nats; a look can never say more, for better or worse."""
-LEAST = 0.4
+LEAST = 0.2
 """Of the prior's stranger distance: nearer to each other strangers are not believed to be."""
 
 
@@ -25,12 +25,18 @@ class Likeness:
         """Of pairs of one camera and of two: how far strangers are apart at this site."""
 
     def learn(self, distances: list[np.ndarray]) -> None:
-        """Take the distances of strangers of late, one for each pair of people: within a camera, between cameras."""
+        """Take the distances of strangers of late: those of pairs of one camera, and of two.
+
+        Cameras of which little is known are taken to differ from the prior as single cameras do: there strangers are
+        seen at once, and are known to be.
+        """
+        scale = 1.0
         for kind, found in enumerate(distances):
-            believed = self._prior.stranger[kind]
+            believed = scale * self._prior.stranger[kind]
             trust = self._prior.trust
             mean = (trust * believed + float(np.sum(found))) / (trust + len(found))
-            self.stranger[kind] = max(mean, LEAST * believed)
+            self.stranger[kind] = max(mean, LEAST * self._prior.stranger[kind])
+            scale = self.stranger[WITHIN] / self._prior.stranger[WITHIN]
 
     def nats(self, distance: np.ndarray, kind: np.ndarray) -> np.ndarray:
         """For distances of any shape and int `kind` of the same (`prior.WITHIN`, `prior.BETWEEN`)."""

@@ -1,19 +1,25 @@
 """What is known of people's looks and ways before a site has taught anything."""
 
+import json
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
+from sdk.engines.metadata import Metadata
 from sdk.errors import DataError
 
 GAPS = (0.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 """Seconds between two tracklets at which a new class of gaps begins; before the first are those that overlap."""
 FARTHEST = 4 * GAPS[-1]
 """Seconds to which the last class is taken to reach."""
+SHIPPED = Path(__file__).parents[2] / "models" / "site_prior.json"
+"""Of the model that ships; `benchmarks/site_prior.py` writes it."""
 WITHIN, BETWEEN = 0, 1
 """The two kinds of pairs: of one camera, of two."""
 
-AGAIN, ELSEWHERE = 0.04, 0.12
+AGAIN, ELSEWHERE = 0.03, 0.12
 """Other tracklets of a person in a class of gaps, in the same camera and in another, where nothing is known."""
 
 
@@ -45,12 +51,22 @@ class SitePrior:
     """What it was measured on."""
 
     @classmethod
-    def of(cls, values: dict | None, tracklet_threshold: float) -> "SitePrior":
-        """What a model's metadata hold (`from_dict`); without any, what its calibrated cosine distance tells: strangers
-        are so far apart that it says nothing."""
+    def of(cls, metadata: Metadata, tracklet_threshold: float) -> "SitePrior":
+        """The one of a model: what was measured of it, or of the model that ships if it is made of that one's weights;
+        else what its calibrated distance for tracklets tells: between cameras it says neither yes nor no."""
+        values = metadata.site_prior or _shipped(metadata.checkpoint_sha256)
         if values:
             return cls.from_dict(values)
-        return cls(stranger=(tracklet_threshold / cls.neutral[BETWEEN],) * 2)
+        return cls.at(tracklet_threshold)
+
+    @classmethod
+    def at(cls, distance: float, within: float | None = None) -> "SitePrior":
+        """Where nothing but one cosine distance is known: at which two cameras' tracklets are as likely one as two.
+
+        within: the same of two tracklets of one camera; None: as strangers are as far apart there.
+        """
+        between = distance / cls.neutral[BETWEEN]
+        return cls(stranger=(between if within is None else within / cls.neutral[WITHIN], between))
 
     @classmethod
     def from_dict(cls, values: dict) -> "SitePrior":
@@ -82,3 +98,9 @@ class SitePrior:
             if getattr(self, name) is not None:
                 values[name] = [round(float(v), 4) for v in getattr(self, name)]
         return values | {"trust": self.trust, "data": self.data}
+
+
+@lru_cache(maxsize=8)
+def _shipped(checkpoint_sha256: str) -> dict | None:
+    values = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    return values if checkpoint_sha256 and values["checkpoint_sha256"] == checkpoint_sha256 else None

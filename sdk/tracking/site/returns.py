@@ -38,6 +38,16 @@ class Seen(NamedTuple):
     last: np.ndarray
 
 
+def chances(seen: Seen) -> np.ndarray:
+    """For each of N tracklets, what part of a class of gaps lies within the time that is remembered, of before and
+    after on average: float `[N, classes]`, 1 for those that overlap."""
+    begin, end = seen.first.min(), seen.last.max()
+    edges = np.array([*GAPS, FARTHEST])
+    ahead = np.clip(end - seen.last[:, None] - edges[:-1], 0, np.diff(edges))
+    behind = np.clip(seen.first[:, None] - begin - edges[:-1], 0, np.diff(edges))
+    return np.hstack([np.ones((len(seen.first), 1)), (ahead + behind) / (2 * np.diff(edges))])
+
+
 class Returns:
     """Log odds that two tracklets are one person, from when and where they were."""
 
@@ -64,13 +74,15 @@ class Returns:
         everybody = np.bincount(cell[pairs], minlength=np.prod(shape)).reshape(shape)
         open_ = pairs & ~cannot
         cell, look = cell[open_], look[open_]
-        chances = self._chances(seen, cameras)
+        each = chances(seen)
+        each = np.stack([each[seen.camera == camera].sum(axis=0) for camera in range(cameras)])
+        possible = (each[:, None] + each[None]) / 2  # of a pair of cameras, either is where it begins
         for _ in range(ROUNDS):
             likely = 1 / (1 + np.exp(-(look + self._odds.reshape(-1)[cell])))
             same = np.bincount(cell, likely, minlength=np.prod(shape)).reshape(shape)
-            expected = self._rate(same, chances) * chances
+            expected = self._rate(same, possible) * possible
             odds = expected / np.maximum(everybody - expected, FEW)
-            odds = np.where(everybody > 0, odds, self._rate(same, chances) / FEW)
+            odds = np.where(everybody > 0, odds, self._rate(same, possible) / FEW)
             self._odds = np.log(np.clip(odds, *ODDS))
 
     def _rate(self, same: np.ndarray, chances: np.ndarray) -> np.ndarray:
@@ -82,18 +94,6 @@ class Returns:
             found, chance = same[here].sum(axis=0), chances[here].sum(axis=0)
             rate[here] = (TRUST[0] * self._prior[of_kind] + found) / (TRUST[0] + chance)
         return (TRUST[1] * rate + same) / (TRUST[1] + chances)
-
-    @staticmethod
-    def _chances(seen: Seen, cameras: int) -> np.ndarray:
-        """For how many tracklets such a gap lies within the time that is remembered, in part or as a whole:
-        float `[C, C, classes]`."""
-        begin, end = seen.first.min(), seen.last.max()
-        edges = np.array([*GAPS, FARTHEST])
-        ahead = np.clip(end - seen.last[:, None] - edges[:-1], 0, np.diff(edges))
-        behind = np.clip(seen.first[:, None] - begin - edges[:-1], 0, np.diff(edges))
-        share = np.hstack([np.ones((len(seen.first), 1)), (ahead + behind) / (2 * np.diff(edges))])
-        each = np.stack([share[seen.camera == camera].sum(axis=0) for camera in range(cameras)])
-        return (each[:, None] + each[None]) / 2  # of a pair of cameras, either is where it begins
 
     def log_odds(self, camera: np.ndarray, other_camera: np.ndarray, gap: np.ndarray) -> np.ndarray:
         """For cameras int `[N]` and `[M]` and classes of gaps int `[N, M]`: float `[N, M]`."""
