@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdk.errors import DataError
+from sdk.video.summary import record_files
 
 GAP_SECONDS = 5.0
 """Who is away from a camera for longer has left, and comes back in a new visit."""
@@ -70,10 +71,6 @@ class Record:
         return (min(a for a, _ in times), max(b for _, b in times)) if times else (0.0, 0.0)
 
 
-TODAY = "today"
-"""The day whose records have no date in their file's name yet."""
-
-
 def read_record(folder: str | Path, day: str | None = None) -> Record:
     """Read the records, and `events.jsonl` where there is one, of a folder that `reid track` wrote.
 
@@ -83,7 +80,7 @@ def read_record(folder: str | Path, day: str | None = None) -> Record:
     or naming the line that is no record.
     """
     folder = Path(folder)
-    files = _files(folder)
+    files = record_files(folder)
     if not files:
         raise DataError(f"{folder / 'tracks.jsonl'}: no such file; name a folder that `reid track --output` wrote")
     if day is not None and day not in files:
@@ -120,13 +117,6 @@ def _merge(record: Record) -> None:
         if visit.score > before.score:
             before.score, before.frame, before.box = visit.score, visit.frame, visit.box
     record.visits = joined
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """The files with records by their day, in order."""
-    days = {path.name.split(".")[1]: path for path in sorted(folder.glob("tracks.????-??-??.jsonl"))}
-    last = folder / "tracks.jsonl"
-    return days | ({TODAY: last} if last.is_file() else {})
 
 
 def _read_tracks(record: Record, paths: list[Path]) -> None:
