@@ -23,7 +23,7 @@ KINDS = {
     "left": "a track has ended; detail: first, last (seconds)",
     "merged": "two identities are one person; identity is the one that stays; detail: other, second_pass",
     "split": "a track has passed to another person and goes on under a new number; detail: new_track",
-    "associated": "a second pass over the whole run is done: records bear its names, also of whoever was merged before; "
+    "associated": "a second pass over the whole run is done: records bear its names, those merged before too; "
     "detail: tracks, changed, people (how many)",
     "camera_lost": "a camera gives no frames; detail: reason",
     "camera_back": "it gives frames again; detail: seconds it was away",

@@ -1,9 +1,9 @@
 """What the tracklets of a run looked like, kept beside its records: a second pass needs no video then.
 
 `features.bin` is a line of JSON that says what it is, and a block a tracklet behind it: its kind (`ROW_`), the bytes of
-its two parts, their CRC-32; the row as JSON, and its embedding, float16. Blocks are only ever added, each with one write,
-so a run that is killed loses nothing but what it had not written yet. The last block (`DONE`) says how many rows there
-are. Only a run that ended in order must have it.
+its two parts, their CRC-32; the row as JSON, and its embedding, float16. Blocks are only ever added, each with one
+write, so a run that is killed loses nothing but what it had not written yet. The last block (`DONE`) says how many rows
+there are. Only a run that ended in order must have it.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """What the events of a run have said of its tracks, and what a second pass over the run adds to them."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +70,7 @@ def changes(
 ) -> list[Event]:
     """The events by which all tracks of `final` have the names in it, if that is not told yet; else none.
 
-    A name all of whose tracks go over to one that there was already is `merged`; any other track is `identified` once
+    A name all of whose tracks go over to one that stays somebody's is `merged`; any other track is `identified` once
     more, or `withdrawn`. `associated` is the last. reasons: details of tracks, plain JSON values. time: of the events,
     s.
     """
@@ -93,11 +93,14 @@ def changes(
 
 
 def _whole_names(told: Mapping[Track, str | None], final: Mapping[Track, str | None]) -> dict[str, str]:
-    """Names that are no more, all of whose tracks go to one other name that there was before: old → new."""
+    """Names that are no more, all of whose tracks go to one other name, which keeps some of its own: old → new."""
     goals: dict[str, set[str | None]] = defaultdict(set)
     for track, name in told.items():
-        if name is not None:
-            goals[name].add(final[track])
-    there, left = Counter(told.values()), set(final.values())
-    whole = ((name, next(iter(to))) for name, to in goals.items() if len(to) == 1 and name not in left)
-    return {name: goal for name, goal in whole if goal is not None and there[goal]}
+        goals[name].add(final[track])
+    left = set(final.values())
+    stays = {name for track, name in told.items() if name is not None and final[track] == name}
+    return {
+        name: next(iter(goal))
+        for name, goal in goals.items()
+        if name is not None and name not in left and len(goal) == 1 and goal <= stays
+    }
