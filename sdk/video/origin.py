@@ -73,12 +73,13 @@ def remember_origin(
 
 
 def origin_of(folder: RunFolder) -> Origin:
-    """What the manifest says; an empty `Origin` where it says nothing: a run of an earlier release."""
+    """What the manifest says; an empty `Origin` where it says nothing, as of an earlier release's run, or nonsense."""
     said = folder.fact(FACT)
     known = said if isinstance(said, dict) else {}
     origin = Origin(**{name: known[name] for name in Origin.__dataclass_fields__ if name in known})
-    tables = origin.frame_rates, origin.sources, origin.options, origin.marks
-    return origin if all(isinstance(table, dict) for table in tables) else Origin()
+    tables = (origin.frame_rates, (int, float)), (origin.sources, str), (origin.marks, str), (origin.options, dict)
+    sound = all(isinstance(t, dict) and all(isinstance(value, kind) for value in t.values()) for t, kind in tables)
+    return origin if sound and isinstance(origin.segment, int | float | None) else Origin()
 
 
 def mark(path: str | Path) -> str:

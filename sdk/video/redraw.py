@@ -41,7 +41,11 @@ def mark_behind(folder: RunFolder, cameras: Iterable[str]) -> None:
     """Have the manifest say that the videos of `cameras`, those that have any, show other names than the records."""
     having = [camera for camera in cameras if own_videos(folder, camera)]
     if having:
-        folder.remember(FACT, video_states(folder) | dict.fromkeys(having, BEHIND))
+        _remember(folder, having, BEHIND)
+
+
+def _remember(folder: RunFolder, cameras: Iterable[str], state: str) -> None:
+    folder.remember(FACT, dict(sorted((video_states(folder) | dict.fromkeys(cameras, state)).items())))
 
 
 def own_videos(folder: RunFolder, camera: str) -> list[Path]:
@@ -68,7 +72,7 @@ def redraw(folder: RunFolder) -> tuple[list[str], dict[str, str]]:
         except _Undrawn as error:
             kept[camera] = str(error)
             continue
-        folder.remember(FACT, video_states(folder) | {camera: DRAWN})
+        _remember(folder, [camera], DRAWN)
         drawn.append(camera)
     return drawn, kept
 
