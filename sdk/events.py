@@ -17,10 +17,14 @@ from sdk.names import visible
 from sdk.terminal import notes
 
 KINDS = {
-    "identified": "a track has got its identity; detail: distance, runner_up, margin, new (nobody knew them before)",
+    "identified": "a track has got its identity; detail: distance, runner_up, margin, new (nobody knew them before); "
+    "of a second pass: second_pass (true), before (the name until then)",
+    "withdrawn": "a second pass leaves a track without identity; detail: second_pass, before",
     "left": "a track has ended; detail: first, last (seconds)",
-    "merged": "two identities are one person; identity is the one that stays; detail: other",
+    "merged": "two identities are one person; identity is the one that stays; detail: other, second_pass",
     "split": "a track has passed to another person and goes on under a new number; detail: new_track",
+    "associated": "a second pass over the whole run is done: records bear its names, those merged before too; "
+    "detail: tracks, changed, people (how many)",
     "camera_lost": "a camera gives no frames; detail: reason",
     "camera_back": "it gives frames again; detail: seconds it was away",
     "camera_frozen": "its picture has not changed for a while; detail: seconds",

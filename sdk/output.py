@@ -11,6 +11,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from glob import escape
 from pathlib import Path
 from typing import IO
 
@@ -80,7 +81,7 @@ class _Beside:
                 self.file = path.open(mode, **text)
                 return
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            beside = self._target.with_name(f".{self._target.name[:40]}.{secrets.token_hex(4)}.part")
+            beside = self._target.with_name(_beside(self._target.name, secrets.token_hex(4)))
             self.file = beside.open(mode.replace("w", "x"), **text)
             self._beside = beside
             if old is not None:
@@ -116,6 +117,18 @@ class _Beside:
             yield
         except OSError as error:
             raise self._error(_told(self._path, error)) from error
+
+
+def _beside(name: str, mark: str) -> str:
+    return f".{name[:40]}.{mark}.part"
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what writers of `path` left beside it when they were killed. None may be writing it now."""
+    target = Path(path)
+    for file in target.parent.glob(_beside(escape(target.name[:40]), "[0-9a-f]" * 8)):
+        with contextlib.suppress(OSError):
+            file.unlink()
 
 
 def _failed_write(failure: Exception) -> OSError | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdk.errors import DataError
+from sdk.video.summary import record_files
 
 GAP_SECONDS = 5.0
 """Who is away from a camera for longer has left, and comes back in a new visit."""
@@ -59,19 +60,15 @@ class Record:
     """Tracks that never got an identity."""
     outages: list[Outage] = field(default_factory=list)
     events: list[dict] = field(default_factory=list)
-    """Merges, splits, and cameras that changed or ended, as `sdk.events` writes them."""
+    """Merges, splits, second passes, and cameras that changed or ended, as `sdk.events` writes them."""
     reasons: dict[tuple[str, int], dict] = field(default_factory=dict)
-    """(camera, track) → detail of its "identified" event: distance, runner_up, margin, new."""
+    """(camera, track) → detail of its last "identified" event: distance, runner_up, margin, new."""
 
     @property
     def span(self) -> tuple[float, float]:
         """First and last moment of which anything is known, seconds."""
         times = [(v.first, v.last) for v in self.visits] + [(o.first, o.last) for o in self.outages]
         return (min(a for a, _ in times), max(b for _, b in times)) if times else (0.0, 0.0)
-
-
-TODAY = "today"
-"""The day whose records have no date in their file's name yet."""
 
 
 def read_record(folder: str | Path, day: str | None = None) -> Record:
@@ -83,23 +80,23 @@ def read_record(folder: str | Path, day: str | None = None) -> Record:
     or naming the line that is no record.
     """
     folder = Path(folder)
-    files = _files(folder)
+    files = record_files(folder)
     if not files:
         raise DataError(f"{folder / 'tracks.jsonl'}: no such file; name a folder that `reid track --output` wrote")
     if day is not None and day not in files:
         raise DataError(f"{folder} has no records of '{day}'; there are {', '.join(files)}")
     record = Record()
     _read_tracks(record, list(files.values()) if day is None else [files[day]])
+    merges = []
     if (folder / "events.jsonl").is_file():
-        _read_events(record, folder / "events.jsonl", None if day is None else record.span)
+        merges = _read_events(record, folder / "events.jsonl", None if day is None else record.span)
     record.visits.sort(key=lambda visit: (visit.first, visit.camera, visit.identity))
-    _merge(record)
+    _merge(record, merges)
     return record
 
 
-def _merge(record: Record) -> None:
+def _merge(record: Record, merges: list[dict]) -> None:
     """Give people who turned out to be one later the one name, and join visits that are one then."""
-    merges = [event for event in record.events if event["kind"] == "merged"]
     for event in merges:
         for visit in record.visits:
             if visit.identity == event["detail"].get("other") and visit.first <= event["time"]:
@@ -120,13 +117,6 @@ def _merge(record: Record) -> None:
         if visit.score > before.score:
             before.score, before.frame, before.box = visit.score, visit.frame, visit.box
     record.visits = joined
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """The files with records by their day, in order."""
-    days = {path.name.split(".")[1]: path for path in sorted(folder.glob("tracks.????-??-??.jsonl"))}
-    last = folder / "tracks.jsonl"
-    return days | ({TODAY: last} if last.is_file() else {})
 
 
 def _read_tracks(record: Record, paths: list[Path]) -> None:
@@ -185,19 +175,27 @@ def covered_shares(boxes: list[list[float]]) -> list[float]:
     return shares
 
 
-def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -> None:
-    """span: pass over what happened before and after."""
+def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -> list[dict]:
+    """span: pass over what happened before and after, but for a second pass, which is over all days.
+
+    Returns the merges that the records do not know of.
+    """
+    merges: list[dict] = []
     down: dict[tuple[str, str], tuple[float, str]] = {}
     last = record.span[1]
     for event in read_lines(path, EVENT):
         camera, kind, time, detail = event["camera"], event["kind"], event["time"], event["detail"]
+        if kind == "associated":
+            merges.clear()
         if span is not None and not span[0] <= time <= span[1]:
+            if detail.get("second_pass") is True:
+                _note_reason(record, event)
             continue
         last = max(last, time)
         if camera is not None and camera not in record.cameras:
             record.cameras.append(camera)
-        if kind == "identified":
-            record.reasons[camera, event["track"]] = detail
+        if kind in ("identified", "withdrawn"):
+            _note_reason(record, event)
         elif kind in ("camera_lost", "camera_frozen"):
             state = kind.removeprefix("camera_")
             began = time - float(detail.get("seconds", 0)) if state == "frozen" else time
@@ -207,11 +205,22 @@ def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -
                 if (camera, state) in down:
                     began, reason = down.pop((camera, state))
                     record.outages.append(Outage(camera, state, began, time, reason))
-        elif kind in ("merged", "split", "camera_changed", "camera_clock", "camera_ended"):
+        elif kind in ("merged", "split", "associated", "camera_changed", "camera_clock", "camera_ended"):
             record.events.append(event)
+            if kind == "merged":
+                merges.append(event)
     for (camera, state), (began, reason) in down.items():
         record.outages.append(Outage(camera, state, began, max(last, began), reason))
     record.outages.sort(key=lambda outage: (outage.first, outage.camera))
+    return merges
+
+
+def _note_reason(record: Record, event: dict) -> None:
+    key = event["camera"], event["track"]
+    if event["kind"] == "identified":
+        record.reasons[key] = event["detail"]
+    elif event["kind"] == "withdrawn":
+        record.reasons.pop(key, None)
 
 
 NUMBER, NAME = (int, float), (str, type(None))

@@ -12,12 +12,12 @@ from sdk.events import Event
 from sdk.report import PictureWriter
 from sdk.tracking import MultiCameraTracker
 from sdk.video.annotate import AnnotatedVideo
+from sdk.video.history import EVENTS
 from sdk.video.observer import ENDED
 from sdk.video.records import RecordWriter
 from sdk.video.run_folder import RunFolder
 from sdk.video.summary import Sighting
 
-EVENTS = "events.jsonl"
 MOST_EVENTS = 100_000
 """That wait for a disk that is full or slow; about 30 MB."""
 CLOSE_SECONDS = 10.0

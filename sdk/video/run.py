@@ -15,8 +15,10 @@ from sdk.events import Listener, listening
 from sdk.terminal import notes, progress_bar
 from sdk.tracking import MultiCameraTracker
 from sdk.video.observer import ENDED, INTERRUPTED, Observer
+from sdk.video.origin import remember_origin
 from sdk.video.recorder import Recorder
 from sdk.video.run_folder import RunFolder
+from sdk.video.sources import Sources
 from sdk.video.stopping import stop_on_signals
 from sdk.video.summary import Sighting
 
@@ -132,6 +134,8 @@ def track_videos(
         Recorder(folder, tracker, frame_rates, video=video, segment=segment) as recorder,
         listening((ticks, tracker), (*listeners, recorder.listen)),
     ):
+        if isinstance(ticks, Sources):
+            remember_origin(folder, ticks, segment=segment)
         if run(ticks, tracker, [recorder, ProgressBar(total)]) == INTERRUPTED:
             notes.print("interrupted; the files hold what was seen so far")
     return recorder.sightings

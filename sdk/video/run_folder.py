@@ -1,7 +1,8 @@
 """The folder of one run: what the run writes is marked as its own, and nothing else is ever touched.
 
 `run.json` in it is the manifest: which run made it, and the names of the files that it wrote. So a later run can tell
-what may be replaced, when it is asked to, from what somebody else has put there.
+what may be replaced, when it is asked to, from what somebody else has put there. Who works on the files of a run that
+is over opens its folder again: `RunFolder.reopen`.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import IO
 
 from sdk import __version__
 from sdk.errors import DataError
-from sdk.output import write_whole
+from sdk.output import remove_leftovers, whole_files, write_whole
 from sdk.terminal import notes
 
 try:
@@ -30,6 +31,8 @@ except ImportError:  # not a POSIX system: nothing tells a run that still goes o
 MANIFEST = "run.json"
 FORMAT = 1
 STATES = ("running", "finished", "interrupted")
+YOUNG = ("facts", "former")
+"""Fields that manifests of earlier releases have not."""
 
 
 @dataclass
@@ -46,6 +49,16 @@ class Manifest:
     """One of `STATES`; "running" of a run that ended otherwise: it was killed."""
     files: list[str] = field(default_factory=list)
     """Plain names of files in the folder, sorted."""
+    facts: dict = field(default_factory=dict)
+    """What else is remembered of the run, by subject: plain JSON values, nothing confidential."""
+    former: str = ""
+    """The state before somebody began to change the files of a run that was over; empty while nobody does."""
+
+    def to_json(self) -> str:
+        """The text of `run.json`: fields that are younger than the format are there if there is something in them."""
+        content = asdict(self)
+        young = {name for name in YOUNG if not content[name]}
+        return json.dumps({name: value for name, value in content.items() if name not in young}, indent=2) + "\n"
 
 
 class RunFolder:
@@ -63,9 +76,25 @@ class RunFolder:
         self._command = command
         self._overwrite = overwrite
         self._files: set[str] = set()
+        self._facts: dict = {}
         self._turn = threading.RLock()
-        self._started = ""
-        self._state = ""
+        self._started = self._version = ""
+        self._state = self._former = ""
+        self._again = False
+
+    @classmethod
+    def reopen(cls, path: str | Path) -> "RunFolder":
+        """The folder of a run that is over, to change the run's own files. A context manager.
+
+        While it is open the folder is locked and its manifest says "running"; then again what it said before, and so
+        it does the next time if this process is killed. What killed writers left beside the run's files is removed.
+
+        Entering raises `DataError` if the run still goes on, or nothing tells whether it does; if no run made the
+        folder; if its manifest cannot be trusted, or one of its files is no longer an ordinary one.
+        """
+        folder = cls(path, "")
+        folder._again = True
+        return folder
 
     @staticmethod
     def check(
@@ -86,6 +115,8 @@ class RunFolder:
 
     def __enter__(self) -> "RunFolder":
         """Make the folder and mark it. Raises `DataError` as `check` does, which need not have been called."""
+        if self._again:
+            return self._enter_again()
         _require_place(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -96,6 +127,7 @@ class RunFolder:
             # Looked at under the lock: another start may have been quicker since `check`.
             before = _require_free(self.path, (), self._overwrite)
             self._started = datetime.now().astimezone().isoformat(timespec="seconds")
+            self._version = __version__
             self._state = "running"
             self._files = set() if before is None else set(before.files)
             self._write_manifest()  # the first one proves that the folder can be written, before anything is deleted
@@ -110,11 +142,52 @@ class RunFolder:
             self._held = stack.pop_all()
         return self
 
+    def _enter_again(self) -> "RunFolder":
+        if not self.path.is_dir():
+            raise DataError(f"{self.path}: no such folder; name one that `reid track --output` wrote")
+        with contextlib.ExitStack() as stack:
+            locked = stack.enter_context(_locked(self.path))
+            manifest = read_manifest(self.path)
+            if manifest is None:
+                raise DataError(f"{self.path}: no run made it (there is no {MANIFEST}); name the folder of a run")
+            if manifest.state == "running" and not manifest.former and not locked:
+                raise DataError(f"{self.path}: nothing tells whether its run still goes on; copy it to a local disk")
+            for name in manifest.files:
+                _require_own(self.path / name)
+            self._command, self._started, self._version = manifest.command, manifest.started, manifest.version
+            self._files, self._facts = set(manifest.files), manifest.facts
+            self._state, self._former = "running", manifest.former or manifest.state
+            self._write_manifest()
+            for name in (MANIFEST, *self._files):
+                remove_leftovers(self.path / name)
+            self._held = stack.pop_all()
+        return self
+
     def __exit__(self, kind, error, trace) -> None:
         with self._turn:
-            self._state = "interrupted" if kind is not None or self.interrupted else "finished"
+            if self._again:
+                self._state, self._former = self._former, ""
+            else:
+                self._state = "interrupted" if kind is not None or self.interrupted else "finished"
             self._changed()
             self._held.close()
+
+    @property
+    def files(self) -> list[str]:
+        """The plain names of this run's files, sorted."""
+        with self._turn:
+            return sorted(self._files)
+
+    def fact(self, subject: str) -> object:
+        """What is remembered under `subject`; None if nothing is."""
+        return self._facts.get(subject)
+
+    def remember(self, subject: str, value: object) -> None:
+        """Have the manifest say something of the run: plain JSON values, nothing confidential; None: nothing more."""
+        with self._turn:
+            facts = {name: known for name, known in self._facts.items() if name != subject}
+            self._facts = facts if value is None else facts | {subject: value}
+            self._changed()
 
     def open(self, name: str, mode: str = "w", **options) -> IO:
         """Open a file of this run, text as UTF-8. Modes "w", "wb", "a", "ab"; options: as of `open`.
@@ -153,6 +226,39 @@ class RunFolder:
             self._changed()
         return self.path / to
 
+    @contextlib.contextmanager
+    def rewrite(self, names: Sequence[str], mode: str = "w") -> Iterator[dict[str, IO]]:
+        """Files of this run to be written anew, by name, as `sdk.output.whole_files`: they take the places of the
+        earlier ones when all are whole at the end of the `with` block, and not if that is left early.
+
+        Raises `DataError` as `open` does.
+        """
+        with whole_files([self.claim(name) for name in names], mode) as files:
+            yield dict(zip(names, files, strict=True))
+
+    def replace(self, name: str, to: str) -> Path:
+        """As `rename`, but in the place of a file of this run where there is one."""
+        with self._turn:
+            if to not in self._files:
+                return self.rename(name, to)
+            if name not in self._files:
+                raise DataError(f"{self.path / name}: is no file of this run")
+            with _told(self.path / to):
+                os.replace(self.path / name, self.path / to)
+            self._files.discard(name)
+            self._changed()
+        return self.path / to
+
+    def remove(self, name: str) -> None:
+        """Delete a file of this run, if it is there. Raises `DataError` if it is not this run's, or cannot be done."""
+        with self._turn:
+            if name not in self._files:
+                raise DataError(f"{self.path / name}: is no file of this run")
+            with _told(self.path / name):
+                (self.path / name).unlink(missing_ok=True)
+            self._files.discard(name)
+            self._changed()
+
     def _create(self, name: str) -> None:
         path = self.path / name
         if not _is_plain(name):
@@ -169,8 +275,9 @@ class RunFolder:
             notes.print(f"{error}; the earlier list of this run's files stays", soft_wrap=True)
 
     def _write_manifest(self) -> None:
-        manifest = Manifest(FORMAT, self._command, self._started, __version__, self._state, sorted(self._files))
-        write_whole(self.path / MANIFEST, json.dumps(asdict(manifest), indent=2) + "\n")
+        whose = self._command, self._started, self._version
+        manifest = Manifest(FORMAT, *whose, self._state, sorted(self._files), self._facts, self._former)
+        write_whole(self.path / MANIFEST, manifest.to_json())
 
 
 class PlainFolder:
@@ -204,7 +311,7 @@ def new_run(parent: str | Path) -> Path:
 
 
 RECORDED = (".jsonl", ".txt", ".mp4")
-OWN = (MANIFEST, "site.json", "plan.png")
+OWN = (MANIFEST, "site.json", "plan.png", "features.bin")
 
 
 def recorded_files(folder: str | Path) -> list[Path]:
@@ -228,9 +335,11 @@ def read_manifest(folder: str | Path) -> Manifest | None:
             raise ValueError("not a JSON object")
         if content.get("format") != FORMAT:
             raise ValueError(f"format {content.get('format')!r}; this release reads {FORMAT}")
-        manifest = Manifest(**{name: content[name] for name in Manifest.__dataclass_fields__})
+        fields = [name for name in Manifest.__dataclass_fields__ if name in content or name not in YOUNG]
+        manifest = Manifest(**{name: content[name] for name in fields})
         texts = (manifest.command, manifest.started, manifest.version, manifest.state)
-        if not all(isinstance(text, str) for text in texts) or manifest.state not in STATES:
+        known = manifest.state in STATES and manifest.former in ("", *STATES) and isinstance(manifest.facts, dict)
+        if not all(isinstance(text, str) for text in texts) or not known:
             raise ValueError("a field has another type")
         datetime.fromisoformat(manifest.started)
         if not isinstance(manifest.files, list) or not all(_is_plain(name) for name in manifest.files):
@@ -280,16 +389,24 @@ def _require_free(path: Path, readers: Iterable[str | Path], overwrite: bool) ->
         raise DataError(f"{path}: holds the run of {when}; choose another folder, or --overwrite to replace that run")
     used = [(reader, found) for reader in map(Path, readers) if (found := _stat(reader)) is not None]
     for file in (path / name for name in manifest.files):
-        try:
-            status = file.lstat()
-        except OSError:
-            continue  # somebody has deleted it
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{file}: is no longer the file that the run wrote; move it away, or choose a new folder")
+        if (status := _require_own(file)) is None:
+            continue
         for reader, found in used:
             if os.path.samestat(found, status) or os.path.samestat(found, path.stat()):
                 raise DataError(f"{reader}: is in use, and --overwrite would delete {file}; choose another folder")
     return manifest
+
+
+def _require_own(file: Path) -> os.stat_result | None:
+    """The status of a file that a manifest names; None if somebody has deleted it. Raises `DataError` for a link or
+    whatever else somebody has put in its place."""
+    try:
+        status = file.lstat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{file}: is no longer the file that the run wrote; move it away, or choose a new folder")
+    return status
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -300,26 +417,29 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[bool]:
     """Hold the lock of a folder, or raise `DataError` if a run of this machine holds it.
+
+    Gives whether it is held: some systems, and some network file systems, lock no folders.
 
     The folder itself is locked: no file lies about in it, and the manifest may be replaced.
     """
     if fcntl is None:
-        yield
+        yield False
         return
     try:
         number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror}); choose another folder") from error
     try:
+        held = True
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise DataError(f"{folder}: a run is writing into it now; end that run, or choose another") from None
-            # Some network file systems lock no folders: there only the manifest speaks.
-        yield
+            held = False  # there only the manifest speaks
+        yield held
     finally:
         os.close(number)
 

@@ -52,13 +52,38 @@ class Tally:
         return [self._rows[key] for key in sorted(self._rows)]
 
 
-def read_sightings(records: Path) -> list[Sighting]:
-    """Sum up a `tracks.jsonl`: a row for each identity and camera, sorted; tracks without identity are left out."""
-    tally = Tally()
-    with records.open(encoding="utf-8") as lines:
-        for line in lines:
-            record = json.loads(line)
-            tally.add(record["identity"], record["camera"], record["time"], record["track"])
+TODAY = "today"
+"""The day whose records have no date in their file's name yet."""
+
+
+def tracks_file(day: str = "") -> str:
+    """What the track records of a day are called; day: as in "2026-11-24", or empty of the one that goes on."""
+    return f"tracks.{day}.jsonl" if day else "tracks.jsonl"
+
+
+def record_files(folder: str | Path) -> dict[str, Path]:
+    """A run's files with track records by their day, in order; the last is `TODAY`'s."""
+    dated = sorted(Path(folder).glob(tracks_file("????-??-??")))
+    last = Path(folder) / tracks_file()
+    return {path.name.split(".")[1]: path for path in dated} | ({TODAY: last} if last.is_file() else {})
+
+
+def read_sightings(records: str | Path) -> list[Sighting]:
+    """Sum up a `tracks.jsonl`, or all that there are in a folder: a row for each identity and camera, sorted.
+
+    Tracks without identity are left out; a last line that was never finished is passed over.
+    """
+    records, tally = Path(records), Tally()
+    for path in record_files(records).values() if records.is_dir() else [records]:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    if line.endswith("\n"):
+                        raise
+                    break  # the program was killed while it wrote this
+                tally.add(record["identity"], record["camera"], record["time"], record["track"])
     return tally.sightings
 
 

@@ -217,7 +217,8 @@ function between(before, after) {
 function why(reason) {
   if (!reason) return null;
   if (reason.new) return "nobody known before";
-  const parts = [];
+  const parts = reason.second_pass ? ["named by a second pass"] : [];
+  if (reason.second_pass && reason.before) parts.push("before: " + reason.before);
   if (typeof reason.distance === "number") parts.push("distance " + reason.distance.toFixed(2));
   if (reason.runner_up) parts.push("next: " + (reason.runner_up.identity || reason.runner_up) );
   if (typeof reason.margin === "number") parts.push("margin " + reason.margin.toFixed(2));
@@ -264,6 +265,7 @@ function drawHappened() {
   for (const event of data.events) {
     const detail = event.detail || {};
     if (event.kind === "merged") lines.push([event.time, detail.other + " and " + event.identity + " are one person, " + event.identity]);
+    else if (event.kind === "associated") lines.push([event.time, "a second pass over the whole run named " + detail.changed + " of " + detail.tracks + " tracks anew"]);
     else if (event.kind === "split") lines.push([event.time, "track " + event.track + " of " + event.camera + " passed to another person"]);
     else if (event.kind === "camera_ended") lines.push([event.time, event.camera + " has ended" + (detail.reason ? ": " + detail.reason : "")]);
     else if (event.kind === "camera_clock") lines.push([event.time, (event.camera || "all cameras") + ": " + detail.what]);
