@@ -1,8 +1,9 @@
 """Which identity a tracklet bears: at once as far as it is clear, and looked at again with all others later.
 
 All decisions are in nats, the logarithm of odds: evidence for "one person", which the site model gives (`site/`). A
-tracklet's evidence for a person is the mean over the person's tracklets. Names are given as soon as there are crops
-enough; every few seconds the tracklets of the last minutes are solved once more as one problem (`review.py`).
+tracklet's evidence for a person is that of all its pairs with the person's tracklets (`joint.weight_of`). Names are
+given as soon as there are crops enough; every few seconds the tracklets of the last minutes are solved once more as one
+problem (`review.py`).
 """
 
 import itertools
@@ -19,7 +20,7 @@ from sdk.tracking.apart import Apart
 from sdk.tracking.clock import ROUNDING
 from sdk.tracking.config import TrackerConfig
 from sdk.tracking.crowd import Crowd, witnesses
-from sdk.tracking.joint import NEVER
+from sdk.tracking.joint import NEVER, weight_of
 from sdk.tracking.people import Person
 from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import Align, aligned_stripes, local_differences
@@ -31,9 +32,9 @@ from sdk.tracking.travel import TravelTimes
 MIN_CHANGED = 0.5
 """Share of a tracklet's frames in which its picture must have changed; see `change.py`."""
 
-LEAST = -1.5
+LEAST = -1.4
 """Nats from which two are one person. Below 0, for the mean of a group's pairs is less than what they say together."""
-AT_ONCE = 0.7
+AT_ONCE = 1.0
 """Nats more that it takes while it is asked for the first time; a review may join later what was kept apart."""
 SURE = 1.5
 """Nats beyond that, and beyond the runner-up, with which it is one at once."""
@@ -262,6 +263,7 @@ class Identities:
         ignored = own if own.any() else None
         columns = [scores.names.index(name) for name in crowd.names]
         look, odds, distance = (crowd.means(part, ignored) for part in found)
+        look = look * weight_of(crowd.counts if ignored is None else np.maximum(crowd.left(ignored), 1))
         scores.look[:, columns], scores.odds[:, columns], scores.distance[:, columns] = look, odds, distance
         scores.evidence[:, columns] = np.nan_to_num(look + odds, nan=NEVER)
         scores.stranger = float(self.site.likeness.stranger.mean())
@@ -279,7 +281,7 @@ class Identities:
             for name, distance in tracklet.from_gallery.items():
                 person = self.people.get(name)
                 if person is None or person.known:
-                    nats = self.least + GALLERY_SLOPE * (limit - distance) / thresholds.tracklet
+                    nats = self.at_once + GALLERY_SLOPE * (limit - distance) / thresholds.tracklet
                     if nats > scores.evidence[row, place[name]]:
                         scores.set(row, place[name], nats, distance, thresholds.tracklet / GALLERY_SLOPE)
             if self._align is not None:
@@ -324,7 +326,7 @@ class Identities:
         best = order[0]
         # Limit and runner-up are told in the unit in which distances are, since a nat is so much distance.
         unit, distance = float(scores.unit[row, best]), float(scores.distance[row, best])
-        limit = distance + unit * float(evidence[best] - self.least)
+        limit = distance + unit * float(evidence[best] - self.at_once)
         second = distance + unit * float(evidence[best] - evidence[order[1]]) if len(order) > 1 else None
         return Reason(
             None, distance, scores.names[best], scores.names[order[1]] if len(order) > 1 else None, second, limit,

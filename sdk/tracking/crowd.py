@@ -57,7 +57,11 @@ class Crowd(NamedTuple):
         for nothing. Nobody's mean is NaN."""
         if ignored is None:
             return np.add.reduceat(values, self.starts, axis=1) / self.counts
-        left = np.add.reduceat((~ignored).astype(int), self.starts, axis=1)
+        left = self.left(ignored)
         total = np.add.reduceat(np.where(ignored, 0.0, values), self.starts, axis=1)
         with np.errstate(invalid="ignore"):
             return total / np.where(left, left, np.nan)
+
+    def left(self, ignored: np.ndarray) -> np.ndarray:
+        """How many tracklets of each person count, where those that are `ignored`, bool `[N, M]`, do not: `[N, P]`."""
+        return np.add.reduceat((~ignored).astype(int), self.starts, axis=1)

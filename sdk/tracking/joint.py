@@ -1,7 +1,4 @@
-"""Who is who among many tracklets, decided together: constrained average linkage of the evidence, then second looks.
-
-Average linkage, since the pairs of a group are anything but independent: their sum would be sure of everything.
-"""
+"""Who is who among many tracklets, decided together: constrained linkage of the evidence, then second looks."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
@@ -11,33 +8,45 @@ NEVER = -1e9
 CHANGE_OF_MIND = 0.3
 """Nats by which another group must be nearer to one of a group for it to leave."""
 SWEEPS = 3
+ALIKE = 0.65
+"""How alike what two pairs of the same two groups say is, as a correlation."""
+
+
+def weight_of(pairs: np.ndarray) -> np.ndarray:
+    """How many independent pairs so many pairs of two groups are worth, of any shape.
+
+    Pairs of the same people are anything but independent: were they, their sum would be sure of everything.
+    """
+    return pairs / (1 + (pairs - 1) * ALIKE)
 
 
 def solve(
-    evidence: np.ndarray, cannot: np.ndarray, size: np.ndarray, free: np.ndarray, least: float = 0.0
+    look: np.ndarray, odds: np.ndarray, cannot: np.ndarray, size: np.ndarray, free: np.ndarray, least: float = 0.0
 ) -> np.ndarray:
     """Which of N nodes are one person: int `[N]`, equal for those who are.
 
-    evidence: nats for "one person", symmetric float `[N, N]`, the mean of all pairs of the two nodes' tracklets.
-    cannot: bool `[N, N]`, who is two people. size: how many tracklets a node stands for, `[N]`. free: bool `[N]`,
-    which may leave a group again once it has formed. least: the evidence from which two groups are one.
+    look, odds: nats for "one person" for what they look like, and for when and where they were, symmetric float
+    `[N, N]`, the means of all pairs of the two nodes' tracklets. cannot: bool `[N, N]`, who is two people. size: how
+    many tracklets a node stands for, `[N]`. free: bool `[N]`, which may leave a group again once it has formed. least:
+    the evidence from which two groups are one.
     """
-    group = cluster(evidence, cannot, size, least)
-    return second_looks(evidence, cannot, size, free, least, group)
+    group = cluster(look, odds, cannot, size, least)
+    return second_looks(look, odds, cannot, size, free, least, group)
 
 
-def cluster(evidence: np.ndarray, cannot: np.ndarray, size: np.ndarray, least: float = 0.0) -> np.ndarray:
-    """Join the two groups with the most evidence on average of their pairs, again and again, while it is `least`.
+def cluster(look: np.ndarray, odds: np.ndarray, cannot: np.ndarray, size: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """Join the two groups with the most evidence, again and again, while it is `least`; as in `solve`.
 
-    As in `solve`; the group of each is the number of its first node.
+    The group of each is the number of its first node.
     """
-    count = len(evidence)
+    count = len(look)
     group = np.arange(count)
     if count < 2:
         return group
-    evidence, size = evidence.astype(np.float64), size.astype(float)
-    evidence[cannot] = NEVER
-    np.fill_diagonal(evidence, NEVER)
+    look, odds, size = look.astype(np.float64), odds.astype(np.float64), size.astype(float)
+    never = cannot.copy()
+    np.fill_diagonal(never, True)
+    evidence = np.where(never, NEVER, look * weight_of(size[:, None] * size) + odds)
     best = evidence.argmax(axis=1)
     value = evidence[np.arange(count), best]
     while True:
@@ -46,12 +55,17 @@ def cluster(evidence: np.ndarray, cannot: np.ndarray, size: np.ndarray, least: f
             return group
         one, other = sorted((one, int(best[one])))
         share = size[one] / (size[one] + size[other])
-        never = (evidence[one] <= NEVER / 2) | (evidence[other] <= NEVER / 2)
-        joined = np.where(never, NEVER, share * evidence[one] + (1 - share) * evidence[other])
-        joined[[one, other]] = NEVER
+        for part in (look, odds):
+            part[one] = share * part[one] + (1 - share) * part[other]
+            part[:, one] = part[one]
+        never[one] |= never[other]
+        never[one, one] = True
+        never[:, one] = never[one]
+        never[other], never[:, other] = True, True
+        size[one] += size[other]
+        joined = np.where(never[one], NEVER, look[one] * weight_of(size[one] * size) + odds[one])
         evidence[one], evidence[:, one] = joined, joined
         evidence[other], evidence[:, other] = NEVER, NEVER
-        size[one] += size[other]
         group[group == other] = one
         value[other] = NEVER
         stale = np.flatnonzero((best == one) | (best == other))
@@ -63,14 +77,23 @@ def cluster(evidence: np.ndarray, cannot: np.ndarray, size: np.ndarray, least: f
 
 
 def second_looks(
-    evidence: np.ndarray, cannot: np.ndarray, size: np.ndarray, free: np.ndarray, least: float, group: np.ndarray
+    look: np.ndarray,
+    odds: np.ndarray,
+    cannot: np.ndarray,
+    size: np.ndarray,
+    free: np.ndarray,
+    least: float,
+    group: np.ndarray,
 ) -> np.ndarray:
     """Let every free node go where it belongs, now that the groups are there; early joins knew little.
 
-    It goes to another group that is nearer by `CHANGE_OF_MIND`, or, with less evidence than `least`, is alone.
+    It goes to another group for which there is more evidence by `CHANGE_OF_MIND`, or, with less than `least` for its
+    own, is alone.
     """
-    evidence = np.where(cannot, NEVER, evidence)
-    np.fill_diagonal(evidence, 0.0)
+    odds = np.where(cannot, NEVER, odds)
+    look = look.copy()
+    np.fill_diagonal(look, 0.0)
+    np.fill_diagonal(odds, 0.0)
     member = np.zeros((len(group), len(group)))
     member[np.arange(len(group)), group] = size  # column: the group
     for _ in range(SWEEPS):
@@ -79,7 +102,8 @@ def second_looks(
             own = group[node]
             member[node, own] = 0.0
             weight = member.sum(axis=0)
-            mean = np.where(weight > 0, evidence[node] @ member / np.maximum(weight, 1e-9), NEVER)
+            looks, times = (part[node] @ member / np.maximum(weight, 1e-9) for part in (look, odds))
+            mean = np.where(weight > 0, looks * weight_of(np.maximum(size[node] * weight, 1)) + times, NEVER)
             alone = weight[own] == 0
             best = int(mean.argmax())
             stays = least if alone else mean[own]

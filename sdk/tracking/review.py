@@ -72,14 +72,16 @@ def review(
     anchor = known[name] & _anchors(free, name, len(nodes))
     cannot |= anchor[:, None] & anchor & (name[:, None] != name)
     site.learn(seen, name[owner], cannot[np.ix_(owner, owner)] & (owner[:, None] != owner))
-    pairs = site.evidence(seen, seen).total
     starts = np.cumsum(size) - size
-    evidence = np.add.reduceat(np.add.reduceat(pairs, starts, axis=0), starts, axis=1) / (size[:, None] * size)
-    evidence += STAY * (name[:, None] == name)
+    look, odds = (
+        np.add.reduceat(np.add.reduceat(part, starts, axis=0), starts, axis=1) / (size[:, None] * size)
+        for part in site.evidence(seen, seen)[:2]
+    )
+    odds += STAY * (name[:, None] == name)
     bound = np.array([(t.camera, t.track) in people[t.identity].bound for t in free] + [bool(p.bound) for p in pasts])
-    evidence += BOUND * (bound[:, None] & bound & (name[:, None] == name))
+    odds += BOUND * (bound[:, None] & bound & (name[:, None] == name))
     movable = (np.arange(len(nodes)) < len(free)) & ~bound & ~anchor
-    group = solve(evidence, cannot, size, movable, least)
+    group = solve(look, odds, cannot, size, movable, least)
     weight = np.array([t.count for t in free] + [sum(past.crops for past in p.past) for p in pasts], float)
     of_past = np.arange(len(nodes)) >= len(free)  # whoever has a past keeps their name, unless two of them are one
     kept = keep_names(group, name, weight, of_past)
