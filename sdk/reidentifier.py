@@ -93,7 +93,7 @@ class ReIdentifier:
         self.gallery = gallery if isinstance(gallery, Gallery) else Gallery(gallery)
         stripes = (metadata.stripes, metadata.stripe_dim) if rescore else None
         try:
-            self.gallery.bind(_features_of(metadata), metadata.embedding_dim, stripes)
+            self.gallery.bind(features_of(metadata), metadata.embedding_dim, stripes)
         except GalleryError:
             if self.gallery is not gallery:
                 self.gallery.close()
@@ -153,7 +153,7 @@ class ReIdentifier:
         """
         stripes = features.stripes if self.rescore else None
         return self.gallery.search(
-            features.embedding, top_k, camera=camera, stripes=stripes, weight=self.weight, align=self._align
+            features.embedding, top_k, camera=camera, stripes=stripes, weight=self.weight, align=self.align
         )
 
     def _decide(self, candidates: tuple) -> Match:
@@ -163,8 +163,8 @@ class ReIdentifier:
         return Match(best.identity if best.distance <= self.threshold else None, best.distance, candidates)
 
 
-def _features_of(metadata: Metadata) -> str:
-    """What tells one model's features from another's: its checkpoint and what is taken away of its cameras."""
+def features_of(metadata: Metadata) -> str:
+    """What tells one model's features from another's, a text: its checkpoint and what is taken away of its cameras."""
     if not metadata.cameras:
         return metadata.checkpoint_sha256
     text = metadata.checkpoint_sha256 + json.dumps(metadata.cameras, sort_keys=True)

@@ -257,7 +257,7 @@ OTHER_FILES = {
 """More that commands write."""
 
 READ = {
-    "--calibration", "--certificate", "--crops", "--data", "--from", "--gallery", "--init", "--key", "--model",
+    "--calibration", "--certificate", "--config", "--crops", "--data", "--from", "--gallery", "--init", "--key", "--model",
     "--recipe", "--token-file", "--videos", "--weights",
 }  # fmt: skip
 WRITTEN = {"--output", "--picture", "--json", "--worst"}

@@ -2,6 +2,7 @@
 
 import typer
 
+from sdk.commands.associate import associate
 from sdk.commands.demo import demo
 from sdk.commands.detector import detector
 from sdk.commands.doctor import doctor
@@ -17,7 +18,7 @@ from sdk.commands.track import track
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (match, search, track, evaluate_tracks, report, serve, demo, doctor):
+    for command in (match, search, track, associate, evaluate_tracks, report, serve, demo, doctor):
         app.command()(command)
     app.add_typer(detector, name="detector")
     app.add_typer(gallery, name="gallery")

@@ -27,6 +27,10 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the run that the folder holds. What no run made stays.")
 ]
 
+Config = Annotated[
+    Path | None, typer.Option(help="YAML file of tracker settings (docs/tracking.md). Default: the tracker's own.")
+]
+
 
 def note(line: str) -> None:
     """Print a line to standard error as it is."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Detector, Model, Overwrite, Rate, Strict, Threshold, note, tell_missed
+from sdk.commands.options import Config, Detector, Model, Overwrite, Rate, Strict, Threshold, note, tell_missed
 from sdk.terminal import notes, results
 
 SEGMENT = 600.0
@@ -40,6 +40,22 @@ def track(
             "may be repeated."
         ),
     ] = None,
+    store: Annotated[
+        bool | None,
+        typer.Option(
+            "--store-features/--no-store-features",
+            help="Keep the features of all tracks, for a second pass over the run. Default: of files alone, not of "
+            "live cameras.",
+        ),
+    ] = None,
+    second_pass: Annotated[
+        bool,
+        typer.Option(
+            "--second-pass/--no-second-pass",
+            help="When files have ended, solve the whole run once more and write the final names.",
+        ),
+    ] = True,
+    config: Config = None,
     strict: Strict = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -47,9 +63,11 @@ def track(
     from sdk.event_sinks import check_sinks, missed_events, open_sink
     from sdk.events import listening
     from sdk.reidentifier import ReIdentifier
-    from sdk.tracking import MultiCameraTracker
+    from sdk.tracking import MultiCameraTracker, TrackerConfig
+    from sdk.video.associate import associate, store_features
     from sdk.video.listeners import print_trouble
     from sdk.video.observer import INTERRUPTED
+    from sdk.video.origin import remember_origin
     from sdk.video.recorder import Recorder
     from sdk.video.run import ProgressBar, run
     from sdk.video.run_folder import RunFolder
@@ -57,7 +75,8 @@ def track(
     from sdk.video.summary import sightings_table
 
     files = source_files(sources)
-    used = [path for path in (model, detector, gallery) if path is not None]
+    used = [path for path in (model, detector, gallery, config) if path is not None]
+    settings = TrackerConfig() if config is None else TrackerConfig.load(config)
     RunFolder.check(output, files, [*used, *(events or ())], overwrite)
     check_sinks(events or (), [*files, *used])
     with contextlib.ExitStack() as stack:
@@ -66,15 +85,28 @@ def track(
         written = not site.live if video is None else video
         reid = ReIdentifier(model, gallery, threshold)
         stack.enter_context(reid.gallery)
-        tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate)
+        tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate, config=settings)
         folder = stack.enter_context(RunFolder(output, "reid track", overwrite))
         segment = SEGMENT if site.live else None
+        remember_origin(folder, site, segment=segment, model=model, detector=detector)
+        stored = not site.live if store is None else store
+        features = stack.enter_context(store_features(folder, tracker)) if stored else None
         recorder = stack.enter_context(Recorder(folder, tracker, site.frame_rates, video=written, segment=segment))
         stack.enter_context(listening((site, tracker), (print_trouble, *sinks, recorder.listen)))
-        if run(site, tracker, [recorder, ProgressBar(site.ticks)]) == INTERRUPTED:
+        interrupted = run(site, tracker, [recorder, ProgressBar(site.ticks)]) == INTERRUPTED
+        sightings = recorder.sightings
+        if interrupted:
             notes.print("interrupted; the files hold what was seen so far")
+        elif features is not None and second_pass and not site.live:
+            features.close()
+            done = associate(folder, reid, settings)
+            sightings = done.sightings
+            for event in done.events:
+                for sink in sinks:
+                    sink(event)
+            notes.print(f"second pass: {done.changed} tracks have another name than at first")
     tables = notes if "-" in (events or ()) else results  # standard output is for the events then
-    tables.print(sightings_table(recorder.sightings))
+    tables.print(sightings_table(sightings))
     if (trouble := trouble_table(site.reports)) is not None:
         tables.print(trouble)
     notes.print(f"wrote records, events and{'' if written else ' no'} videos to {output}", soft_wrap=True)

@@ -24,7 +24,7 @@ from sdk.tracking.joint import NEVER, weight_of
 from sdk.tracking.people import Person
 from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import Align, aligned_stripes, local_differences
-from sdk.tracking.review import review
+from sdk.tracking.review import STAY, review
 from sdk.tracking.site import SiteModel
 from sdk.tracking.tracklet import GROUP, LEAST_GROUP, PATIENCE, Tracklet
 from sdk.tracking.travel import TravelTimes
@@ -165,10 +165,13 @@ class Identities:
         if self.config.review_seconds:
             self.review()
 
-    def review(self) -> None:
-        """Solve the last minutes again as one problem, learn from it, and tell what is other than it was said."""
+    def review(self, stay: float = STAY) -> bool:
+        """Solve the last minutes again as one problem, learn from it, and tell what is other than it was said.
+
+        stay: nats that speak for what has been said. Returns whether anything is other.
+        """
         self._next_review = self._now + self.config.review_seconds
-        found = review(self.people, self.tracklets.values(), self.site, self.apart, self.least, self._now)
+        found = review(self.people, self.tracklets.values(), self.site, self.apart, self.least, self._now, stay)
         for kept, other in found.merged:
             self._unite(self.people[kept], self.people[other], None)
         moved = {id(t): t.identity for t, _ in found.moved} | {id(t): t.identity for group in found.new for t in group}
@@ -183,6 +186,14 @@ class Identities:
                 self._rename(tracklet, name, moved[id(tracklet)])
         for name in [p.name for p in self.people.values() if not p.members and not p.past]:
             del self.people[name]
+        return bool(found.merged or found.moved or found.new)
+
+    def solve_until(self, now: float, rounds: int) -> None:
+        """Review what is there from scratch until nothing changes, `rounds` times at the most, as of `now`, s."""
+        self._now = self._time = now
+        for _ in range(rounds):
+            if not self.review(stay=0.0):
+                break
 
     def _end(self, tracklet: Tracklet) -> None:
         tracklet.ended = True
@@ -367,7 +378,7 @@ class Identities:
         In a gallery that sites share it holds the site's name, as `Gallery.new_name` has it.
         """
         stem, _, number = self.gallery.new_name().rpartition("-")
-        taken = set(self.gallery.identities())
+        taken = {*self.gallery.identities(), *self.people}
         first = max(int(number), self._named + 1)
         self._named = next(i for i in itertools.count(first) if f"{stem}-{i}" not in taken)
         return f"{stem}-{self._named}"

@@ -100,16 +100,12 @@ class MultiCameraTracker:
         self._crop_interval = 1 / self.config.crops_per_second
         self._cameras: dict[str, Camera] = {}
         self._listeners = Listeners([] if on_event is None else [on_event])
+        self._keepers: list[Callable[[Tracklet], None]] = []
         self._turn = threading.RLock()
-        fixed = self.config.distance
-        if fixed is None and reid.threshold_given:  # whoever gives one wants to decide by it
-            fixed = reid.tracklet_threshold
-        prior = (
-            SitePrior.of(reid.engine.metadata, reid.tracklet_threshold) if fixed is None else SitePrior.at(fixed, fixed)
-        )
+        site = site_model(reid, self.config)
         self._identities = Identities(
             reid.gallery, self._listeners, self.config.lost_seconds, reid.align if rescore else None, travel,
-            SiteModel(prior, learns=fixed is None), self.config,
+            site, self.config,
         )  # fmt: skip
         self._clock = Clock(frame_rate)
         self._set_back = False
@@ -125,6 +121,18 @@ class MultiCameraTracker:
     def remove_listener(self, listener: Listener) -> None:
         """Tell `listener` no more, if it is still told."""
         self._listeners.remove(listener)
+
+    def add_keeper(self, keeper: Callable[[Tracklet], None]) -> None:
+        """Give `keeper` every named tracklet when nothing more is learned of it: when it leaves the memory, and at the
+        end. It has `camera`, `track`, `first_time`, `last_time`, `count`, `quality` and `embedding`, which is what a
+        second pass needs (`sdk.tracking.second_pass`)."""
+        self._keepers.append(keeper)
+
+    def _keep(self, tracklets: Iterable[Tracklet]) -> None:
+        for tracklet in tracklets if self._keepers else ():
+            if tracklet.identity and tracklet.count:
+                for keeper in self._keepers:
+                    keeper(tracklet)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -160,7 +168,8 @@ class MultiCameraTracker:
         lost, last_chance = (now - seconds - ROUNDING for seconds in (config.lost_seconds, config.late_seconds))
         self._identities.decide(now, self._clock.time, self._thresholds, lost, last_chance)
         # After a long gap, who is decided now is remembered until the next call, for records that wait for it.
-        self._identities.forget_before(min(now - config.memory_seconds, before - config.lost_seconds) - ROUNDING)
+        gone = self._identities.forget_before(min(now - config.memory_seconds, before - config.lost_seconds) - ROUNDING)
+        self._keep(gone)
         tracklets = self._identities.tracklets
         for camera, detections in tracks.items():
             names = [tracklets[camera, int(track)].identity for track in detections.tracker_id]
@@ -171,6 +180,7 @@ class MultiCameraTracker:
     def finish(self) -> None:
         """Decide the tracklets that still wait for more crops: to be called when the videos have ended."""
         self._identities.finish(self._clock.now, self._clock.time, self._thresholds)
+        self._keep(self._identities.tracklets.values())
 
     def identity_of(self, camera: str, track: int) -> str | None:
         """The identity of a track that was seen lately; None if it has none yet, or is forgotten."""
@@ -295,6 +305,16 @@ class MultiCameraTracker:
             "split", camera=tracklet.camera, track=tracklet.track, identity=tracklet.identity,
             detail={"new_track": number},
         )  # fmt: skip
+
+
+def site_model(reid: ReIdentifier, config: TrackerConfig) -> SiteModel:
+    """What is known of a site to begin with: what the model tells of people, or the distance that was given."""
+    fixed = config.distance
+    if fixed is None and reid.threshold_given:  # whoever gives one wants to decide by it
+        fixed = reid.tracklet_threshold
+    if fixed is not None:
+        return SiteModel(SitePrior.at(fixed, fixed), learns=False)
+    return SiteModel(SitePrior.of(reid.engine.metadata, reid.tracklet_threshold))
 
 
 class CropBudget:

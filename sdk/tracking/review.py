@@ -45,8 +45,9 @@ def review(
     apart: Apart,
     least: float,
     now: float,
+    stay: float = STAY,
 ) -> Review:
-    """Solve again who is who; `site` learns from it. least: nats from which two are one person."""
+    """Solve again who is who; `site` learns from it. least: nats from which two are one person. stay: see `STAY`."""
     free = sorted((t for t in tracklets if t.identity and t.count), key=lambda t: (t.first, t.camera, t.track))
     free = free[-MOST:]
     site.observe([(t.camera, t.embedding, t.identity) for t in free], {p.name: p.passes for p in people.values()})
@@ -77,7 +78,7 @@ def review(
         np.add.reduceat(np.add.reduceat(part, starts, axis=0), starts, axis=1) / (size[:, None] * size)
         for part in site.evidence(seen, seen)[:2]
     )
-    odds += STAY * (name[:, None] == name)
+    odds += stay * (name[:, None] == name)
     bound = np.array([(t.camera, t.track) in people[t.identity].bound for t in free] + [bool(p.bound) for p in pasts])
     odds += BOUND * (bound[:, None] & bound & (name[:, None] == name))
     movable = (np.arange(len(nodes)) < len(free)) & ~bound & ~anchor

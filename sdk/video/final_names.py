@@ -80,6 +80,14 @@ def apply_names(
     return Applied(events, events[-1].detail["changed"] if events else 0, sightings, drawn, kept)
 
 
+def names_of(folder: str | Path | RunFolder) -> dict[Track, str | None]:
+    """The name that each track of a run had last, mergers included. Raises `DataError` as `apply_names` does."""
+    with _opened(folder) as run:
+        tracks, _ = _survey(run)
+        history = read_history(run.path / EVENTS) if EVENTS in run.files else History()
+        return {track: story.name(history) for track, story in tracks.items()}
+
+
 @contextlib.contextmanager
 def _opened(folder: str | Path | RunFolder) -> Iterator[RunFolder]:
     if isinstance(folder, RunFolder):
