@@ -257,8 +257,8 @@ OTHER_FILES = {
 """More that commands write."""
 
 READ = {
-    "--calibration", "--certificate", "--config", "--crops", "--data", "--from", "--gallery", "--init", "--key", "--model",
-    "--recipe", "--token-file", "--videos", "--weights",
+    "--calibration", "--certificate", "--config", "--crops", "--data", "--from", "--gallery", "--init", "--key",
+    "--model", "--recipe", "--token-file", "--videos", "--weights",
 }  # fmt: skip
 WRITTEN = {"--output", "--picture", "--json", "--worst"}
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Detector, Model, Rate, Strict, Threshold, note, tell_missed
+from sdk.commands.options import Config, Detector, Model, Rate, Strict, Threshold, note, tell_missed
 from sdk.terminal import notes, results
 
 
@@ -34,6 +34,7 @@ def serve(
     detector: Detector = None,
     rate: Rate = None,
     threshold: Threshold = None,
+    config: Config = None,
     strict: Strict = False,
 ) -> None:
     """Track people live and show a page: the cameras, who is there, where they were. Ctrl-C ends it."""
@@ -49,6 +50,7 @@ def serve(
     from sdk.serve.server import is_loopback
     from sdk.serve.sources import open_drawn_site, open_sources
     from sdk.simulation.site import Site
+    from sdk.tracking import TrackerConfig
     from sdk.video.listeners import print_trouble
     from sdk.video.observer import INTERRUPTED
     from sdk.video.recorder import Recorder
@@ -67,7 +69,8 @@ def serve(
             raise DataError(f"{token_file}: the token cannot be read ({error})") from error
     elif not is_loopback(host):
         token = secrets.token_urlsafe(18)
-    used = [path for path in (model, detector, gallery, token_file, certificate, key) if path is not None]
+    used = [path for path in (model, detector, gallery, config, token_file, certificate, key) if path is not None]
+    settings = TrackerConfig() if config is None else TrackerConfig.load(config)
     check_sinks(events or (), [*(source_files(sources) if sources else ()), *used])
     with contextlib.ExitStack() as stack:
         recording = stack.enter_context(contextlib.ExitStack())
@@ -77,7 +80,7 @@ def serve(
         if simulated:
             opened = stack.enter_context(open_drawn_site(reid, Site(0, cameras=4, people=12, seconds=300.0)))
         else:
-            opened = stack.enter_context(open_sources(sources, reid, detector, rate))
+            opened = stack.enter_context(open_sources(sources, reid, detector, rate, settings))
         recorders = []
         if output is not None:
             folder = recording.enter_context(RunFolder(new_run(output), "reid serve"))

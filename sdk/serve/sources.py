@@ -9,7 +9,7 @@ import numpy as np
 
 from sdk.reidentifier import ReIdentifier
 from sdk.simulation.site import Site, Truth
-from sdk.tracking import MultiCameraTracker
+from sdk.tracking import MultiCameraTracker, TrackerConfig
 from sdk.tracking.detectors.simulated import simulated_detectors
 from sdk.video.pace import paced
 from sdk.video.run import Ticks
@@ -27,14 +27,20 @@ class Opened:
 
 @contextmanager
 def open_sources(
-    sources: Sequence[str | Path], reid: ReIdentifier, detector: str | None = None, rate: float | None = None
+    sources: Sequence[str | Path],
+    reid: ReIdentifier,
+    detector: str | None = None,
+    rate: float | None = None,
+    config: TrackerConfig | None = None,
 ) -> Iterator[Opened]:
     """Cameras, tracked with `reid`; files among themselves play at their own speed.
 
-    rate: ticks per second of live cameras; None: the usual. Raises `DataError` naming a source that cannot be had.
+    rate: ticks per second of live cameras; None: the usual. config: of the tracker. Raises `DataError` naming a source
+    that cannot be had.
     """
     with Sources(sources, rate, realtime=True) as source:
-        yield Opened(source.cameras, source, MultiCameraTracker(reid, detector, frame_rate=source.tick_rate))
+        tracker = MultiCameraTracker(reid, detector, frame_rate=source.tick_rate, config=config)
+        yield Opened(source.cameras, source, tracker)
 
 
 @contextmanager
