@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from sdk.commands.options import Model
-from sdk.errors import DataError
-from sdk.terminal import notes, results
+from sdk.errors import DataError, MissingPackageError
+from sdk.terminal import Table, notes, results
 
 
 def calibrate(
@@ -52,6 +53,8 @@ def calibrate(
     identities, cameras = [s.identity for s in samples], [s.camera for s in samples]
     found = measure_calibration(features.embedding, identities, cameras, false_match_rate, per_camera)
     results.print(calibration_table(found))
+    free = found.statistics.normalise(features.embedding, cameras) if found.statistics else features.embedding
+    prior = _site_prior(free, identities, cameras, data.resolve().name)
     if picture:
         write_image(picture, draw_calibration(found.pairs, found.threshold.value))
         notes.print(f"wrote {picture}")
@@ -59,5 +62,35 @@ def calibrate(
         write_whole(figures, json.dumps(found.to_dict(), indent=2) + "\n")
         notes.print(f"wrote {figures}")
     if output:
-        write_calibrated(model, output, found.for_metadata(data.resolve().name), found.statistics)
+        write_calibrated(model, output, found.for_metadata(data.resolve().name), found.statistics, prior)
         notes.print(f"wrote {output}, for ReIdentifier('{output}')", soft_wrap=True)
+
+
+def _site_prior(embedding: np.ndarray, identities: list[str], cameras: list[str], data: str) -> dict | None:
+    """What a tracker begins with, of the crops of a person in a camera as two tracklets; None, and why is said, where
+    these people are too few, or the tracker is not installed."""
+    try:
+        from sdk.calibration.site import measure_site_prior
+
+        means, who, where = _halves(embedding, identities, cameras)
+        prior = measure_site_prior(means, who, where, data=data, passages=False)
+    except (DataError, MissingPackageError) as error:
+        notes.print(f"no prior for a tracker: {error}", soft_wrap=True)
+        return None
+    table = Table("evidence of two tracklets, for the tracker", "one camera", "two cameras")
+    table.add_row("strangers are apart, their cameras taken away", *(f"{value:.3f}" for value in prior.stranger))
+    table.add_row("says neither yes nor no, of that", *(f"{value:.3f}" for value in prior.neutral))
+    table.add_row("nats for all of it", *(f"{value:.1f}" for value in prior.slope))
+    results.print(table)
+    return prior.to_dict()
+
+
+def _halves(embedding: np.ndarray, identities: list[str], cameras: list[str]) -> tuple[np.ndarray, list, list]:
+    """Means of the first and the second half of each person's crops in each camera, at unit length."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row, key in enumerate(zip(identities, cameras, strict=True)):
+        groups.setdefault(key, []).append(row)
+    parts = [(key, part) for key, rows in groups.items() for part in np.array_split(rows, 2) if len(part)]
+    means = np.stack([embedding[part].mean(axis=0) for _, part in parts])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    return means, [key[0] for key, _ in parts], [key[1] for key, _ in parts]

@@ -10,9 +10,14 @@ from sdk.output import write_whole
 
 
 def write_calibrated(
-    model: str | Path, output: str | Path, threshold: dict, cameras: CameraStatistics | None = None
+    model: str | Path,
+    output: str | Path,
+    threshold: dict,
+    cameras: CameraStatistics | None = None,
+    site_prior: dict | None = None,
 ) -> None:
-    """Copy the `.onnx` file `model` to `output` with new thresholds, and the statistics of a site's cameras or none.
+    """Copy the `.onnx` file `model` to `output` with new thresholds, the statistics of a site's cameras or none, and a
+    tracker's prior (`sdk.tracking.site.SitePrior`) or none.
 
     `output` may be `model` itself. Raises `DataError` for a file that is not .onnx (an engine's metadata cannot be
     changed: calibrate the .onnx that it is built from) or that cannot be written, and `MissingPackageError` without the
@@ -22,7 +27,8 @@ def write_calibrated(
     proto = onnx.load(model)
     found = {entry.key: entry.value for entry in proto.metadata_props}
     metadata = Metadata.from_json(found.get(KEY), str(model))
-    metadata = replace(metadata, threshold=threshold, cameras=cameras.to_dict() if cameras else None)
+    cameras = cameras.to_dict() if cameras else None
+    metadata = replace(metadata, threshold=threshold, cameras=cameras, site_prior=site_prior)
     onnx.helper.set_model_props(proto, found | {KEY: metadata.to_json()})
     write_whole(output, proto.SerializeToString())
 

@@ -23,6 +23,7 @@ from sdk.cli import build_app
 from sdk.engines import DEFAULT_MODEL
 from sdk.errors import DataError, GalleryError
 from sdk.folder import read_folder, read_image
+from sdk.tracking.site import SitePrior
 
 
 def unit(x):
@@ -167,6 +168,10 @@ def test_the_command_writes_a_model_that_matches_at_the_threshold(small_onnx, dr
     assert reid.tracklet_threshold == pytest.approx(threshold["tracklet_value"])
     assert reid.engine.metadata.threshold["data"] == drawn_people.name
     assert reid.engine.metadata.cameras is None
+    assert reid.engine.metadata.site_prior is None
+    assert "no prior for a tracker: 48 pairs of one person in two cameras are too few" in " ".join(
+        result.output.split()
+    )
     crops = [read_image(sample.path) for sample in read_folder(drawn_people)[:5]]
     np.testing.assert_array_equal(reid.embed(crops).embedding, before.embed(crops).embedding)
     first, second = (onnx.load(path).graph for path in (small_onnx, output))
@@ -229,3 +234,15 @@ def test_a_model_that_is_calibrated_per_camera_takes_away_what_they_add(drawn_pe
     reid.gallery.close()
     with pytest.raises(GalleryError, match="holds features of model"):
         ReIdentifier(gallery=tmp_path / "site.db")
+
+
+def test_a_model_that_is_calibrated_on_enough_people_keeps_what_a_tracker_begins_with(
+    small_onnx, drawn_people, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("sdk.calibration.site.LEAST_PAIRS", 20)
+    result = run("calibrate", "--model", small_onnx, "--data", drawn_people, "-o", tmp_path / "c.onnx")
+    assert result.exit_code == 0, result.output
+    assert "evidence of two tracklets" in result.output
+    metadata = ReIdentifier(tmp_path / "c.onnx").engine.metadata
+    prior = SitePrior.of(metadata, 0.5)
+    assert (prior.data, prior.mean.shape) == (drawn_people.name, (metadata.embedding_dim,))

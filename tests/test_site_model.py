@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sdk import Gallery
+from sdk.calibration.site import measure_site_prior
 from sdk.engines.metadata import Metadata
 from sdk.errors import DataError
 from sdk.tracking.association import Identities
@@ -248,3 +249,25 @@ def test_settings_are_read_and_wrong_ones_are_named(tmp_path):
         assert str(file) in str(caught.value)
     with pytest.raises(DataError, match=r"nowhere\.yaml"):
         TrackerConfig.load(tmp_path / "nowhere.yaml")
+
+
+def test_a_prior_is_measured_on_people_who_are_known():
+    rng = np.random.default_rng(0)
+    colours = {camera: 0.3 * unit(rng.normal(size=DIM)) for camera in ("dock", "lobby")}
+    rows = []
+    for person in range(60):
+        look = unit(rng.normal(size=DIM))
+        for number, (camera, colour) in enumerate(colours.items()):
+            features = unit(look + colour + 0.6 * unit(rng.normal(size=DIM)))
+            rows.append((features, person, camera, 60.0 * person + 10 * number, 60.0 * person + 10 * number + 4))
+    features, person, camera, first, last = (np.array(column) for column in zip(*rows, strict=True))
+    found = measure_site_prior(features, person, camera, first, last, data="sixty people")
+    assert found.stranger[1] == pytest.approx(1.0, abs=0.1)
+    assert 0.4 < found.neutral[1] < 0.95
+    assert found.returns[1][3] > 0.4, "half of the tracklets have another of their person in 5 to 15 s"
+    assert found.returns[1][5] < 0.01
+    assert found.neutral[0] == SitePrior.neutral[0], "nobody passed a camera twice"
+    with pytest.raises(DataError, match="20 tracklets are too few"):
+        measure_site_prior(features[:20], person[:20], camera[:20])
+    with pytest.raises(DataError, match="pairs of one person in two cameras"):
+        measure_site_prior(features[::2], person[::2], camera[::2])

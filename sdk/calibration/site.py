@@ -21,12 +21,16 @@ def measure_site_prior(
     first: np.ndarray | None = None,
     last: np.ndarray | None = None,
     data: str = "",
+    passages: bool = True,
 ) -> SitePrior:
     """From N tracklets of many people in several cameras.
 
     features: means of their crops, float `[N, D]` at unit length; person, camera `[N]`. first, last: when each was
     seen, s, `[N]`; None: not known, and how soon people come to another camera is left as it is by default (how soon to
-    the same one is, always: it is a matter of how tracks are cut). data: what they are.
+    the same one is, always: it is a matter of how tracks are cut). data: what they are. passages: whether two tracklets
+    of a person in one camera are two passages; parts of one are nearer, and what one camera's distances say is left as
+    it is by default then.
+
     Raises `DataError` for fewer than 30 tracklets, or fewer than 50 pairs of one person in two cameras.
     """
     if len(features) < LEAST_TRACKLETS:
@@ -50,6 +54,8 @@ def measure_site_prior(
                 )
             continue
         stranger[of_kind] = float(distance[here & ~same].mean())
+        if of_kind == WITHIN and not passages:
+            continue
         neutral[of_kind], slope[of_kind] = fit_evidence(distance[here] / stranger[of_kind], same[here])
     returns = usual.returns
     if first is not None and last is not None:
