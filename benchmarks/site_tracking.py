@@ -26,7 +26,7 @@ from trackers import ByteTrackTracker
 from sdk.reidentifier import ReIdentifier
 from sdk.simulation.site import Site
 from sdk.terminal import Table, results, track
-from sdk.tracking import follower, multi_camera, tracklet
+from sdk.tracking import TrackerConfig, follower, multi_camera, tracklet
 from sdk.tracking.evaluation import Box, evaluate_tracks, measure, read_boxes
 from sdk.tracking.follower import LibraryTracks
 
@@ -91,7 +91,7 @@ ARMS: dict[str, dict] = {
     "tracker on ByteTrack's tracks": {"tracker": True},
     "tracker, as it comes": {},
     "tracker, re-scored": {"rescore": True},
-    "tracker, every crop": {"CROPS_PER_SECOND": 1000, "ENOUGH": 10**9, "MARGIN": 10**9},
+    "tracker, every crop": {"config": TrackerConfig(crops_per_second=1000), "ENOUGH": 10**9, "MARGIN": 10**9},
     "tracker, 150 crops a second": {"crop_budget": 150.0},
     "tracker, 100 crops a second": {"crop_budget": 100.0},
     "tracker, 50 crops a second": {"crop_budget": 50.0},

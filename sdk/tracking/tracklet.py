@@ -21,8 +21,6 @@ CHECK_INTERVALS = 6
 """How many times rarer crops are embedded for that check alone."""
 LATEST = 3
 """Crops that together must differ from all before for a track to have passed from one person to another."""
-MAX_VIEWS = 8
-"""Means of a group of crops that are kept a tracklet: the sides that a person has shown."""
 MIN_QUALITY = 0.3
 """Crops below tell more of what is in front of a person, or of the frame's edge, than of the person."""
 FULL_HEIGHT = 96
@@ -112,10 +110,6 @@ class Tracklet:
     """The sum of their qualities."""
     latest: list[tuple[float, float, np.ndarray]] = field(default_factory=list)
     """(time, quality, embedding `[D]`) of the last `LATEST` crops."""
-    views: list[np.ndarray] = field(default_factory=list)
-    """Means of each `GROUP` of crops, `[D]` at unit length, up to `MAX_VIEWS`."""
-    group: np.ndarray | float = 0.0
-    """The sum of the crops' embeddings for the next view."""
     asked: int = 0
     """How many crops there were when an identity was last asked for, or reviewed."""
     enrolled: int = 0
@@ -142,11 +136,6 @@ class Tracklet:
         self.count += 1
         self.qualities += quality
         self.total = self.total + quality * embedding
-        if len(self.views) < MAX_VIEWS:
-            self.group = self.group + quality * embedding
-            if self.count % GROUP == 0:
-                self.views.append(self.group / np.linalg.norm(self.group))
-                self.group = 0.0
         self.last_crop = now
         self.latest.append((now, quality, embedding))
         if len(self.latest) > LATEST:
@@ -172,9 +161,6 @@ class Tracklet:
         """Give the latest crops to a new tracklet named `track`, which goes on; this one has ended before them."""
         latest, self.latest = self.latest, []
         first = latest[0][0]
-        self.group = 0.0
-        if self.count % GROUP < len(latest) and self.views:
-            self.views.pop()  # it has crops of both
         other = Tracklet(self.camera, track, first, self.last, seen=len(latest), changed=len(latest), frame=self.frame)
         other.first_time = other.last_time = self.last_time
         self.last = first - self.frame
