@@ -48,6 +48,8 @@ NEARER = 0.3
 """By which share of the threshold somebody known must be nearer to the latest crops for it to have."""
 GATE = 10
 """Nearest identities that the gallery is asked for."""
+CROWDED = 300
+"""Tracklets that take part in a review from which reviews are rarer."""
 NEVER_BEFORE = float("-inf")
 """Before all times."""
 
@@ -170,8 +172,9 @@ class Identities:
 
         stay: nats that speak for what has been said. Returns whether anything is other.
         """
-        self._next_review = self._now + self.config.review_seconds
         found = review(self.people, self.tracklets.values(), self.site, self.apart, self.least, self._now, stay)
+        # The work grows with the square of the tracklets: a crowded site is reviewed less often, and costs no more.
+        self._next_review = self._now + self.config.review_seconds * max(1.0, (found.size / CROWDED) ** 2)
         for kept, other in found.merged:
             self._unite(self.people[kept], self.people[other], None)
         moved = {id(t): t.identity for t, _ in found.moved} | {id(t): t.identity for group in found.new for t in group}

@@ -25,7 +25,8 @@ class TrackerConfig:
     late_seconds: float = 8.0
     """After this long unseen, somebody of whom it is in doubt whether anybody knows them is somebody new."""
     review_seconds: float = 5.0
-    """How often the names of the last minutes are looked at again, all together. 0: never; names stay as given."""
+    """How often the names of the last minutes are looked at again, all together; less often where more than 300
+    tracklets take part. 0: never; names stay as given."""
     memory_seconds: float = 180.0
     """For how long the name of a track that has ended may still change."""
     crops_per_second: float = 6.0

@@ -36,6 +36,8 @@ class Review(NamedTuple):
     """Who a tracklet is instead."""
     new: list[list[Tracklet]]
     """Tracklets of one person each, who is nobody of those they were taken for."""
+    size: int = 0
+    """How many tracklets took part."""
 
 
 def review(
@@ -86,7 +88,7 @@ def review(
     weight = np.array([t.count for t in free] + [sum(past.crops for past in p.past) for p in pasts], float)
     of_past = np.arange(len(nodes)) >= len(free)  # whoever has a past keeps their name, unless two of them are one
     kept = keep_names(group, name, weight, of_past)
-    return _changes(free, names, name, known, group, weight, kept)
+    return _changes(free, names, name, known, group, weight, kept)._replace(size=int(size.sum()))
 
 
 def _anchors(free: list[Tracklet], name: np.ndarray, count: int) -> np.ndarray:
