@@ -433,6 +433,22 @@ def test_two_who_bear_each_others_names_are_swapped():
     assert (like_bob.identity, like_ann.identity) == ("bob", "ann"), "and not back again"
 
 
+@pytest.mark.parametrize(("crowded", "moved"), [(300, "bob"), (1, "ann")])
+def test_a_crowded_site_is_reviewed_less_often(crowded, moved, monkeypatch):
+    """Three tracklets where one is a crowd: nine times as long until the next review."""
+    monkeypatch.setattr("sdk.tracking.association.CROWDED", crowded)
+    ann, bob = tracklet("lobby", 8, [1, 0, 0], crops=60), tracklet("lobby", 9, [0, 0, 1], crops=60)
+    ann.identity, bob.identity = "ann", "bob"
+    doubtful = tracklet("dock", 1, [0.95, 0, 0.3])
+    identities = decide([doubtful], Gallery(), bearers=[ann, bob], gone=True)
+    for i in range(5 * GROUP):
+        doubtful.add(1.0, np.float32([0.2, 0, 0.98]), now=i)
+    identities.decide(66, 1.0, Thresholds(0.3, 0.3), -1, -1)
+    assert doubtful.identity == moved
+    identities.decide(60 + 5 * 9, 1.0, Thresholds(0.3, 0.3), -1, -1)
+    assert doubtful.identity == "bob"
+
+
 def test_who_turns_up_in_two_cameras_at_once_is_one_person_and_the_reason_has_the_distance(engine):
     worlds = {"dock": World(), "lobby": World()}
     tracker = MultiCameraTracker(ReIdentifier(engine), detector=worlds)
