@@ -274,9 +274,9 @@ def test_a_re_identifier_re_scores_by_the_machines_best_way(kernel, monkeypatch)
     found = {}
     for way in ("kernel", "numpy"):
         reid = ReIdentifier(Engine(), rescore=True, threshold=1.0)
-        assert reid._align.__self__.name == "kernel"
+        assert reid.align.__self__.name == "kernel"
         if way == "numpy":
-            reid._align = local_distance_gathered
+            reid.align = local_distance_gathered
         for number, crops in enumerate(people):
             reid.enroll(list(crops), f"person {number}")
         found[way] = reid.match(list(query))

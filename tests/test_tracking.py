@@ -433,6 +433,16 @@ def test_two_who_bear_each_others_names_are_swapped():
     assert (like_bob.identity, like_ann.identity) == ("bob", "ann"), "and not back again"
 
 
+def test_what_a_human_has_merged_stays_together_though_a_camera_saw_both():
+    one, other = tracklet("dock", 1, [1, 0, 0], 0, 60), tracklet("dock", 2, [0, 0, 1], 0, 60)
+    identities = decide([one, other], Gallery())
+    assert (one.identity, other.identity) == ("person-1", "person-2")
+    identities.merge("person-2", into="person-1")
+    for now in (70, 80):
+        identities.decide(now, 1.0, Thresholds(0.3, 0.3), -1, -1)
+    assert (one.identity, other.identity) == ("person-1", "person-1")
+
+
 @pytest.mark.parametrize(("crowded", "moved"), [(300, "bob"), (1, "ann")])
 def test_a_crowded_site_is_reviewed_less_often(crowded, moved, monkeypatch):
     """Three tracklets where one is a crowd: nine times as long until the next review."""

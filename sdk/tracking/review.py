@@ -72,6 +72,9 @@ def review(
     names, name = np.unique(name_of, return_inverse=True)
     known = np.array([people[n].known for n in names])
     cannot = apart.matrix(spans)
+    bound = np.array([(t.camera, t.track) in people[t.identity].bound for t in free] + [bool(p.bound) for p in pasts])
+    must = bound[:, None] & bound & (name[:, None] == name)
+    cannot &= ~must  # a human knows better than a camera
     anchor = known[name] & _anchors(free, name, len(nodes))
     cannot |= anchor[:, None] & anchor & (name[:, None] != name)
     site.learn(seen, name[owner], cannot[np.ix_(owner, owner)] & (owner[:, None] != owner))
@@ -80,9 +83,7 @@ def review(
         np.add.reduceat(np.add.reduceat(part, starts, axis=0), starts, axis=1) / (size[:, None] * size)
         for part in site.evidence(seen, seen)[:2]
     )
-    odds += stay * (name[:, None] == name)
-    bound = np.array([(t.camera, t.track) in people[t.identity].bound for t in free] + [bool(p.bound) for p in pasts])
-    odds += BOUND * (bound[:, None] & bound & (name[:, None] == name))
+    odds += stay * (name[:, None] == name) + BOUND * must
     movable = (np.arange(len(nodes)) < len(free)) & ~bound & ~anchor
     group = solve(look, odds, cannot, size, movable, least)
     weight = np.array([t.count for t in free] + [sum(past.crops for past in p.past) for p in pasts], float)
