@@ -176,7 +176,7 @@ class Identities:
         # The work grows with the square of the tracklets: a crowded site is reviewed less often, and costs no more.
         self._next_review = self._now + self.config.review_seconds * max(1.0, (found.size / CROWDED) ** 2)
         for kept, other in found.merged:
-            self._unite(self.people[kept], self.people[other], None)
+            self._unite(self.people[kept], self.people[other])
         moved = {id(t): t.identity for t, _ in found.moved} | {id(t): t.identity for group in found.new for t in group}
         for tracklet in [t for t, _ in found.moved] + [t for group in found.new for t in group]:
             del self.people[tracklet.identity].members[tracklet.camera, tracklet.track]
@@ -268,18 +268,16 @@ class Identities:
         return scores
 
     def _compare(self, scores: Scores, tracklets: list[Tracklet], people: Iterable[Person]) -> None:
-        """Fill in the evidence that the site model gives; of who is one of a person's own, without itself."""
+        """Fill in the evidence that the site model gives for `tracklets`, which are none of these people's own."""
         crowd = Crowd.of(people, self.site)
         if crowd is None:
             return
         found = self.site.evidence(self.site.prepare(witnesses(tracklets)), crowd.pairing)
-        own = np.array([[t is other for other in crowd.tracklets] for t in tracklets])
-        ignored = own if own.any() else None
         columns = [scores.names.index(name) for name in crowd.names]
-        look, odds, distance = (crowd.means(part, ignored) for part in found)
-        look = look * weight_of(crowd.counts if ignored is None else np.maximum(crowd.left(ignored), 1))
+        look, odds, distance = (crowd.means(part) for part in found)
+        look = look * weight_of(crowd.counts)
         scores.look[:, columns], scores.odds[:, columns], scores.distance[:, columns] = look, odds, distance
-        scores.evidence[:, columns] = np.nan_to_num(look + odds, nan=NEVER)
+        scores.evidence[:, columns] = look + odds
         scores.stranger = float(self.site.likeness.stranger.mean())
         scores.unit[:, columns] = scores.stranger / np.mean(self.site.prior.slope)
 
@@ -414,7 +412,7 @@ class Identities:
         nearest = float(1 - (np.stack(others) @ tracklet.now()).max())
         return nearest <= change - NEARER * thresholds.tracklet
 
-    def _unite(self, kept: Person, other: Person, distance: float | None) -> None:
+    def _unite(self, kept: Person, other: Person) -> None:
         for tracklet in other.members.values():
             tracklet.identity = kept.name
         kept.absorb(other)
@@ -423,8 +421,7 @@ class Identities:
             self.gallery.merge(other.name, into=kept.name)
         for tracklet in self.tracklets.values():
             tracklet.from_gallery.pop(other.name, None)
-        detail = {"other": other.name, "distance": None if distance is None else round(distance, 4)}
-        self.emit("merged", identity=kept.name, detail=detail)
+        self.emit("merged", identity=kept.name, detail={"other": other.name, "distance": None})
 
     def explain(self, camera: str, track: int) -> Reason:
         """Why a track has its identity, or none. Raises `DataError` for one that was not seen lately."""
@@ -477,7 +474,7 @@ class Identities:
         kept = self.people.setdefault(into, Person(into, self._now, known=True))
         other = self.people.get(identity) or Person(identity, self._now)
         kept.bound |= other.bound | kept.members.keys() | other.members.keys()
-        self._unite(kept, other, None)
+        self._unite(kept, other)
 
     def forget_before(self, then: float) -> list[Tracklet]:
         """Drop the tracklets that ended before `then`, s on the tracker's clock, and give them back.

@@ -33,8 +33,6 @@ class Crowd(NamedTuple):
     """int `[P]`: where each one's tracklets begin."""
     counts: np.ndarray
     """int `[P]`: how many there are, at least 1."""
-    tracklets: list[Tracklet | None]
-    """`[M]`; None where it is of the past."""
 
     @classmethod
     def of(cls, people: Iterable[Person], site: SiteModel) -> "Crowd | None":
@@ -48,20 +46,9 @@ class Crowd(NamedTuple):
                 counts.append(len(theirs))
         if not rows:
             return None
-        tracklets = [row if isinstance(row, Tracklet) else None for row in rows]
         counts = np.array(counts)
-        return cls(names, site.prepare(witnesses(rows)), np.cumsum(counts) - counts, counts, tracklets)
+        return cls(names, site.prepare(witnesses(rows)), np.cumsum(counts) - counts, counts)
 
-    def means(self, values: np.ndarray, ignored: np.ndarray | None = None) -> np.ndarray:
-        """Of values `[N, M]` the mean over each person's tracklets, `[N, P]`; ignored: bool `[N, M]`, which count
-        for nothing. Nobody's mean is NaN."""
-        if ignored is None:
-            return np.add.reduceat(values, self.starts, axis=1) / self.counts
-        left = self.left(ignored)
-        total = np.add.reduceat(np.where(ignored, 0.0, values), self.starts, axis=1)
-        with np.errstate(invalid="ignore"):
-            return total / np.where(left, left, np.nan)
-
-    def left(self, ignored: np.ndarray) -> np.ndarray:
-        """How many tracklets of each person count, where those that are `ignored`, bool `[N, M]`, do not: `[N, P]`."""
-        return np.add.reduceat((~ignored).astype(int), self.starts, axis=1)
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Of values `[N, M]` the mean over each person's tracklets, `[N, P]`."""
+        return np.add.reduceat(values, self.starts, axis=1) / self.counts
