@@ -124,14 +124,13 @@ def second_looks(
 def keep_names(group: np.ndarray, name: np.ndarray, weight: np.ndarray, kept: np.ndarray) -> dict[int, int]:
     """Which group goes on under which of the names that its nodes have had, so that as little as possible changes.
 
-    group int `[N]`; name int `[N]`, −1: it had none; weight `[N]`; kept: bool `[N]`, whose name must stay with its
+    group, name int `[N]`; weight `[N]`; kept: bool `[N]`, whose name must stay with its
     group. Groups for which no name is left are not in the result.
     """
     groups, row = np.unique(group, return_inverse=True)
     names, column = np.unique(name, return_inverse=True)
     table = np.zeros((len(groups), len(names)))
     np.add.at(table, (row, column), weight + 1e6 * kept)
-    table[:, names < 0] = 0
     return {
         int(groups[i]): int(names[j]) for i, j in zip(*linear_sum_assignment(-table), strict=True) if table[i, j] > 0
     }

@@ -32,10 +32,6 @@ class Pairing(NamedTuple):
     last: np.ndarray
     features: np.ndarray
 
-    @classmethod
-    def join(cls, parts: "list[Pairing]") -> "Pairing":
-        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
     def __len__(self) -> int:  # of tracklets, not of columns
         return len(self.camera)
 
