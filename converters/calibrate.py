@@ -13,7 +13,9 @@ from sdk.terminal import Table, notes, results
 
 
 def calibrate(
-    data: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg of your people.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg|bmp|webp of your people.")
+    ],
     model: Model = None,
     false_match_rate: Annotated[
         float, typer.Option(help="Share of pairs of two people, from two cameras, that may be taken for one person.")

@@ -8,7 +8,7 @@ import numpy as np
 
 from sdk.canvas import FAINT, INK, Canvas
 from sdk.errors import DataError, EngineError
-from sdk.folder import IMAGE_SUFFIXES, read_folder, read_image, write_image
+from sdk.folder import IMAGE_SUFFIXES, is_image, read_folder, read_image, write_image
 from sdk.preprocess import resize
 
 Embedder = Callable[[Sequence[np.ndarray]], np.ndarray]
@@ -142,9 +142,9 @@ def read_crops(folder: Path, limit: int = MOST_CROPS) -> Crops:
     try:
         samples = read_folder(folder)
     except DataError:
-        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        paths = sorted(filter(is_image, folder.rglob("*")))
         if not paths:
-            raise DataError(f"{folder}: no .png or .jpg images to compare on") from None
+            raise DataError(f"{folder}: no images to compare on ({', '.join(IMAGE_SUFFIXES)})") from None
         paths = _spread(paths, limit)
         return Crops([read_image(path) for path in paths], [path.name for path in paths])
     samples = _spread(samples, limit)

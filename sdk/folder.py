@@ -1,4 +1,4 @@
-"""The layout `folder` of people's images: `<root>/<identity>/<camera>_<anything>.png|jpg`."""
+"""The layout `folder` of people's images: `<root>/<identity>/<camera>_<anything>.png|jpg|bmp|webp`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,8 +10,11 @@ import numpy as np
 from sdk.errors import DataError
 from sdk.output import check_output, write_whole
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-LAYOUT = "<root>/<identity>/<camera>_<anything>.png|jpg"
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+"""Of the images that are read, in lower case; they are read in upper case too."""
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+"""Of the pictures that are written."""
+LAYOUT = "<root>/<identity>/<camera>_<anything>.png|jpg|bmp|webp"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ def read_folder(root: str | Path) -> list[Sample]:
     samples = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
         for path in sorted(folder.iterdir()):
-            if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+            if not is_image(path):
                 continue
             camera, underscore, _ = path.stem.partition("_")
             if not (camera and underscore):
@@ -44,6 +47,11 @@ def read_folder(root: str | Path) -> list[Sample]:
     if not samples:
         raise DataError(f"{root}: no images found; expected {LAYOUT}")
     return samples
+
+
+def is_image(path: Path) -> bool:
+    """Whether the name is that of an image, and not of a hidden file."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -68,6 +76,6 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
 
 def check_picture(path: str | Path | None, inputs: Iterable[str | Path] = ()) -> None:
     """`check_output` for a picture. Raises `DataError` for another ending than .png or .jpg too."""
-    if path is not None and Path(path).suffix.lower() not in IMAGE_SUFFIXES:
+    if path is not None and Path(path).suffix.lower() not in PICTURE_SUFFIXES:
         raise DataError(f"{path}: the picture is a .png or .jpg file; choose such a name")
     check_output(path, inputs)

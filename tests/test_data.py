@@ -23,12 +23,18 @@ def test_folder_reads_identity_and_camera_from_the_path(tmp_path):
     write_image(tmp_path / "ann" / "dock_1.png")
     write_image(tmp_path / "ann" / "lobby_x_2.jpg")
     write_image(tmp_path / "bob" / "dock_1.PNG")
+    write_image(tmp_path / "bob" / "hall_1.bmp", 60)
+    write_image(tmp_path / "bob" / "hall_2.webp", 60)
+    (tmp_path / "bob" / "hall_2.webp").rename(tmp_path / "bob" / "hall_2.WEBP")
     (tmp_path / "bob" / "notes.txt").write_text("not an image")
+    (tmp_path / "bob" / "._hall_2.webp").write_text("of another system")
     people = PeopleDataset.from_folder(tmp_path)
     assert people.identities == ("ann", "bob")
-    assert people.labels.tolist() == [0, 0, 1]
-    assert people.cameras.tolist() == ["dock", "lobby", "dock"]
+    assert people.labels.tolist() == [0, 0, 1, 1, 1]
+    assert people.cameras.tolist() == ["dock", "lobby", "dock", "hall", "hall"]
     assert people.read(0).shape == (32, 16, 3)
+    for row in (3, 4):
+        assert people.read(row).mean() == pytest.approx(60, abs=2)
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "no camera", "broken"])

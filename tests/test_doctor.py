@@ -125,7 +125,7 @@ def test_an_engine_is_explained_without_a_gpu(small_onnx, tmp_path):
     [
         (("-o", "model.bin"), "name it model.onnx or model.engine"),
         (("-o", "model.onnx", "--int8"), "--int8 needs crops of your cameras to calibrate on: --calibration FOLDER"),
-        (("-o", "model.onnx", "--int8", "--calibration", "empty"), "no .png or .jpg images"),
+        (("-o", "model.onnx", "--int8", "--calibration", "empty"), "no images to compare on"),
         (("-o", "model.onnx", "--int8", "--calibration", "absent"), "absent: no such folder of crops"),
         (("-o", "model.onnx", "--int8", "--fp16"), "contradict each other"),
         (("-o", "model.onnx", "--calibration", "empty"), "--calibration is for --int8"),

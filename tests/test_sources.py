@@ -163,8 +163,8 @@ def test_images_are_read_in_the_order_of_their_numbers_and_a_damaged_one_is_miss
 def test_files_and_folders_are_played_over_and_their_clock_goes_on(tmp_path):
     video = write_video(tmp_path / "dock.mp4", 4)
     (tmp_path / "hall").mkdir()
-    for number in range(3):
-        cv2.imwrite(str(tmp_path / "hall" / f"{number}.png"), np.full((48, 64, 3), number, np.uint8))
+    for number, ending in enumerate((".png", ".bmp", ".webp")):
+        cv2.imwrite(str(tmp_path / "hall" / f"{number}{ending}"), np.full((48, 64, 3), number, np.uint8))
     site = Sources([f"{video}#loop=3", f"{tmp_path / 'hall'}#loop=4&fps=10"])
     assert site.ticks == 12
     seen = [(time, *(int(frames[name].mean()) for name in ("dock", "hall"))) for time, frames in site]

@@ -43,7 +43,7 @@ def show(file: File, identity: Identity, as_json: Json = False) -> None:
 def enroll(
     file: File,
     data: Annotated[
-        Path | None, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg: all its people.")
+        Path | None, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg|bmp|webp: all its people.")
     ] = None,
     identity: Annotated[str | None, typer.Option(help="Instead: the one person that IMAGES show.")] = None,
     images: Annotated[list[Path] | None, typer.Argument(help="Images of that person.")] = None,

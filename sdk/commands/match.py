@@ -12,7 +12,7 @@ from sdk.terminal import Table, results
 
 def match(
     queries: Annotated[list[Path], typer.Argument(help="Images of one person each.")],
-    gallery: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg.")],
+    gallery: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg|bmp|webp.")],
     model: Model = None,
     threshold: Threshold = None,
     top_k: Annotated[int, typer.Option(help="Candidates to list.")] = 3,

@@ -14,7 +14,9 @@ from sdk.terminal import Table, notes, results
 def search(
     gallery: Annotated[
         str,
-        typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg; or a gallery: site.db, milvus://…."),
+        typer.Option(
+            help="Folder <root>/<identity>/<camera>_<anything>.png|jpg|bmp|webp; or a gallery: site.db, milvus://…."
+        ),
     ],
     images: Annotated[list[Path] | None, typer.Argument(help="Images of the one person to find.")] = None,
     identity: Annotated[

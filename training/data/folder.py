@@ -20,7 +20,7 @@ class PeopleDataset:
 
     @classmethod
     def from_folder(cls, root: str | Path) -> "PeopleDataset":
-        """All crops of `<root>/<identity>/<camera>_<anything>.png|jpg`. Raises `DataError` as `sdk.folder` does."""
+        """All crops of `<root>/<identity>/<camera>_<anything>.png|…`. Raises `DataError` as `sdk.folder` does."""
         return cls(tuple(read_folder(root)), f"folder {Path(root).resolve().name}")
 
     def __len__(self) -> int:

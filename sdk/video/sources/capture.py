@@ -13,7 +13,7 @@ import numpy as np
 
 from sdk.confidential import Confidential
 from sdk.errors import DataError
-from sdk.folder import IMAGE_SUFFIXES, read_image
+from sdk.folder import IMAGE_SUFFIXES, is_image, read_image
 from sdk.video.sources.address import FILE, IMAGES, PIPELINE, STREAM, Address
 from sdk.video.sources.network import check_reachable
 from sdk.video.sources.patience import Patience
@@ -142,11 +142,11 @@ class OpenCvCapture:
 
 
 class ImageFolder:
-    """The .png and .jpg files of a folder, in the order of the numbers in their names."""
+    """The images of a folder, in the order of the numbers in their names."""
 
     def __init__(self, address: Address):
         self._paths = sorted(
-            (p for p in Path(address.location).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != "."),
+            filter(is_image, Path(address.location).iterdir()),
             key=_natural,
         )
         if not self._paths:
