@@ -1,9 +1,11 @@
 """Training learns, its checkpoints hold no code, and an interrupted run ends as if it had not been."""
 
 import dataclasses
+import io
 import os
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -11,11 +13,12 @@ import time
 
 import pytest
 import torch
+from rich.console import Console
 
 from sdk import ReIdentifier
 from sdk.errors import DataError
 from sdk.simulation.crops import draw_crop
-from training import trainer
+from training import epoch_log, trainer
 from training.average import copy_weights, update_average
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.config import ModelConfig, RunConfig, TrainConfig
@@ -216,7 +219,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(people, tmp
     assert train(people, tmp_path, CONFIG, resume=True).epoch == 3
 
 
-def test_the_best_epoch_is_kept_beside_the_last(people, tmp_path, monkeypatch):
+def test_the_best_epoch_is_kept_beside_the_last(people, tmp_path, monkeypatch, capsys):
     training, held_out = people.hold_out(4, seed=0)
     figures = iter([0.2, 0.6, 0.4, 0.5])
     evaluate = trainer.evaluate_checkpoint
@@ -231,6 +234,36 @@ def test_the_best_epoch_is_kept_beside_the_last(people, tmp_path, monkeypatch):
     assert (last.epoch, final.evaluation["mAP"]) == (3, 0.5)
     assert not torch.equal(best.weights["backbone.conv1.weight"], final.weights["backbone.conv1.weight"])
     assert best.state is None
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch ")]
+    assert len(lines) == 3, "a line an epoch, where there is no terminal"
+    for number, (line, figure) in enumerate(zip(lines, ("0.200", "0.600", "0.400"), strict=True), start=1):
+        assert re.match(rf"epoch {number}/3, loss id \d\.\d+ global \d\.\d+.*, rate \d", line)
+        assert line.endswith(f" mAP {figure}")
+        assert ("left" in line) == (number < 3)
+
+
+def test_a_log_line_has_the_means_of_its_epoch_and_the_time_that_is_left(monkeypatch):
+    for terminal in (False, True):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
+        monkeypatch.setattr(epoch_log, "notes", console)
+        clock = iter([100.0, 200.0, 500.0])
+        monkeypatch.setattr(epoch_log.time, "monotonic", lambda clock=clock: next(clock))
+        log = epoch_log.EpochLog(epochs=40, first_epoch=2)
+        for terms in ({"id": 2.0}, {"id": 1.0, "local": 0.5}):
+            log.add(terms)
+        log.end(2, 0.0005)
+        log.add({"id": 0.25})
+        log.end(3, 0.0004, {"rank1": 0.75, "mAP": 0.5, "queries": 3})
+        lines = console.file.getvalue().splitlines()
+        assert lines == (
+            []
+            if terminal
+            else [
+                "epoch 3/40, loss id 1.500 local 0.500, rate 0.0005, 2 min for it, 1 h 2 min left",
+                "epoch 4/40, loss id 0.250, rate 0.0004, 5 min for it, 2 h 0 min left, held out rank1 0.750 mAP 0.500",
+            ]
+        )
+    assert epoch_log.duration(59.6) == "60 s"
 
 
 def test_losses_and_figures_are_written_for_tensorboard(people, tmp_path):

@@ -14,6 +14,7 @@ from training.data import PeopleDataset
 from training.data.loader import training_loader
 from training.distances import at_least_float32
 from training.embedder import TorchEmbedder
+from training.epoch_log import EpochLog
 from training.evaluation import Evaluation, evaluate_dataset
 from training.losses import id_loss, trihard_global, trihard_local
 from training.model import Outputs
@@ -72,8 +73,9 @@ def train(
     Every epoch ends with `output/last.pt`; with `resume`, training continues there, or begins if there is none yet.
     With `init`, the network starts from those weights instead of random ones; `backbone_weights` is a file for its
     backbone alone. Every `evaluate_every` epochs (0: never) the people held out are ranked, and `output/best.pt` is the
-    best so far. `tensorboard` writes losses and figures to `output/tensorboard`. Where `processes` are several, each
-    calls this with the same arguments, and the first writes the files.
+    best so far. Where standard error is no terminal, every epoch prints a line. `tensorboard` writes losses and figures
+    to `output/tensorboard`. Where `processes` are several, each calls this with the same arguments, and the first
+    writes the files.
 
     Raises `DataError` when `output` already holds a run and `resume` is not set, when the run there has another
     configuration, when `init` has another shape, or when a loss is not finite (the batch is then in `output`).
@@ -95,6 +97,7 @@ def train(
     total_steps = config.train.epochs * len(loader)
     scalars = open_scalars(output / "tensorboard", tensorboard and processes.is_first, first_epoch * len(loader))
     started = time.monotonic()
+    log = EpochLog(config.train.epochs, first_epoch)
     with progress_bar() as progress:
         bar = progress.add_task("training", total=total_steps, completed=first_epoch * len(loader))
         for epoch in range(first_epoch, config.train.epochs):
@@ -117,17 +120,20 @@ def train(
                 _step(networks, optimizer, scaler, config, processes)
                 for network in networks:
                     update_average(network.average, network.model, step, config.train.average_decay)
+                log.add(shown)
                 scalars.add(step, {"learning rate": rate, **{f"loss/{name}": v for name, v in shown.items()}})
                 text = " ".join(f"{name} {value:.3f}" for name, value in shown.items())
                 progress.update(bar, advance=1, description=f"epoch {epoch + 1}/{config.train.epochs}  {text}")
             if not processes.is_first:
                 continue
             checkpoint = Checkpoint(config, identities, epoch + 1, networks[0].handed_on(config.train.start_share))
+            evaluation = None
             if evaluate_every and (epoch + 1) % evaluate_every == 0 and held_out is not None and len(held_out):
                 evaluation = _keep_if_best(checkpoint, held_out, device, output / BEST)
                 scalars.add(step, {f"held out/{name}": evaluation[name] for name in ("rank1", "mAP")})
             checkpoint.state = state_of(networks, optimizer, scaler)
             save_checkpoint(checkpoint, output / LAST)
+            log.end(epoch, rate, evaluation)
     scalars.close()
     notes.print(f"trained {config.train.epochs - first_epoch} epochs in {time.monotonic() - started:.0f} s")
     return _finish(networks, config, identities, held_out, device, output, processes)
