@@ -28,6 +28,17 @@ MARS = {
 CUHK03 = {"identities": 6, "training identities": 3, "test identities": 3, "queries": 4}
 CUHK03_CLASSIC = {"identities": 6, "test sets": 2, "people in each": 2}
 CUHK03_IMAGES = {"detected": 19, "labeled": 19}
+VIPER = PRID450S = {"identities": 4, "images": 8}
+GRID = {"identities": 4, "images to search for": 4, "images to search": 7}
+CUHK01 = {"identities": 4, "images": 16}
+ILIDS = {"identities": 4, "images": 11}
+MSMT17 = {
+    "training identities": 2,
+    "training images": 4,
+    "query identities": 2,
+    "queries": 2,
+    "images to search": 4,
+}
 CUHK_SYSU = {"training identities": 2, "queries": 2, "images": 7, "images of the test": 5}
 
 
@@ -218,3 +229,72 @@ def write_cuhk_sysu(root):
         {"Query": structs(place("s7.jpg", (5, 5, 20, 40), idname="p4")), "Gallery": near},
     )
     savemat(tests / "TestG50.mat", {"TestG50": alone})
+
+
+PAIRS = {0: (0, 1), 1: (20, 21), 2: (40, 41), 3: (60, 5)}
+"""Person → angles in two cameras. Person 3 in the second is nearest to person 0."""
+
+
+def write_viper(root):
+    for person, angles in PAIRS.items():
+        for camera, angle, view in zip("ab", angles, (0, 90), strict=True):
+            write_crop(root / "VIPeR" / f"cam_{camera}" / f"{person:03d}_{view}.bmp", angle)
+
+
+def write_prid450s(root):
+    for person, angles in PAIRS.items():
+        for camera, angle in zip("ab", angles, strict=True):
+            write_crop(root / f"cam_{camera}" / f"img_{person + 1:03d}.png", angle)
+    (root / "readme.txt").write_text("as in the archive")
+
+
+def write_numbered_pairs(root):
+    """The same, as copies of VIPeR and PRID 450S in one folder have it."""
+    for person, angles in PAIRS.items():
+        for camera, angle in enumerate(angles, start=1):
+            write_crop(root / f"{person + 1:04d}{camera:03d}.png", angle)
+
+
+def write_grid(root):
+    """Three distractors; one of them is nearer to person 0002 than the match is."""
+    for person, angle in ((1, 0), (2, 20), (3, 40), (4, 60)):
+        write_crop(root / "underground_reid" / "probe" / f"{person:04d}_1_25008_169_19_94_222.jpeg", angle)
+        write_crop(
+            root / "underground_reid" / "gallery" / f"{person:04d}_{person + 1}_25023_116_134_128.jpeg", angle + 4
+        )
+    for number, angle in enumerate((21, 80, 85)):
+        write_crop(root / "underground_reid" / "gallery" / f"0000_5_2500{number}_1_2_3_4.jpeg", angle)
+
+
+def write_cuhk01(root):
+    """Person p is at 20·p degrees in all four images, but person 4 in the last at 20."""
+    for person in range(1, 5):
+        for image in range(1, 5):
+            write_crop(
+                root / "campus" / f"{person:04d}{image:03d}.png", 20 if (person, image) == (4, 4) else 20 * person
+            )
+
+
+def write_ilids(root):
+    """Of four people 2, 2, 3 and 4 images; person p at 20·p degrees."""
+    for person, images in enumerate((2, 2, 3, 4), start=1):
+        for image in range(1, images + 1):
+            write_crop(root / "i-LIDS_Pedestrian" / "Persons" / f"{person:04d}{image:03d}.jpg", 20 * person + image)
+
+
+def write_msmt17(root, folder="MSMT17_V1", parts=("train", "test")):
+    """Query 0000 (10°) has its own camera's image first, then a stranger, then its match; query 0001 its match."""
+    lists = {
+        "list_train.txt": (0, {"0000_000_01_0303morning_0015_0": 5, "0000_001_14_0303noon_0015_0": 6,
+                               "0001_000_02_0303morning_0015_0": 30}),
+        "list_val.txt": (0, {"0001_001_03_0303morning_0016_0": 31}),
+        "list_query.txt": (1, {"0000_000_01_0303morning_0015_0": 10, "0001_000_12_0303noon_0020_1": 60}),
+        "list_gallery.txt": (1, {"0000_001_01_0303morning_0020_0": 10, "0000_002_15_0303noon_0001_0": 20,
+                                 "0001_001_05_0303noon_0002_0": 62, "0002_000_05_0303noon_0003_0": 15}),
+    }  # fmt: skip
+    for name, (part, images) in lists.items():
+        lines = []
+        for image, angle in images.items():
+            write_crop(root / folder / parts[part] / image[:4] / f"{image}.jpg", angle)
+            lines.append(f"{image[:4]}/{image}.jpg {int(image[:4])}")
+        (root / folder / name).write_text("\n".join(lines) + "\n")

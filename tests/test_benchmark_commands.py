@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from sdk.engines import DEFAULT_MODEL
 from sdk.errors import DataError
 from sdk.measures import cosine
 from sdk.reidentifier import Features
+from tests.miniatures import by_colour
 from tests.test_benchmarks import SMALL
 from training import commands
-from training.checkpoint import load_checkpoint
+from training.checkpoint import load_checkpoint, save_checkpoint
+from training.commands.options import print_rankings
 from training.data import LAYOUTS
 from training.embedder import cosine_on
 
@@ -39,6 +42,9 @@ def reid(monkeypatch):
     module = sys.modules["training.commands.evaluate"]
     monkeypatch.setattr(module, "print_evaluations", printed.append)
     monkeypatch.setattr(module, "print_rankings", printed.append)
+    monkeypatch.setattr(
+        sys.modules["training.commands.benchmark"].results, "print", lambda text, **_: printed.append(text)
+    )
 
     def run(*arguments):
         printed.clear()
@@ -52,7 +58,10 @@ def reid(monkeypatch):
 def test_each_dataset_is_tested_by_its_own_protocol(reid, data, small_run):
     model = small_run / "model.pt"
     queries = {name: reid("evaluate", model, "--data", data[name])["global"]["queries"] for name in data}
-    assert queries == {"market1501": 2, "mars": 2, "cuhk03": 4, "cuhk03-classic": 400, "cuhk-sysu": 2}
+    splits = {"viper": 20, "prid450s": 20, "grid": 20, "cuhk01": 20}
+    assert {name: queries.pop(name) for name in splits} == splits, "two people in each of ten splits"
+    assert 20 < queries.pop("ilids") < 50
+    assert queries == {"market1501": 2, "mars": 2, "cuhk03": 4, "cuhk03-classic": 400, "cuhk-sysu": 2, "msmt17": 2}
     assert reid("evaluate", model, "--data", data["cuhk03-classic"], "--split", "all")["global"]["queries"] == 600
 
 
@@ -61,7 +70,6 @@ def test_the_options_of_a_protocol_change_its_figures(reid, data, small_run, mon
         return reid("evaluate", small_run / "model.pt", "--data", data[name], *options)
 
     # By colour the rankings are those of tests/test_benchmarks.py.
-    from tests.miniatures import by_colour
     from training.embedder import TorchEmbedder
 
     monkeypatch.setattr(TorchEmbedder, "features", lambda self, crops: by_colour(crops))
@@ -72,6 +80,9 @@ def test_the_options_of_a_protocol_change_its_figures(reid, data, small_run, mon
     both = figures("market1501", "--rescore", "--rerank")
     assert list(both) == ["global", "+ local distance", "+ re-ranking", "+ both"]
     assert both["global"]["rank1"] == 0.5
+    for figure in both.values():
+        assert list(figure)[3:5] == ["mAP", "mAP_trapezoids"]
+        assert figure["mAP"] > figure["mAP_trapezoids"], "the standard one, and that of the dataset's publishers"
     assert figures("cuhk-sysu", "--rerank")["+ re-ranking"]["queries"] == 2
 
 
@@ -90,7 +101,10 @@ def test_an_onnx_model_is_tested_but_cannot_rescore(reid, data):
         ("cuhk-sysu", ["--split", "0"], "--split means nothing to cuhk-sysu"),
         (None, ["--multi-query"], "test of a research dataset"),
         (None, ["--gallery-size", 50], "test of a research dataset"),
-        (None, ["--split", "0"], "cuhk03-classic alone"),
+        (None, ["--split", "0"], "--split is for .*cuhk03-classic.* alone"),
+        (None, ["--split-seed", 1], "--split-seed is for .*viper.* alone"),
+        ("mars", ["--split-seed", 1], "--split-seed means nothing to mars"),
+        (None, ["--any-counts"], "--any-counts is for the layout of a research dataset"),
     ],
 )
 def test_options_that_mean_nothing_here_are_refused(reid, data, drawn_people, small_run, layout, options, message):
@@ -145,7 +159,7 @@ def test_training_on_one_dataset_takes_its_training_people(reid, data, tmp_path)
     assert names == ["cuhk03/1_001", "cuhk03/1_002", "cuhk03/1_003", "cuhk03/2_003"]
     held_out = ("--data", data["cuhk03-classic"], "--split", "1", "--held-out")
     assert reid("evaluate", run / "model.pt", *held_out)["global"]["queries"] == checkpoint.evaluation["queries"]
-    with pytest.raises(DataError, match="cuhk03-classic alone"):
+    with pytest.raises(DataError, match=r"--split is for .*cuhk03-classic.* alone"):
         reid("train", "--data", data["mars"], "--split", "1", "-o", tmp_path / "other", *SMALL_RUN)
     with pytest.raises(DataError, match="both named 'mars'"):
         reid("train", "--data", data["mars"], "--data", data["mars"], "-o", tmp_path / "other", *SMALL_RUN)
@@ -154,3 +168,83 @@ def test_training_on_one_dataset_takes_its_training_people(reid, data, tmp_path)
 def test_an_unknown_layout_is_taken_for_a_folder_and_refused(reid, small_run):
     with pytest.raises(DataError, match=r"duke:/data: no such folder.*market1501, cuhk03"):
         reid("evaluate", small_run / "model.pt", "--data", "duke:/data")
+
+
+def test_training_on_a_random_half_says_which(reid, data, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(DataError, match=r"viper:.*say which half is to be tested, --split 0 to 9"):
+        reid("train", "--data", data["viper"], "-o", run, *SMALL_RUN)
+    reid("train", "--data", data["viper"], "--split", "4", "--hold-out", 0, "-o", run, *SMALL_RUN)
+    trained = {name.split("/")[1] for name in load_checkpoint(run / "model.pt").identities}
+    layout, _, path = data["viper"].partition(":")
+    test = LAYOUTS[layout](path, split="4").test
+    assert trained.isdisjoint(test.entries.identities[test.rounds[0][0]])
+    assert len(trained) == 2
+
+
+def test_the_table_of_rankings_names_both_kinds_of_map(capsys):
+    figures = {"rank1": 0.5, "rank5": 0.6, "rank10": 0.7, "mAP": 0.4, "mINP": 0.2, "queries": 9}
+    print_rankings({"global": figures | {"mAP_trapezoids": 0.3}})
+    table = capsys.readouterr().out
+    assert "standard mAP" in table
+    assert "by trapezoids" in table
+    assert "0.300" in table
+    print_rankings({"global": figures | {"splits": 10, "deviation": dict.fromkeys(figures, 0.012)}})
+    table = capsys.readouterr().out
+    assert "standard mAP" not in table
+    assert "± 0.012" in table
+
+
+# reid benchmark
+
+
+def test_benchmark_writes_the_whole_table(reid, data, drawn_people, small_run, tmp_path, monkeypatch):
+    """By colour and without stripes' help the rankings are those of tests/test_benchmarks.py."""
+    from training.embedder import TorchEmbedder
+
+    monkeypatch.setattr(TorchEmbedder, "features", lambda self, crops: by_colour(crops))
+    table, figures = tmp_path / "table.md", tmp_path / "figures.json"
+    sets = ("market1501", "viper", "ilids")
+    given = [word for name in sets for word in ("--data", data[name])] + ["--data", drawn_people]
+    text = reid("benchmark", small_run / "model.pt", *given, "-o", table, "--json", figures)
+    assert table.read_text(encoding="utf-8") == text
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    assert [one["set"] for one in found["sets"]] == [*sets, "drawn"]
+    market, viper, ilids, drawn = found["sets"]
+    assert list(market["figures"]) == ["global", "flipped crops averaged", "+ local distance", "+ re-ranking"]
+    assert "statistics need at least 32" in market["left out"]["per-camera statistics taken away"]
+    assert market["figures"]["global"]["rank1"] == 0.5
+    assert market["figures"]["flipped crops averaged"] == market["figures"]["global"], "crops of one colour"
+    assert viper["figures"]["global"]["deviation"]["rank1"] > 0
+    assert ilids["left out"]["per-camera statistics taken away"] == "the dataset does not tell its cameras"
+    assert list(drawn["figures"])[2] == "per-camera statistics taken away"
+    lines = text.splitlines()
+    assert lines[2].startswith(
+        "| set | ranked by | rank-1 | rank-5 | rank-10 | mAP | mAP by trapezoids | mINP | queries |"
+    )
+    assert lines[4].startswith("| market1501 | global | 0.500 | 1.000 |")
+    assert any(line.startswith("| viper | + re-ranking |") and " ± " in line for line in lines)
+    assert any(line.startswith("- ilids: random halves") for line in lines)
+
+
+@pytest.mark.parametrize("why", ["converted", "not trained"])
+def test_benchmark_says_why_there_is_no_local_distance(reid, data, small_run, tmp_path, why):
+    model = DEFAULT_MODEL
+    if why == "not trained":
+        model = tmp_path / "model.pt"
+        checkpoint = load_checkpoint(small_run / "model.pt")
+        settings = replace(checkpoint.config.train, local_weight=0.0)
+        save_checkpoint(replace(checkpoint, config=replace(checkpoint.config, train=settings)), model)
+    text = reid("benchmark", model, "--data", data["prid450s"])
+    assert "+ re-ranking" in text
+    assert "| + local" not in text
+    reason = "the model gives no stripes" if why == "converted" else "the model's local branch was not trained"
+    assert f'without "+ local distance": {reason}' in text
+
+
+def test_benchmark_refuses_what_evaluate_refuses(reid, data, drawn_people):
+    with pytest.raises(DataError, match="--split is for"):
+        reid("benchmark", DEFAULT_MODEL, "--data", data["mars"], "--data", drawn_people, "--split", "0")
+    assert " split 3, seed 7" in reid(
+        "benchmark", DEFAULT_MODEL, "--data", data["mars"], "--data", data["grid"], "--split", "3", "--split-seed", 7
+    )

@@ -228,12 +228,14 @@ FILES = {
     "gallery export": ("gallery export {gallery} -o {out}", "saved.npz", ["site.npz"]),
     "align": ("align {crop} {crop} --model {checkpoint} -o {out}", "path.png", ["people/00000/00_00.png"]),
     "evaluate": ("evaluate {model} --data {people} -o {out}", "e.json", ["model.onnx", "people/00000/00_00.png"]),
+    "benchmark": ("benchmark {model} --data {people} -o {out}", "table.md", ["model.onnx", "people/00000/00_00.png"]),
     "calibrate": ("calibrate --model {model} --data {people} -o {out}", "calibrated.onnx", ["model.onnx"]),
     "convert": ("convert {model} --crops {people} -o {out}", "converted.onnx", ["model.onnx"]),
 }
 """Commands whose -o is a file: how to call them, a name for the file, and inputs that it must not be."""
 
 OTHER_FILES = {
+    "benchmark --json": ("benchmark {model} --data {people} --json {out}", "figures.json", ["model.onnx"]),
     "calibrate --picture": (
         "calibrate --model {model} --data {people} --picture {out}", "scores.png", ["people/00000/00_00.png"],
     ),

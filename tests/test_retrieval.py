@@ -11,12 +11,19 @@ from sdk.reidentifier import Features
 from tests.miniatures import by_colour, crop
 from training.data import PeopleDataset
 from training.data.benchmark import Entries, RetrievalTest
-from training.evaluation import average_precision, cross_camera_test, evaluate_retrieval
+from training.evaluation import (
+    average_precision,
+    compare,
+    cross_camera_test,
+    evaluate_ranking,
+    evaluate_retrieval,
+)
 from training.evaluation import dataset as dataset_module
 from training.evaluation import retrieval as retrieval_module
+from training.evaluation.comparison import without_cameras
 from training.evaluation.dataset import evaluate_dataset
-from training.evaluation.ranking import RankingTally
-from training.evaluation.retrieval import pool_features
+from training.evaluation.ranking import RankingResult, RankingTally, mean_of_splits
+from training.evaluation.retrieval import pool_features, rank_entries
 
 
 class Angles(PeopleDataset):
@@ -162,3 +169,77 @@ def test_across_cameras_is_what_people_without_a_protocol_are_tested_by(drawn_pe
     monkeypatch.setattr(dataset_module, "MOST_CROPS", 48)
     half = evaluate_dataset(lambda crops: by_colour(crops).embedding, people)
     assert half.ranking.num_queries == 48
+
+
+# In all ways at once
+
+
+class Numbered(PeopleDataset):
+    """Crops whose left half is bright by their number and whose right half by another."""
+
+    def read(self, index, epoch=0):
+        picture = np.empty((8, 8, 3), np.uint8)
+        picture[:, :4], picture[:, 4:] = self.samples[index]
+        return picture
+
+
+def test_flipped_crops_are_averaged_and_every_crop_is_read_once():
+    rng = np.random.default_rng(0)
+    halves = rng.integers(0, 256, (40, 2))
+    known = rng.normal(size=(256, 6)).astype(np.float32)
+    read = []
+
+    def extract(crops):  # what it sees is the left half alone
+        read.append(len(crops))
+        embedding = known[[crop[0, 0, 0] for crop in crops]]
+        return Features(embedding / np.linalg.norm(embedding, axis=1, keepdims=True))
+
+    identities, cameras = np.arange(40) % 10, np.repeat(["x", "y"], 20)
+    entries = Entries(tuple(np.arange(40)[:, None]), identities, cameras)
+    test = RetrievalTest(Numbered(tuple(map(tuple, halves))), entries, ((np.arange(20), np.arange(20, 40)),))
+    found = compare(extract, test)
+    assert sum(read) == 2 * 40
+
+    def unit(vectors):
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    left, right = (unit(known[halves[:, side]]) for side in (0, 1))
+    for name, features in (("global", left), ("flipped crops averaged", unit(left + right))):
+        expected = evaluate_ranking(*np.split(features, 2), *np.split(identities, 2), *np.split(cameras, 2))
+        assert found.rankings[name].to_dict() == pytest.approx(expected.to_dict())
+    assert found.rankings["global"].mean_ap != found.rankings["flipped crops averaged"].mean_ap
+    assert found.left_out["+ local distance"] == "the model gives no stripes"
+    assert "20 crops; its statistics need at least 32" in found.left_out["per-camera statistics taken away"]
+
+
+def test_what_cameras_add_is_learned_from_those_who_are_ranked_alone():
+    """Others in the query's camera are nearer than the person in the other one. What that adds differs by split, so
+    statistics of both together would leave half of it."""
+    rng = np.random.default_rng(1)
+    person = rng.normal(size=(80, 16)).astype(np.float32)
+    added = 6 * rng.normal(size=(2, 16)).astype(np.float32)
+    features = np.concatenate([person, person + added[np.repeat([0, 1], 40)]])
+    features += 0.1 * rng.normal(size=features.shape).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    rows = np.arange(160)
+    entries = Entries(tuple(rows[:, None]), rows % 80, np.repeat(["x", "y"], 80))
+    rounds = tuple((rows[:80][own], np.concatenate([rows[:80][own], rows[80:][own]])) for own in np.split(rows[:80], 2))
+    test = RetrievalTest(Angles(tuple(rows)), entries, rounds, splits=True)
+    plain, without = (
+        rank_entries(Features(features), test, {"it": cosine}, prepare)["it"] for prepare in (None, without_cameras)
+    )
+    assert plain.rank(1) < 0.5
+    assert without.rank(1) > 0.9
+    assert (without.splits, without.num_queries) == (2, 80)
+
+
+def test_the_mean_of_splits_has_the_deviation_of_a_sample():
+    results = [RankingResult(np.array([r, 1.0]), m, 0.5, 7, m - 0.1) for r, m in ((0.2, 0.4), (0.4, 0.5), (0.6, 0.9))]
+    mean = mean_of_splits(results)
+    assert mean.cmc.tolist() == pytest.approx([0.4, 1.0])
+    assert (mean.mean_ap, mean.mean_ap_trapezoids) == pytest.approx((0.6, 0.5))
+    assert mean.deviation["rank1"] == pytest.approx(0.2)
+    assert mean.deviation["mAP"] == pytest.approx(np.std([0.4, 0.5, 0.9], ddof=1))
+    assert (mean.splits, mean.num_queries) == (3, 21)
+    assert mean_of_splits(results[:1]) is results[0]
+    assert "splits" not in results[0].to_dict()

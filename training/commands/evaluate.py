@@ -11,6 +11,7 @@ from sdk.output import check_output, write_whole
 from sdk.terminal import notes
 from training.commands.models import held_out_people, open_model
 from training.commands.options import (
+    AnyCounts,
     Cameras,
     Data,
     Identities,
@@ -18,6 +19,7 @@ from training.commands.options import (
     PeopleSeed,
     SiteCameras,
     Split,
+    SplitSeed,
     choose_device,
     named_files,
     open_people,
@@ -54,6 +56,8 @@ def evaluate(
         ),
     ] = None,
     split: Split = None,
+    split_seed: SplitSeed = None,
+    any_counts: AnyCounts = False,
     device: Annotated[
         str | None, typer.Option(help="For a checkpoint: cpu, cuda, cuda:1, … Default: cuda if there is one.")
     ] = None,
@@ -66,7 +70,8 @@ def evaluate(
 ) -> None:
     """Rank-1, -5, -10, mAP and mINP: by a research dataset's own protocol, else across cameras.
 
-    Across cameras every crop is a query once, against all crops of the other cameras.
+    Across cameras every crop is a query once, against all crops of the other cameras. mAP is the standard one; where a
+    dataset's own evaluation takes trapezoids, that figure is given too.
     """
     from training.data import open_benchmark, parse_layout
     from training.evaluation import cross_camera_test, evaluate_dataset, evaluate_retrieval
@@ -78,10 +83,14 @@ def evaluate(
     device = choose_device(device) if model.suffix == ".pt" else "cpu"
     opened = open_model(model, device)
     if layout:
-        test = open_benchmark(*layout, gallery_size=gallery_size, split=split).test
+        options = {"gallery_size": gallery_size, "split": split, "seed": split_seed}
+        test = open_benchmark(*layout, any_counts=any_counts, **options).test
     else:
         size = opened.input_size
-        people = open_people([data], identities, cameras, site_cameras, people_seed, size, misalignment, split)
+        research = {"split_seed": split_seed, "any_counts": any_counts}
+        people = open_people(
+            [data], identities, cameras, site_cameras, people_seed, size, misalignment, split, **research
+        )
         if held_out:
             people = held_out_people(people, opened, str(model), data)
         if not (rescore or rerank):
@@ -94,6 +103,7 @@ def evaluate(
         opened.extract, test, _measures(rescore, rerank, device), multi_query=multi_query, with_stripes=rescore
     )
     figures = {name: ranking.to_dict() for name, ranking in rankings.items()}
+    notes.print(f"protocol: {test.protocol}", soft_wrap=True)
     print_rankings(figures)
     _write(output, figures)
 

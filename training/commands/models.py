@@ -16,6 +16,8 @@ class OpenedModel(NamedTuple):
     """Height and width, px."""
     evaluation: dict | None
     """On the people that its training held out; None if there were none."""
+    local: bool = True
+    """Whether its stripes, where it gives any, were trained to be aligned."""
 
     def embed(self, crops):
         """`training.evaluation.dataset.Embedder`: the embedding alone."""
@@ -34,6 +36,7 @@ def open_model(path: Path | None, device: str = "cpu") -> OpenedModel:
             TorchEmbedder(checkpoint.build_model().to(device)).features,
             checkpoint.config.model.input_size,
             checkpoint.evaluation,
+            checkpoint.config.train.local_weight > 0,
         )
     from sdk.engines import load_engine
     from sdk.reidentifier import ReIdentifier

@@ -12,12 +12,26 @@ SIMULATION, SETTINGS = "With --data simulated", "Settings"
 FIGURES = ("rank1", "rank5", "rank10", "mAP", "mINP")
 
 DATA = (
-    "Folder <root>/<identity>/<camera>_<anything>.png|jpg; or simulated (drawn people); or LAYOUT:PATH of a research "
-    "dataset: market1501, cuhk03, mars, cuhk-sysu, … (docs/datasets.md)."
+    "Folder <root>/<identity>/<camera>_<anything>.png|jpg|bmp|webp; or simulated (drawn people); or LAYOUT:PATH of a "
+    "research dataset: market1501, msmt17, cuhk03, mars, viper, … (docs/datasets.md)."
 )
 Data = Annotated[str, typer.Option(help=DATA)]
 TrainingData = Annotated[list[str], typer.Option(help=f"{DATA} May be given several times: a union.")]
-Split = Annotated[str | None, typer.Option(help="Of cuhk03-classic: which test set, 0 to 19, or all. Default: 0.")]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        help="Which part of the people is tested, and not trained on: of cuhk03-classic a test set, 0 to 19, or all "
+        "(default: 0); of viper, prid450s, grid, cuhk01, ilids a random half, 0 to 9, or all (default: all)."
+    ),
+]
+SplitSeed = Annotated[int | None, typer.Option(help="Draws those random halves. Default: 0.")]
+AnyCounts = Annotated[
+    bool,
+    typer.Option(
+        "--any-counts",
+        help="Of a research dataset's layout: other numbers of people and images than published are fine.",
+    ),
+]
 Identities = Annotated[int, typer.Option(help="How many people.", rich_help_panel=SIMULATION)]
 Cameras = Annotated[int, typer.Option(help="How many cameras see each.", rich_help_panel=SIMULATION)]
 SiteCameras = Annotated[
@@ -35,41 +49,75 @@ StartShare = Annotated[
 ]
 
 
-def open_people(data: list[str], identities, cameras, site_cameras, seed, size, misalignment, split=None):
+def open_people(
+    data: list[str],
+    identities,
+    cameras,
+    site_cameras,
+    seed,
+    size,
+    misalignment,
+    split=None,
+    *,
+    split_seed=None,
+    any_counts=False,
+):
     """The people that `--data` names; of a research dataset those to train on.
 
     Several datasets make a union, and so does a research dataset alone: its identities bear its name. The arguments
-    from `identities` to `misalignment` are for simulated people, `split` is for CUHK03's first protocol.
+    from `identities` to `misalignment` are for simulated people, the later ones for research datasets.
     """
     from sdk.simulation.population import Population
-    from training.data import (
-        LAYOUTS,
-        SIMULATED,
-        PeopleDataset,
-        SimulatedPeople,
-        open_benchmark,
-        parse_layout,
-        takes,
-        union,
-    )
+    from training.data import SIMULATED, PeopleDataset, SimulatedPeople, parse_layout, union
 
     layouts = [parse_layout(text) for text in data]
-    if split is not None and not any(layout and takes(layout[0], "split") for layout in layouts):
-        raise DataError("--split is for cuhk03-classic alone; leave it away")
+    check_layout_options(data, split, split_seed, any_counts)
     parts = []
     for text, layout in zip(data, layouts, strict=True):
         if layout:
-            benchmark = open_benchmark(*layout, split=split if takes(layout[0], "split") else None)
+            benchmark = open_layout(layout, split, split_seed, any_counts)
+            if not len(benchmark.train):
+                raise DataError(f"{text}: say which half is to be tested, --split 0 to 9; the other is trained on")
             parts.append((benchmark.name, benchmark.train))
         elif text == SIMULATED:
             population = Population(identities, cameras, site_cameras, 1, seed, size, misalignment)
             parts.append((SIMULATED, SimulatedPeople.of(population)))
         else:
-            if ":" in text and not Path(text).exists():
-                raise DataError(f"{text}: no such folder, nor a layout; there are {', '.join(LAYOUTS)}, as mars:PATH")
+            check_folder(text)
             parts.append((Path(text).resolve().name, PeopleDataset.from_folder(text)))
     alone = len(parts) == 1 and layouts[0] is None
     return parts[0][1] if alone else union(parts)
+
+
+def check_layout_options(data: list[str], split, split_seed, any_counts: bool) -> None:
+    """Raise `DataError` for an option of research datasets that means nothing to any of `data`."""
+    from training.data import LAYOUTS, parse_layout, takes
+
+    layouts = [layout[0] for layout in map(parse_layout, data) if layout]
+    for option, name, value in (("--split", "split", split), ("--split-seed", "seed", split_seed)):
+        if value is not None and not any(takes(layout, name) for layout in layouts):
+            known = ", ".join(layout for layout in LAYOUTS if takes(layout, name))
+            raise DataError(f"{option} is for {known} alone; leave it away")
+    if any_counts and not layouts:
+        raise DataError("--any-counts is for the layout of a research dataset, such as market1501:PATH; leave it away")
+
+
+def open_layout(layout: tuple[str, str], split=None, split_seed=None, any_counts: bool = False):
+    """The research dataset `layout`, (name, path), with those of the options that mean something to it."""
+    from training.data import open_benchmark, takes
+
+    options = {"split": split, "seed": split_seed}
+    return open_benchmark(
+        *layout, any_counts=any_counts, **{name: value for name, value in options.items() if takes(layout[0], name)}
+    )
+
+
+def check_folder(text: str) -> None:
+    """Raise `DataError` if `text` looks like a layout that there is not."""
+    from training.data import LAYOUTS
+
+    if ":" in text and not Path(text).exists():
+        raise DataError(f"{text}: no such folder, nor a layout; there are {', '.join(LAYOUTS)}, as mars:PATH")
 
 
 def named_files(*options) -> list[Path]:
@@ -120,10 +168,16 @@ def print_evaluations(evaluations: dict[str, dict]) -> None:
 
 
 def print_rankings(rankings: dict[str, dict]) -> None:
-    """A table of several `training.evaluation.RankingResult`, by their names."""
-    table = Table("ranked by", *FIGURES, "queries")
+    """A table of several `training.evaluation.RankingResult`, by their names; mAP by trapezoids has rows of its own."""
+    both = any("mAP_trapezoids" in ranking for ranking in rankings.values())
+    table = Table("ranked by", *("standard mAP" if both and name == "mAP" else name for name in FIGURES), "queries")
     for name, ranking in rankings.items():
         table.add_row(name, *_cells(ranking))
+        if "mAP_trapezoids" in ranking:
+            by_trapezoids = (f"{ranking['mAP_trapezoids']:.3f}" if name == "mAP" else "" for name in FIGURES)
+            table.add_row("  by trapezoids", *by_trapezoids, "")
+        if ranking.get("deviation"):
+            table.add_row("", *(f"± {ranking['deviation'][figure]:.3f}" for figure in FIGURES), "")
     results.print(table)
 
 

@@ -10,12 +10,14 @@ from sdk.output import check_output
 from sdk.terminal import notes
 from training.commands.options import (
     SETTINGS,
+    AnyCounts,
     Cameras,
     Identities,
     Misalignment,
     PeopleSeed,
     SiteCameras,
     Split,
+    SplitSeed,
     StartShare,
     TrainingData,
     choose_device,
@@ -137,6 +139,8 @@ def train(
     people_seed: PeopleSeed = 1711,
     misalignment: Misalignment = 0.25,
     split: Split = None,
+    split_seed: SplitSeed = None,
+    any_counts: AnyCounts = False,
 ) -> None:
     """Train AlignedReID on people's crops; evaluate it on people held out.
 
@@ -180,7 +184,8 @@ def train(
     start = choose_start(shape, init, from_scratch or weights is not None)
     config = settle(RunConfig(train=TrainConfig() if start is None else FINE_TUNING), settings, chosen)
     size = config.model.input_size
-    people = open_people(data, identities, cameras, site_cameras, people_seed, size, misalignment, split)
+    drawn = (identities, cameras, site_cameras, people_seed, size, misalignment)
+    people = open_people(data, *drawn, split, split_seed=split_seed, any_counts=any_counts)
     origin = {"start": describe_start(start, init, weights), "data": people.source}
     config = settle(config, {}, {"train": origin})
     if hold_out is None:

@@ -49,7 +49,14 @@ class RetrievalTest:
     """The same with all images that the dataset has of the query's person in the query's camera; empty if it has no
     such images."""
     trapezoid: bool = False
-    """Which average precision the dataset's published evaluation takes (`training.evaluation.average_precision`)."""
+    """Whether the dataset's own evaluation takes average precision by trapezoids (`training.evaluation`): it is then
+    given beside the standard one."""
+    splits: bool = False
+    """Whether the rounds are random splits of the people: figures are then means over them, with their deviation."""
+    named_cameras: bool = True
+    """False where the dataset does not tell its cameras, and each image counts as one."""
+    protocol: str = ""
+    """Who is searched for among whom, in words."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,12 @@ class Benchmark:
     name: str
     train: PeopleDataset
     test: RetrievalTest
+
+
+def find_root(root: str | Path, *inside: str) -> Path:
+    """The folder `root`, or the one in it, of the names `inside`, that an archive unpacks to."""
+    root = Path(root)
+    return next((root / name for name in inside if (root / name).is_dir()), root)
 
 
 def check_folders(root: Path, *names: str) -> None:
@@ -74,7 +87,10 @@ def check_published(root: Path, found: Mapping[str, int], published: Mapping[str
     """Raise `DataError` naming every count of `published` that `found` does not meet."""
     wrong = [f"{found[name]} {name} instead of {count}" for name, count in published.items() if found[name] != count]
     if wrong:
-        raise DataError(f"{root}: not the dataset as published: {', '.join(wrong)}; was it copied whole?")
+        raise DataError(
+            f"{root}: not the dataset as published: {', '.join(wrong)}; was it copied whole? "
+            "--any-counts takes it as it is"
+        )
 
 
 def count_identities(people: PeopleDataset) -> int:

@@ -108,13 +108,15 @@ def load_cuhk03(
             "queries": len(parts["query"]),
             f"{boxes} images": len(there),
         },
-        {**published, f"{boxes} images": images[boxes]},
+        _expected(published, boxes, images),
     )
     train = CellPeople(parts["train"], f"cuhk03, {boxes}", path=path, boxes=boxes)
     crops = CellPeople(parts["query"] + parts["gallery"], f"cuhk03, {boxes}", path=path, boxes=boxes)
     queries = len(parts["query"])
     rounds = ((np.arange(queries), np.arange(queries, len(crops))),)
-    return Benchmark("cuhk03", train, RetrievalTest(crops, Entries.of_crops(crops), rounds, trapezoid=True))
+    protocol = f"new protocol, {boxes} boxes: {queries} queries, {len(crops) - queries} images to search"
+    test = RetrievalTest(crops, Entries.of_crops(crops), rounds, trapezoid=True, protocol=protocol)
+    return Benchmark("cuhk03", train, test)
 
 
 def load_cuhk03_classic(
@@ -146,7 +148,7 @@ def load_cuhk03_classic(
             "people in each": min(map(len, sets)),
             f"{boxes} images": len(there),
         },
-        {**published, f"{boxes} images": images[boxes]},
+        _expected(published, boxes, images),
     )
     if split != "all" and split not in map(str, range(len(sets))):
         raise DataError(f"split '{split}': CUHK03 has the test sets 0 to {len(sets) - 1}, or all")
@@ -158,7 +160,14 @@ def load_cuhk03_classic(
     rounds = tuple(
         single_shot for number in chosen for single_shot in _single_shots(crops, sets[number], draws, [seed, number])
     )
-    return Benchmark("cuhk03", train, RetrievalTest(crops, Entries.of_crops(crops), rounds))
+    sets = "all 20 test sets" if split == "all" else f"test set {split}"
+    protocol = f"first protocol, {boxes} boxes, {sets}: one image of each person to search, {draws} draws, seed {seed}"
+    return Benchmark("cuhk03", train, RetrievalTest(crops, Entries.of_crops(crops), rounds, protocol=protocol))
+
+
+def _expected(published: Mapping[str, int], boxes: str, images: Mapping[str, int]) -> dict[str, int]:
+    """What is to be counted; nothing where `published` is empty."""
+    return {**published, f"{boxes} images": images[boxes]} if published else {}
 
 
 def _single_shots(crops: CellPeople, identities: set[str], draws: int, seed: list[int]) -> Iterator[Round]:

@@ -152,4 +152,5 @@ def _test(scenes: _Scenes, boxes: dict[str, list[Box]], searches: np.ndarray) ->
         (np.array([number]), np.array([row for name in names for row in rows[name]], np.int32))
         for number, names in enumerate(galleries)
     )
-    return RetrievalTest(crops, Entries.of_crops(crops), rounds)
+    protocol = f"{len(queries)} queries, each with its own gallery of all true boxes in some images; no detection"
+    return RetrievalTest(crops, Entries.of_crops(crops), rounds, protocol=protocol)

@@ -64,7 +64,9 @@ def load_mars(root: str | Path, *, published: Mapping[str, int] = PUBLISHED) -> 
         np.array([f"C{camera}" for camera in test_tracks[:, 3]]),
     )
     gallery = np.flatnonzero(test_tracks[:, 2] != JUNK)
-    return Benchmark("mars", train, RetrievalTest(crops, entries, ((query, gallery),), trapezoid=True))
+    protocol = f"{len(query)} tracklets searched for among all {len(gallery)} that are not junk, means of their images"
+    test = RetrievalTest(crops, entries, ((query, gallery),), trapezoid=True, protocol=protocol)
+    return Benchmark("mars", train, test)
 
 
 def _tracks(path: Path, name: str) -> np.ndarray:

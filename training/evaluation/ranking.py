@@ -1,6 +1,7 @@
 """Ranking figures of the field: CMC (rank-k), mAP and mINP."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,24 +22,32 @@ class RankingResult:
     cmc: np.ndarray
     """Cumulative matching characteristic, float64 `[R]`: `cmc[k - 1]` is rank-k."""
     mean_ap: float
+    """The standard one: a list's average precision is the mean of the precision at its matches."""
     mean_inp: float
     """Mean inverse negative penalty (arXiv 2001.04193): how deep the hardest match lies."""
     num_queries: int
     """Queries that were counted; those without a match in the gallery are not."""
+    mean_ap_trapezoids: float | None = None
+    """By trapezoids (`average_precision`), where the dataset's own evaluation has it so; it is lower."""
+    splits: int = 1
+    """How many random splits of the people the figures are means over."""
+    deviation: dict[str, float] = field(default_factory=dict)
+    """Standard deviation of the figures, by their names in `to_dict`, over several splits; else empty."""
 
     def rank(self, k: int) -> float:
         """rank-k, the share of queries with a match among the first k; a smaller gallery's last value counts."""
         return float(self.cmc[min(k, len(self.cmc)) - 1])
 
-    def to_dict(self) -> dict[str, float]:
-        return {
-            "rank1": self.rank(1),
-            "rank5": self.rank(5),
-            "rank10": self.rank(10),
-            "mAP": self.mean_ap,
-            "mINP": self.mean_inp,
-            "queries": self.num_queries,
-        }
+    def figures(self) -> dict[str, float]:
+        """What is measured, by name: "mAP" is the standard one, "mAP_trapezoids" is there where it is known."""
+        trapezoids = {} if self.mean_ap_trapezoids is None else {"mAP_trapezoids": self.mean_ap_trapezoids}
+        ranks = {f"rank{k}": self.rank(k) for k in (1, 5, 10)}
+        return {**ranks, "mAP": self.mean_ap, **trapezoids, "mINP": self.mean_inp}
+
+    def to_dict(self) -> dict:
+        """The figures, the number of queries and, of several splits, their number and the figures' deviation."""
+        several = {"splits": self.splits, "deviation": self.deviation} if self.splits > 1 else {}
+        return {**self.figures(), "queries": self.num_queries, **several}
 
 
 def evaluate_ranking(
@@ -87,15 +96,34 @@ def evaluate_distances(
     return tally.result()
 
 
+def mean_of_splits(results: Sequence[RankingResult]) -> RankingResult:
+    """The mean of the figures of several random splits, one or more, and their deviation; queries are added up."""
+    if len(results) == 1:
+        return results[0]
+    length = min(len(result.cmc) for result in results)
+    figures = [result.figures() for result in results]
+    mean = {name: float(np.mean([row[name] for row in figures])) for name in figures[0]}
+    return RankingResult(
+        np.mean([result.cmc[:length] for result in results], axis=0),
+        mean["mAP"],
+        mean["mINP"],
+        sum(result.num_queries for result in results),
+        mean.get("mAP_trapezoids"),
+        len(results),
+        {name: float(np.std([row[name] for row in figures], ddof=1)) for name in mean},
+    )
+
+
 class RankingTally:
     """Adds up the figures of several rankings: a protocol may have one gallery a query, or draw galleries anew."""
 
     def __init__(self, max_rank: int = 50, trapezoid: bool = False):
-        """max_rank: how far the CMC goes; trapezoid: which average precision, see `average_precision`."""
+        """max_rank: how far the CMC goes; trapezoid: give average precision by trapezoids too (`average_precision`)."""
         self._max_rank, self._trapezoid = max_rank, trapezoid
         self._largest_gallery = 0
         self._first_ranks: list[int] = []
         self._average_precisions: list[float] = []
+        self._by_trapezoids: list[float] = []
         self._inverse_penalties: list[float] = []
 
     def add(self, distance_of: DistanceRows, ids: Pair, cameras: Pair, cross_camera: bool = False) -> None:
@@ -133,21 +161,24 @@ class RankingTally:
         found = np.bincount(self._first_ranks, minlength=self._largest_gallery + 1)
         cmc = np.cumsum(found[1 : min(self._max_rank, self._largest_gallery) + 1]) / counted
         mean_ap, mean_inp = np.mean(self._average_precisions), np.mean(self._inverse_penalties)
-        return RankingResult(cmc, float(mean_ap), float(mean_inp), counted)
+        by_trapezoids = float(np.mean(self._by_trapezoids)) if self._trapezoid else None
+        return RankingResult(cmc, float(mean_ap), float(mean_inp), counted, by_trapezoids)
 
     def _count(self, ranks: np.ndarray) -> None:
         if len(ranks):
             self._first_ranks.append(int(ranks[0]))
-            self._average_precisions.append(average_precision(ranks, self._trapezoid))
+            self._average_precisions.append(average_precision(ranks))
+            if self._trapezoid:
+                self._by_trapezoids.append(average_precision(ranks, trapezoid=True))
             self._inverse_penalties.append(len(ranks) / ranks[-1])
 
 
 def average_precision(ranks: np.ndarray, trapezoid: bool = False) -> float:
     """Average precision of one ranked list; ranks: those of all its matches, from 1, ascending, int `[M]`, M ≥ 1.
 
-    The mean over the matches of the precision there. With `trapezoid`, of the mean of that precision and the one at
-    the rank before (1 ahead of the first): the area under the curve as the evaluation code of Market-1501 (Zheng et
-    al., ICCV 2015), MARS and the new protocol of CUHK03 has it.
+    The mean over the matches of the precision there, as model zoos report it. With `trapezoid`, of the mean of that
+    precision and the one at the rank before (1 ahead of the first): the area under the curve as the evaluation code of
+    Market-1501 (Zheng et al., ICCV 2015), MARS and the new protocol of CUHK03 has it.
     """
     found = np.arange(1, len(ranks) + 1)
     precision = found / ranks
