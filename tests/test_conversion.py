@@ -1,6 +1,7 @@
 """Precisions, engines, re-scoring and other projects' models: what `reid convert` makes of a model."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from sdk.engines.plan import find_metadata
 from sdk.engines.plugin import CANDIDATES, DISTANCE, GALLERY, QUERY
 from sdk.engines.versions import import_library
 from sdk.errors import DataError, EngineError
-from training.backbones import BACKBONES, XceptionBottleneck
+from training.backbones import BACKBONES, ResNet, XceptionBottleneck
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.config import ModelConfig, RunConfig
 from training.model import AlignedReID
@@ -103,7 +104,8 @@ def test_a_resnet50_becomes_an_engine_in_every_precision(rtx, crops, tmp_path):
 
 def test_a_partner_of_mutual_learning_converts_alike(tmp_path, crops, monkeypatch):
     """A run hands on any of its networks as the same kind of checkpoint, whatever its backbone."""
-    monkeypatch.setitem(BACKBONES, "resnet50-xception", (XceptionBottleneck, (1, 1, 1, 1)))  # shallow: fast to export
+    shallow = partial(ResNet, XceptionBottleneck, (1, 1, 1, 1))  # fast to export
+    monkeypatch.setitem(BACKBONES, "resnet50-xception", shallow)
     config = RunConfig(ModelConfig("resnet50-xception", width=8, input_size=(64, 32)))
     model = AlignedReID(config.model, 3)
     save_checkpoint(Checkpoint(config, ["a", "b", "c"], 1, model.state_dict()), tmp_path / "partner.pt")

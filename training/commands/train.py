@@ -30,6 +30,13 @@ HELD_OUT_SHARE = 0.2
 
 NETWORK, RUNNING = "Network", "Running"
 
+# Written out, because `training.backbones`, which has them, needs torch; tests/test_backbones.py compares.
+BACKBONES = (
+    "resnet18, resnet34, resnet50, resnet18_ibn_a, resnet18_ibn_b, resnet34_ibn_a, resnet34_ibn_b, resnet50_ibn_a, "
+    "resnet50_ibn_b, resnet50-xception, osnet_x0_25, osnet_x0_5, osnet_x0_75, osnet_x1_0, osnet_ibn_x1_0, "
+    "osnet_ain_x0_25, osnet_ain_x0_5, osnet_ain_x0_75, osnet_ain_x1_0"
+)
+
 
 def train(
     data: TrainingData,
@@ -43,13 +50,13 @@ def train(
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(
-            help="resnet18, resnet50, resnet50-xception or timm/NAME. Default: resnet18.", rich_help_panel=NETWORK
-        ),
+        typer.Option(help=f"{BACKBONES}, or timm/NAME. Default: resnet18.", rich_help_panel=NETWORK),
     ] = None,
     width: Annotated[
         int | None,
-        typer.Option(help="Channels of the first stage; 64 is the original. Default: 32.", rich_help_panel=NETWORK),
+        typer.Option(
+            help="Channels of a ResNet's first stage; 64 is the original. Default: 32.", rich_help_panel=NETWORK
+        ),
     ] = None,
     height: Annotated[
         int | None,
@@ -57,6 +64,10 @@ def train(
     ] = None,
     last_stride: Annotated[
         int | None, typer.Option(help="Stride of the last stage, 1 or 2. Default: 1.", rich_help_panel=NETWORK)
+    ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help="Of the global branch: average, or gem, whose exponent is learned.", rich_help_panel=NETWORK),
     ] = None,
     partner: Annotated[
         list[str] | None,
@@ -74,7 +85,8 @@ def train(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="File of weights for the backbone, such as torchvision's of ImageNet.", rich_help_panel=NETWORK
+            help="File of weights for the backbone: torchvision's or torchreid's, such as those of ImageNet.",
+            rich_help_panel=NETWORK,
         ),
     ] = None,
     from_scratch: Annotated[
@@ -159,6 +171,7 @@ def train(
             "backbone": backbone,
             "width": width,
             "last_stride": last_stride,
+            "pooling": pooling,
             "input_size": (height, height // 2) if height else None,
         },
         "train": {
