@@ -16,6 +16,8 @@ from sdk.errors import DataError
 from sdk.preprocess import MEAN, STD, to_batch
 
 FLAGS = "--color, --mean, --std, --value-range"
+PROJECTS = ("torchreid",)
+"""Whose name (`--from`) says what the flags say: torchreid's preprocessing is torchvision's."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Authors:
     """Of a checkpoint, which does not say it: "resnet50", …"""
     last_stride: int | None = None
     """Of a checkpoint: 1 or 2, the stride of the backbone's last stage."""
+    project: str | None = None
+    """One of `PROJECTS`: settles what is not said otherwise."""
 
     @property
     def given(self) -> bool:
@@ -64,8 +68,8 @@ class Authors:
 class Foreign:
     """Another project's model, its graph already keeping the SDK's contract."""
 
-    graph: object
-    """`onnx.ModelProto`."""
+    graph: Callable[[], object]
+    """Gives the `onnx.ModelProto`."""
     backbone: str
     input_size: tuple[int, int]
     embedding_dim: int
@@ -78,7 +82,7 @@ def read_foreign_onnx(path: Path, authors: Authors) -> Foreign:
     if not authors.given:
         raise DataError(
             f"{path}: not written by `reid convert`, so its preprocessing is unknown; say what its authors did, with "
-            f"{FLAGS}"
+            f"{FLAGS}, or who they are, with --from {'|'.join(PROJECTS)}"
         )
     session = open_session(path)
     inputs, outputs = session.get_inputs(), session.get_outputs()
@@ -109,8 +113,7 @@ def read_foreign_onnx(path: Path, authors: Authors) -> Foreign:
         return features.reshape(len(images), -1)
 
     dimension = embed([np.zeros((*size, 3), np.uint8)]).shape[1]
-    graph = wrap(path, authors, name, output, size, channels_last)
-    return Foreign(graph, path.stem, size, dimension, embed)
+    return Foreign(lambda: wrap(path, authors, name, output, size, channels_last), path.stem, size, dimension, embed)
 
 
 def wrap(path: Path, authors: Authors, name: str, output: str, size, channels_last: bool):

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from sdk.errors import DataError
 from training.backbones.base import Backbone
 from training.backbones.timm import TimmBackbone
+from training.tensor_file import read_tensors
 
 HOLDERS = ("state_dict", "model", "net", "weights")
 """Under which a training run keeps the weights among other things."""
@@ -24,8 +23,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Nothing in the file is run. Raises `DataError` for a file that is missing or holds no dictionary of tensors.
     """
     try:
-        with torch.serialization.safe_globals(_NUMBERS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_tensors(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file of weights") from None
     except Exception as error:  # torch raises many kinds here: zip, pickle, runtime
@@ -63,22 +61,3 @@ def _own_name(key: str) -> str:
     for prefix in PREFIXES:
         key = key.removeprefix(prefix)
     return key
-
-
-def _numbers() -> list:
-    """What a number of NumPy's is pickled as: torchreid keeps the rank-1 that it reached beside the weights.
-
-    The functions stand in for NumPy's own, of old and new versions, and make numbers alone.
-    """
-    functions = []
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-
-        def scalar(kind: np.dtype, content: bytes):
-            return np.frombuffer(content, kind)[0]
-
-        scalar.__module__, scalar.__qualname__, scalar.__name__ = module, "scalar", "scalar"
-        functions.append(scalar)
-    return [*functions, np.dtype, *{type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "?")}]
-
-
-_NUMBERS = _numbers()
