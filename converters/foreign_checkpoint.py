@@ -35,7 +35,7 @@ class ForeignNetwork(nn.Module):
     def __init__(self, backbone: Backbone, neck: bool, authors: Authors):
         super().__init__()
         self.backbone = backbone
-        self.neck = nn.BatchNorm1d(backbone.features) if neck else nn.Identity()
+        self.neck = nn.BatchNorm1d(backbone.embedding_dim) if neck else nn.Identity()
         self.reverse, mean, std = authors.constants()
         self.register_buffer("mean", torch.from_numpy(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.from_numpy(std).view(1, 3, 1, 1), persistent=False)
@@ -95,7 +95,7 @@ def read_foreign_checkpoint(path: Path, authors: Authors) -> Foreign:
         images = authors.apply(to_batch(crops, size)).transpose(0, 3, 1, 2)
         return module.features(torch.from_numpy(images.copy())).numpy()
 
-    return Foreign(lambda: export_module(module, size, [EMBEDDING]), name, size, network.features, embed)
+    return Foreign(lambda: export_module(module, size, [EMBEDDING]), name, size, network.embedding_dim, embed)
 
 
 def _network(weights: dict[str, Tensor], path: Path, authors: Authors) -> tuple[str, Backbone]:

@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from typer.testing import CliRunner
 
+from sdk.cli import build_app
 from sdk.errors import DataError
 from tests.foreign_definitions import definition, fill, noise_crop
 from training.backbones import BACKBONES, OSNETS, RESNETS, build_backbone, load_weights, read_weights
+from training.checkpoint import load_checkpoint
 from training.commands.train import BACKBONES as NAMES
-from training.config import ModelConfig
+from training.config import ModelConfig, RunConfig
 from training.model import AlignedReID
 from training.pooling import GeneralisedMean
+from training.trainer import loss_terms
 
 # Of weights by formula (`fill`) and one crop of noise at 256×128: the first numbers of the global feature ahead of the
 # neck, at unit length, and the sums of the first stripes. They come from the definitions of torchreid (OSNet) and of
@@ -145,6 +149,47 @@ def test_pooling_is_chosen_and_older_checkpoints_have_the_mean():
     assert any(parameter is gem.pool.p for parameter in gem.parameters())
     with pytest.raises(ValueError, match="average, gem"):
         ModelConfig(pooling="max")
+
+
+SOME = ["resnet34", "resnet18_ibn_a", "resnet50_ibn_b", "osnet_x0_25", "osnet_ibn_x1_0", "osnet_ain_x0_25"]
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_a_step_of_training_reaches_every_weight(name):
+    torch.manual_seed(0)
+    config = RunConfig(ModelConfig(name, width=8, input_size=(64, 32), pooling="gem"))
+    model = AlignedReID(config.model, num_identities=2)
+    crops = torch.from_numpy(np.random.RandomState(0).randint(0, 256, (4, 64, 32, 3)).astype(np.uint8))
+    sum(loss_terms(model(crops), torch.tensor([0, 0, 1, 1]), config).values()).backward()
+    wanted = {key: value for key, value in model.named_parameters() if value.requires_grad}
+    assert not [key for key, value in wanted.items() if value.grad is None or not value.grad.isfinite().all()]
+    assert "pool.p" in wanted
+    assert any(key.startswith("backbone.fc.") for key in wanted) == name.startswith("osnet")
+    dead = [key for key, value in wanted.items() if not value.grad.any()]
+    assert len(dead) < 0.1 * len(wanted), "but for a gate with one unit, which may be off"
+
+
+def test_weights_of_another_project_trained_on_people_are_fine_tuned(drawn_people, tmp_path):
+    """`--init` takes its file too: the settings are those for a trained network, and nothing is mixed with the rest,
+    which was random."""
+    source = fill(build_backbone("resnet18", 8, 1))
+    torch.save({"state_dict": source.state_dict(), "rank1": np.float64(0.9)}, tmp_path / "theirs.pth")
+    app, runner = build_app(), CliRunner()
+    line = ["train", "--data", str(drawn_people), "--hold-out", "0", "--height", "64", "--epochs", "1"]
+    line += ["--init", str(tmp_path / "theirs.pth"), "--learning-rate", "1e-9"]
+    result = runner.invoke(app, [*line, "-o", str(tmp_path / "run"), "--width", "8"], catch_exceptions=False)
+    assert result.exit_code == 0
+    checkpoint = load_checkpoint(tmp_path / "run" / "model.pt")
+    assert "theirs.pth" in checkpoint.config.train.start
+    assert checkpoint.config.train.local_start == 0 == checkpoint.config.train.start_share
+    weight = checkpoint.weights["backbone.layer3.0.conv2.weight"]
+    torch.testing.assert_close(weight, source.layer3[0].conv2.weight.detach(), atol=1e-5, rtol=0)
+    with pytest.raises(DataError, match="width of its own"):
+        runner.invoke(
+            app,
+            [*line, "-o", str(tmp_path / "other"), "--width", "8", "--backbone", "osnet_x0_25"],
+            catch_exceptions=False,
+        )
 
 
 def test_the_command_names_every_backbone():

@@ -42,7 +42,7 @@ class AlignedReID(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = build_backbone(config.backbone, config.width, config.last_stride)
-        channels, features = self.backbone.channels, self.backbone.features
+        channels, features = self.backbone.channels, self.backbone.embedding_dim
         rows = feature_map_size(self.backbone, config.input_size)[0]
         if rows % self.backbone.rows_per_stripe:
             raise ValueError(
@@ -63,7 +63,7 @@ class AlignedReID(nn.Module):
 
     @property
     def embedding_dim(self) -> int:
-        return self.backbone.features
+        return self.backbone.embedding_dim
 
     def preprocess(self, crops: Tensor) -> Tensor:
         """uint8 BGR `[B, H, W, 3]` to normalised RGB float `[B, 3, H, W]`."""

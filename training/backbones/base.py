@@ -7,7 +7,7 @@ from torch import Tensor, nn
 class Backbone(nn.Module):
     """Images `[B, 3, H, W]` to a feature map `[B, channels, H', W']`.
 
-    `embed` makes the global feature `[B, features]` of the map's pooled vector `[B, channels]`: the vector itself,
+    `embed` makes the global feature `[B, embedding_dim]` of the map's pooled vector `[B, channels]`: the vector itself,
     unless the network has a feature layer `fc` of its own.
     """
 
@@ -19,14 +19,19 @@ class Backbone(nn.Module):
         self.fc: nn.Sequential | None = None
 
     @property
-    def features(self) -> int:
+    def embedding_dim(self) -> int:
         """Length of the global feature."""
         if self.fc is None:
             return self.channels
         return [layer.out_features for layer in self.fc if isinstance(layer, nn.Linear)][-1]
 
     def embed(self, pooled: Tensor) -> Tensor:
+        """Pooled `[B, channels]` to the global feature `[B, embedding_dim]`."""
         return pooled if self.fc is None else self.fc(pooled)
+
+    def own_names(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`weights` under this network's names, where a release of its authors had others."""
+        return weights
 
 
 def feature_layer(inputs: int, outputs: int) -> nn.Sequential:

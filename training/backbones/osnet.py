@@ -136,9 +136,16 @@ class _AinBlock(_Block):
         return list(self.conv2)
 
 
-def _transition(channels: int) -> nn.Sequential:
-    """What halves the map behind a stage."""
-    return nn.Sequential(_Convolution(channels, channels), nn.AvgPool2d(2, 2))
+def _stage(inputs: int, outputs: int, places: tuple, ain: bool) -> tuple[nn.Sequential, nn.Module]:
+    """A stage of two blocks, and what halves the map behind it where that has a name of its own."""
+    halving = nn.Sequential(_Convolution(outputs, outputs), nn.AvgPool2d(2, 2))
+    blocks = _blocks(inputs, outputs, places, ain)
+    return (nn.Sequential(*blocks), halving) if ain else (nn.Sequential(*blocks, halving), nn.Identity())
+
+
+def _blocks(inputs: int, outputs: int, places: tuple, ain: bool) -> list[nn.Module]:
+    block = _AinBlock if ain else _Block
+    return [block(inputs, outputs, places[0]), block(outputs, outputs, places[1])]
 
 
 class OSNet(Backbone):
@@ -153,16 +160,10 @@ class OSNet(Backbone):
         super().__init__(channels[-1], rows_per_stripe=last_stride)
         self.conv1 = _Convolution(3, stem, 7, stride=2, norm="instance" if variant else "batch")
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        block = _AinBlock if variant == "ain" else _Block
-        stages = []
-        for inputs, outputs, (first, second) in zip((stem, *channels), channels, PLACES[variant], strict=False):
-            stages.append([block(inputs, outputs, first), block(outputs, outputs, second)])
-        self.pool2, self.pool3 = _transition(channels[0]), _transition(channels[1])
-        if variant != "ain":  # there the transitions are the last parts of their stages
-            stages[0].append(self.pool2)
-            stages[1].append(self.pool3)
-            self.pool2, self.pool3 = nn.Identity(), nn.Identity()
-        self.conv2, self.conv3, self.conv4 = (nn.Sequential(*parts) for parts in stages)
+        places, ain = PLACES[variant], variant == "ain"
+        self.conv2, self.pool2 = _stage(stem, channels[0], places[0], ain)
+        self.conv3, self.pool3 = _stage(channels[0], channels[1], places[1], ain)
+        self.conv4 = nn.Sequential(*_blocks(channels[1], channels[2], places[2], ain))
         self.conv5 = _Convolution(channels[-1], channels[-1])
         self.fc = feature_layer(channels[-1], FEATURES)
         initialise(self)

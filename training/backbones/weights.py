@@ -45,7 +45,7 @@ def load_weights(backbone: Backbone, path: str | Path) -> tuple[list[str], list[
     A key of another shape counts as not used and as not found. Raises `DataError` for a file that is missing or is no
     dictionary of tensors, or of which nothing fits.
     """
-    content = read_weights(path)
+    content = backbone.own_names(read_weights(path))
     target = backbone.network if isinstance(backbone, TimmBackbone) else backbone
     wanted = target.state_dict()
     fitting = {key: value for key, value in content.items() if key in wanted and value.shape == wanted[key].shape}

@@ -78,7 +78,8 @@ def train(
     init: Annotated[
         Path | None,
         typer.Option(
-            help="Checkpoint to start from; or default: the shipped weights, as if the network has their shape.",
+            help="Checkpoint to start from, or another project's weights for the backbone, trained on people; or "
+            "default: the shipped weights, as if the network has their shape.",
             rich_help_panel=NETWORK,
         ),
     ] = None,
@@ -155,10 +156,11 @@ def train(
     On several GPUs: torchrun --nproc-per-node 4 --no-python reid train …
     """
     require_torch()
+    from training.backbones import has_own_width
     from training.config import RunConfig, TrainConfig
     from training.parallel import join_processes, leave_processes
     from training.recipe import read_recipe, settle
-    from training.start import FINE_TUNING, choose_start, describe_start
+    from training.start import FINE_TUNING, FROM_PUBLISHED, choose_start, describe_start, is_published
     from training.trainer import BEST, FINAL, LAST, evaluate_checkpoint
     from training.trainer import train as run
 
@@ -190,8 +192,14 @@ def train(
     if weights is not None and init is not None:
         raise DataError(f"--weights {weights} and --init {init} contradict each other; leave one away")
     shape = settle(RunConfig(), settings, {"model": chosen["model"]}).model
+    if width is not None and has_own_width(shape.backbone):
+        raise DataError(f"--width {width}: {shape.backbone} has a width of its own; leave --width away")
+    published = is_published(init)
+    if published and not from_scratch:
+        weights, init = init, None
     start = choose_start(shape, init, from_scratch or weights is not None)
-    config = settle(RunConfig(train=TrainConfig() if start is None else FINE_TUNING), settings, chosen)
+    defaults = FROM_PUBLISHED if published else TrainConfig() if start is None else FINE_TUNING
+    config = settle(RunConfig(train=defaults), settings, chosen)
     size = config.model.input_size
     people = open_people(data, identities, cameras, site_cameras, people_seed, size, misalignment, split)
     origin = {"start": describe_start(start, init, weights), "data": people.source}
