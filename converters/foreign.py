@@ -18,6 +18,8 @@ from sdk.preprocess import MEAN, STD, to_batch
 FLAGS = "--color, --mean, --std, --value-range"
 PROJECTS = ("torchreid",)
 """Whose name (`--from`) says what the flags say: torchreid's preprocessing is torchvision's."""
+LEAST_LENGTH = 1e-12
+"""Of features before they are made as long as 1."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Foreign:
     input_size: tuple[int, int]
     embedding_dim: int
     embed: Callable[[Sequence[np.ndarray]], np.ndarray]
-    """The model as it came, its preprocessing done outside: what the graph is compared with."""
+    """The model as it came, its preprocessing done outside, at unit length: what the graph is compared with, and what
+    people are ranked by."""
 
 
 def read_foreign_onnx(path: Path, authors: Authors) -> Foreign:
@@ -110,7 +113,8 @@ def read_foreign_onnx(path: Path, authors: Authors) -> Foreign:
             if len(images) == 1:
                 raise
             features = np.concatenate([session.run([output], {name: image[None]})[0] for image in images])
-        return features.reshape(len(images), -1)
+        features = features.reshape(len(images), -1)
+        return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), LEAST_LENGTH)
 
     dimension = embed([np.zeros((*size, 3), np.uint8)]).shape[1]
     return Foreign(lambda: wrap(path, authors, name, output, size, channels_last), path.stem, size, dimension, embed)
@@ -138,7 +142,7 @@ def wrap(path: Path, authors: Authors, name: str, output: str, size, channels_la
         "sdk_std": std.reshape(wide),
         "sdk_reversed": np.array([2, 1, 0], np.int64),
         "sdk_axis": np.array([1], np.int64),
-        "sdk_least": np.float32(1e-12),
+        "sdk_least": np.float32(LEAST_LENGTH),
     }
     before = [helper.make_node("Cast", [INPUT], ["sdk_float"], to=TensorProto.FLOAT)]
     last = "sdk_float"

@@ -354,6 +354,8 @@ def test_another_projects_onnx_gets_its_preprocessing_into_the_graph(foreign_onn
         theirs = Stem().eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32))).numpy()
     theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
     assert (theirs * embedding).sum(1).min() > 0.9999
+    original = open_source(foreign_onnx, rescore=False, authors=authors).embed(crops.images[:5])
+    np.testing.assert_allclose(original, theirs, atol=1e-4)  # at unit length too, else people would be ranked otherwise
 
 
 def test_a_model_is_not_overwritten_by_what_is_made_of_it(foreign_onnx, small_run, crops, tmp_path):
