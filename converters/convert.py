@@ -92,7 +92,7 @@ def convert(
                         shutil.copyfileobj(made, place)
     except OSError as error:
         raise DataError(f"{output}: cannot be written ({error.strerror or error})") from error
-    return replace(converted, notes=notes + converted.notes)
+    return replace(converted, notes=notes + source.notes + converted.notes)
 
 
 def choose_target(output: Path, target: str | None) -> tuple[Path, Library | None, tuple[str, ...]]:

@@ -16,6 +16,10 @@ from sdk.errors import DataError
 from sdk.preprocess import MEAN, STD, to_batch
 
 FLAGS = "--color, --mean, --std, --value-range"
+PROJECTS = ("torchreid",)
+"""Whose name (`--from`) says what the flags say: torchreid's preprocessing is torchvision's."""
+LEAST_LENGTH = 1e-12
+"""Of features before they are made as long as 1."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Authors:
     """Of a checkpoint, which does not say it: "resnet50", …"""
     last_stride: int | None = None
     """Of a checkpoint: 1 or 2, the stride of the backbone's last stage."""
+    project: str | None = None
+    """One of `PROJECTS`: settles what is not said otherwise."""
 
     @property
     def given(self) -> bool:
@@ -64,13 +70,14 @@ class Authors:
 class Foreign:
     """Another project's model, its graph already keeping the SDK's contract."""
 
-    graph: object
-    """`onnx.ModelProto`."""
+    graph: Callable[[], object]
+    """Gives the `onnx.ModelProto`."""
     backbone: str
     input_size: tuple[int, int]
     embedding_dim: int
     embed: Callable[[Sequence[np.ndarray]], np.ndarray]
-    """The model as it came, its preprocessing done outside: what the graph is compared with."""
+    """The model as it came, its preprocessing done outside, at unit length: what the graph is compared with, and what
+    people are ranked by."""
 
 
 def read_foreign_onnx(path: Path, authors: Authors) -> Foreign:
@@ -78,7 +85,7 @@ def read_foreign_onnx(path: Path, authors: Authors) -> Foreign:
     if not authors.given:
         raise DataError(
             f"{path}: not written by `reid convert`, so its preprocessing is unknown; say what its authors did, with "
-            f"{FLAGS}"
+            f"{FLAGS}, or who they are, with --from {'|'.join(PROJECTS)}"
         )
     session = open_session(path)
     inputs, outputs = session.get_inputs(), session.get_outputs()
@@ -106,11 +113,11 @@ def read_foreign_onnx(path: Path, authors: Authors) -> Foreign:
             if len(images) == 1:
                 raise
             features = np.concatenate([session.run([output], {name: image[None]})[0] for image in images])
-        return features.reshape(len(images), -1)
+        features = features.reshape(len(images), -1)
+        return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), LEAST_LENGTH)
 
     dimension = embed([np.zeros((*size, 3), np.uint8)]).shape[1]
-    graph = wrap(path, authors, name, output, size, channels_last)
-    return Foreign(graph, path.stem, size, dimension, embed)
+    return Foreign(lambda: wrap(path, authors, name, output, size, channels_last), path.stem, size, dimension, embed)
 
 
 def wrap(path: Path, authors: Authors, name: str, output: str, size, channels_last: bool):
@@ -135,7 +142,7 @@ def wrap(path: Path, authors: Authors, name: str, output: str, size, channels_la
         "sdk_std": std.reshape(wide),
         "sdk_reversed": np.array([2, 1, 0], np.int64),
         "sdk_axis": np.array([1], np.int64),
-        "sdk_least": np.float32(1e-12),
+        "sdk_least": np.float32(LEAST_LENGTH),
     }
     before = [helper.make_node("Cast", [INPUT], ["sdk_float"], to=TensorProto.FLOAT)]
     last = "sdk_float"

@@ -20,7 +20,8 @@ FOLLOWERS = ("Relu", "LeakyRelu", "PRelu", "Clip", "Sigmoid", "HardSigmoid", "Ha
 """What goes on in half precision behind a node that does."""
 IN_FLOAT = ("ReduceL2", "ReduceL1", "ReduceSum", "ReduceSumSquare", "LpNormalization", "InstanceNormalization")
 IN_FLOAT += ("LayerNormalization", "Softmax", "Exp", "Pow", "Sqrt", "Div", "Resize", "Cast")
-"""What does not even between convolutions: sums of squares overflow at 65 504, and small divisors vanish."""
+IN_FLOAT += ("ReduceMean", "GlobalAveragePool")
+"""What does not even between convolutions: sums (of squares above all) overflow at 65 504, small divisors vanish."""
 
 MIN_WEIGHT_SHARE = 0.98
 """Of the weights' numbers that must be half for a graph to be called so; the rest is the last normalisation."""

@@ -59,7 +59,7 @@ def quantize(proto: onnx.ModelProto, batch: np.ndarray) -> Quantized:
     constants_to_initializers(proto)
     weights = {tensor.name for tensor in proto.graph.initializer if tensor.data_type == TensorProto.FLOAT}
     layers = [node for node in proto.graph.node if node.op_type in QUANTISABLE and node.input[1] in weights]
-    names = [node.input[1] for node in layers]
+    names = list(dict.fromkeys(node.input[1] for node in layers))  # a layer may work at several places: OSNet's gates
     scales = calibrate(proto, sorted({node.input[0] for node in layers}), batch)
     sample = batch[np.linspace(0, len(batch) - 1, min(len(batch), MEASURED_CROPS)).round().astype(int)]
     reference = _embed(proto, sample)
@@ -98,14 +98,15 @@ def insert(proto: onnx.ModelProto, chosen: list[str], scales: dict[str, float]) 
     """A copy in which the layers with the weights `chosen` work on 8-bit numbers.
 
     A shortcut that adds the same activation as such a layer reads takes the quantised one too, so that TensorRT can
-    fuse the addition.
+    fuse the addition. A layer that works at several places in the graph is quantised once, what it reads at each.
     """
     proto = onnx.ModelProto.FromString(proto.SerializeToString())
     graph = proto.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    layers = {node.input[1]: node for node in graph.node if node.op_type in QUANTISABLE}
+    layers = [node for node in graph.node if node.op_type in QUANTISABLE and node.input[1] in chosen]
     nodes: list[onnx.NodeProto] = []
-    activations = {layers[name].input[0] for name in chosen}
+    done: set[str] = set()  # weights
+    activations = {node.input[0] for node in layers}
     produced = {name for node in graph.node for name in node.output} | {value.name for value in graph.input}
     added: list[TensorProto] = []
 
@@ -118,21 +119,23 @@ def insert(proto: onnx.ModelProto, chosen: list[str], scales: dict[str, float]) 
             helper.make_node("DequantizeLinear", [f"{name}_int8", *how], [f"{name}_back"], name=f"dequantise_{name}")
         )
 
+    def quantise_weight(name: str, axis: int) -> None:
+        done.add(name)
+        values, scale = _quantise_weight(numpy_helper.to_array(tensors[name]), axis)
+        added.append(numpy_helper.from_array(values, f"{name}_int8"))
+        added.append(numpy_helper.from_array(scale, f"{name}_scale"))
+        added.append(numpy_helper.from_array(np.zeros(len(scale), np.int8), f"{name}_zero"))
+        how = [f"{name}_int8", f"{name}_scale", f"{name}_zero"]
+        nodes.append(helper.make_node("DequantizeLinear", how, [f"{name}_back"], name=f"dequantise_{name}", axis=axis))
+
     for name in activations - produced:
         raise EngineError(f"the graph has no activation {name}")
     for node in graph.node:
         layer = node.op_type in QUANTISABLE and node.input[1] in chosen
         if layer:
             name = node.input[1]
-            axis = _channel_axis(node)
-            values, scale = _quantise_weight(numpy_helper.to_array(tensors[name]), axis)
-            added.append(numpy_helper.from_array(values, f"{name}_int8"))
-            added.append(numpy_helper.from_array(scale, f"{name}_scale"))
-            added.append(numpy_helper.from_array(np.zeros(len(scale), np.int8), f"{name}_zero"))
-            how = [f"{name}_int8", f"{name}_scale", f"{name}_zero"]
-            nodes.append(
-                helper.make_node("DequantizeLinear", how, [f"{name}_back"], name=f"dequantise_{name}", axis=axis)
-            )
+            if name not in done:
+                quantise_weight(name, _channel_axis(node))
             node.input[1] = f"{name}_back"
         if layer or node.op_type == "Add":
             for place, name in enumerate(node.input):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -30,6 +30,8 @@ class Source:
     """What `embed` runs, for messages."""
     file: Path | None = None
     """The ONNX file where it is of ours: it can go into an engine as it is."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of how it was read."""
 
 
 def open_source(path: Path, rescore: bool, authors: Authors) -> Source:
@@ -50,11 +52,16 @@ def open_source(path: Path, rescore: bool, authors: Authors) -> Source:
         found = read_foreign_onnx(path, authors)
     else:
         require("torch", "onnx", "onnxscript")
-        if not authors.given:
-            return _from_checkpoint(path, rescore)
-        from converters.foreign_checkpoint import read_foreign_checkpoint
+        from converters.foreign_checkpoint import read_foreign_checkpoint, recognise
+        from training.checkpoint import is_checkpoint
 
+        if not authors.given:
+            project = None if is_checkpoint(path) else recognise(path)
+            if project is None:
+                return _from_checkpoint(path, rescore)
+            authors = replace(authors, project=project)
         found = read_foreign_checkpoint(path, authors)
+    notes = (f"{path.name}: {found.backbone} of {authors.project}: {authors.describe()}",) if authors.project else ()
     if rescore:
         raise DataError(f"{path}: it has no local branch, so there are no stripes; leave --rescore away")
     metadata = Metadata(
@@ -66,7 +73,7 @@ def open_source(path: Path, rescore: bool, authors: Authors) -> Source:
         preprocessing=authors.describe(),
         tools=tools(),
     )
-    return Source(lambda: found.graph, metadata, found.embed, path.name)
+    return Source(found.graph, metadata, found.embed, path.name, notes=notes)
 
 
 def require(*packages: str) -> None:

@@ -1,6 +1,7 @@
 """Precisions, engines, re-scoring and other projects' models: what `reid convert` makes of a model."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from onnx import TensorProto, numpy_helper
 
 from converters.convert import ConvertOptions, choose_target, convert
 from converters.foreign import Authors
-from converters.onnx_export import export_model
+from converters.onnx_export import export_model, export_module
 from converters.precision import check_range, count_half, prove_half, to_half
+from converters.projects import find_backbone, find_project
 from converters.quantize import calibrate, insert, quantize
 from converters.rescore_export import for_plugin, rescore_graph
+from converters.sources import open_source
 from converters.threshold import transfer_threshold
 from converters.verify import MIN_COSINE, Crops, compare_features, compare_ranking, read_crops
 from sdk import ReIdentifier
@@ -26,7 +29,9 @@ from sdk.engines.plan import find_metadata
 from sdk.engines.plugin import CANDIDATES, DISTANCE, GALLERY, QUERY
 from sdk.engines.versions import import_library
 from sdk.errors import DataError, EngineError
-from training.backbones import BACKBONES, XceptionBottleneck
+from tests.foreign_definitions import definition, fill, noise_crop
+from tests.test_backbones import FROZEN
+from training.backbones import BACKBONES, ResNet, XceptionBottleneck, build_backbone, feature_layer
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.config import ModelConfig, RunConfig
 from training.model import AlignedReID
@@ -103,7 +108,8 @@ def test_a_resnet50_becomes_an_engine_in_every_precision(rtx, crops, tmp_path):
 
 def test_a_partner_of_mutual_learning_converts_alike(tmp_path, crops, monkeypatch):
     """A run hands on any of its networks as the same kind of checkpoint, whatever its backbone."""
-    monkeypatch.setitem(BACKBONES, "resnet50-xception", (XceptionBottleneck, (1, 1, 1, 1)))  # shallow: fast to export
+    shallow = partial(ResNet, XceptionBottleneck, (1, 1, 1, 1))  # fast to export
+    monkeypatch.setitem(BACKBONES, "resnet50-xception", shallow)
     config = RunConfig(ModelConfig("resnet50-xception", width=8, input_size=(64, 32)))
     model = AlignedReID(config.model, 3)
     save_checkpoint(Checkpoint(config, ["a", "b", "c"], 1, model.state_dict()), tmp_path / "partner.pt")
@@ -348,6 +354,8 @@ def test_another_projects_onnx_gets_its_preprocessing_into_the_graph(foreign_onn
         theirs = Stem().eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32))).numpy()
     theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
     assert (theirs * embedding).sum(1).min() > 0.9999
+    original = open_source(foreign_onnx, rescore=False, authors=authors).embed(crops.images[:5])
+    np.testing.assert_allclose(original, theirs, atol=1e-4)  # at unit length too, else people would be ranked otherwise
 
 
 def test_a_model_is_not_overwritten_by_what_is_made_of_it(foreign_onnx, small_run, crops, tmp_path):
@@ -375,8 +383,6 @@ def test_another_projects_onnx_is_not_guessed_at(foreign_onnx, crops, tmp_path):
 
 @pytest.mark.parametrize("layout", ["torchreid", "fast-reid"])
 def test_another_projects_checkpoint_converts(layout, crops, tmp_path):
-    from training.backbones import build_backbone
-
     torch.manual_seed(1)
     backbone = build_backbone("resnet18", 16, 1)
     weights = backbone.state_dict()
@@ -401,6 +407,124 @@ def test_another_projects_checkpoint_converts(layout, crops, tmp_path):
         convert(path, tmp_path / "x.onnx", crops, ConvertOptions(authors=replace(authors, backbone="resnet50")))
     with pytest.raises(DataError, match="not a checkpoint of `reid train`"):
         convert(path, tmp_path / "x.onnx", crops)
+
+
+def saved_by_torchreid(path: Path, weights: dict, classes: int = 4) -> Path:
+    """As its engine writes a checkpoint."""
+    length = weights["fc.0.bias"].numel()
+    weights = weights | {"classifier.weight": torch.zeros(classes, length), "classifier.bias": torch.zeros(classes)}
+    torch.save({"state_dict": weights, "epoch": 9, "rank1": np.float64(0.4)}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def torchreids_osnet(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("torchreid") / "osnet_x0_25.pth"
+    return saved_by_torchreid(path, fill(build_backbone("osnet_x0_25")).state_dict())
+
+
+@pytest.mark.parametrize("given", [{}, {"project": "torchreid"}, {"color": "rgb", "backbone": "osnet_x0_25"}])
+def test_torchreids_osnet_is_known_by_its_weights(given, torchreids_osnet):
+    """They prove what it is; `fc` is a layer of the feature there, and no classifier."""
+    source = open_source(torchreids_osnet, rescore=False, authors=Authors(**given))
+    metadata = source.metadata
+    assert (metadata.backbone, metadata.input_size, metadata.embedding_dim) == ("osnet_x0_25", (256, 128), 512)
+    assert "rgb" in metadata.preprocessing
+    assert any("osnet_x0_25 of torchreid" in note for note in source.notes) == ("color" not in given)
+    numbers = FROZEN["osnet_x0_25"][0]
+    np.testing.assert_allclose(source.embed(noise_crop().numpy())[0, : len(numbers)], numbers, atol=1e-4)
+
+
+def test_torchreids_osnet_gives_the_features_of_its_own_definition(torchreids_osnet, crops, tmp_path):
+    few = Crops([*noise_crop().numpy(), *crops.images[:3]], ["noise", *crops.names[:3]])
+    convert(torchreids_osnet, tmp_path / "ours.onnx", few)
+    features = ReIdentifier(tmp_path / "ours.onnx", threshold=0.5).embed(few.images).embedding
+    numbers = FROZEN["osnet_x0_25"][0]
+    np.testing.assert_allclose(features[0, : len(numbers)], numbers, atol=1e-4)
+
+
+def test_torchreids_definition_itself_gives_the_same_features(tmp_path):
+    theirs = definition("deep-person-reid", "torchreid/models/osnet_ain.py")
+    theirs = fill(theirs.osnet_ain_x0_25(num_classes=4, pretrained=False))
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    source = open_source(tmp_path / "theirs.pth", rescore=False, authors=Authors())
+    images = (noise_crop().numpy()[..., ::-1] / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    with torch.no_grad():
+        wanted = theirs(torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32)))
+    found = source.embed(noise_crop().numpy())
+    np.testing.assert_allclose(found, torch.nn.functional.normalize(wanted), atol=1e-4)
+
+
+def test_a_feature_layer_of_torchreids_resnets_is_kept_too(tmp_path):
+    backbone = fill(build_backbone("resnet18", 8, 1))
+    backbone.fc = fill(feature_layer(64, 24))
+    path = saved_by_torchreid(tmp_path / "resnet18_fc24.pth", backbone.state_dict())
+    authors = Authors(project="torchreid", input_size=(64, 32))
+    source = open_source(path, rescore=False, authors=authors)
+    assert (source.metadata.backbone, source.metadata.embedding_dim) == ("resnet18", 24)
+    crop = noise_crop(64, 32).numpy()
+    images = torch.from_numpy(authors.apply(crop).transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        wanted = torch.nn.functional.normalize(backbone.fc(backbone(images).mean((2, 3))))
+    np.testing.assert_allclose(source.embed(crop), wanted, atol=1e-4)
+    odd = backbone.state_dict()
+    del odd["fc.1.running_mean"]  # not a feature layer as it is known
+    saved_by_torchreid(tmp_path / "odd.pth", odd)
+    with pytest.raises(DataError, match=r"misses fc\.1\.running_mean"):
+        open_source(tmp_path / "odd.pth", rescore=False, authors=authors)
+
+
+@pytest.mark.parametrize("name", list(BACKBONES))
+def test_a_backbone_is_found_by_the_names_of_its_weights(name):
+    with torch.device("meta"):
+        weights = build_backbone(name, width=16).state_dict()
+    assert find_backbone(weights) == name
+    assert find_project(name) == ("torchreid" if "osnet" in name else None)
+
+
+def test_of_no_known_network_is_said_so(crops, tmp_path):
+    weights = build_backbone("resnet18", 8).state_dict()
+    deeper = {key.replace("layer3.1.", f"layer3.{place}."): value for key, value in weights.items() for place in (1, 2)}
+    torch.save(deeper, tmp_path / "deeper.pth")
+    with pytest.raises(DataError, match=r"no network that is known here \(resnet18, "):
+        convert(tmp_path / "deeper.pth", tmp_path / "x.onnx", crops, ConvertOptions(authors=Authors("rgb")))
+    with pytest.raises(DataError, match="not a checkpoint of `reid train`"):
+        convert(tmp_path / "deeper.pth", tmp_path / "x.onnx", crops)
+
+
+def test_instance_normalisation_and_a_generalised_mean_go_into_every_precision(crops, tmp_path):
+    torch.manual_seed(0)
+    shape = ModelConfig("resnet18_ibn_a", width=8, input_size=(64, 32), pooling="gem")
+    model = AlignedReID(shape)
+    model.pool.p.data.fill_(2.5)
+    save_checkpoint(Checkpoint(RunConfig(shape), [], 0, model.state_dict()), tmp_path / "ibn.pt")
+    convert(tmp_path / "ibn.pt", tmp_path / "fp32.onnx", crops, ConvertOptions(rescore=True))
+    for precision in ("fp16", "int8"):
+        options = ConvertOptions(precision, tuple(crops.images) if precision == "int8" else None, rescore=True)
+        done = convert(tmp_path / "fp32.onnx", tmp_path / f"{precision}.onnx", crops, options)
+        assert done.agreement.cosine.min() >= MIN_COSINE[precision]
+        assert done.metadata.stripes == 8 // 2
+
+
+class Twice(torch.nn.Module):
+    """One layer at two places, as OSNet's gates are."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.shared = torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 8, 1)
+
+    def forward(self, crops):
+        x = torch.relu(self.first(crops.float().permute(0, 3, 1, 2) / 255))
+        return torch.nn.functional.normalize(self.shared(torch.relu(self.shared(x))).mean((2, 3)))
+
+
+def test_a_layer_at_several_places_is_quantised_at_all_of_them():
+    batch = np.random.default_rng(0).integers(0, 256, (32, 16, 8, 3), np.uint8)
+    quantized = quantize(export_module(Twice().eval(), (16, 8), ["embedding"]), batch)
+    assert len(quantized.layers) == 2
+    behind = [node.op_type for node in quantized.proto.graph.node if node.op_type == "QuantizeLinear"]
+    assert len(behind) == 3, "what is read at each of the three places"
 
 
 def test_a_loss_in_rank_1_is_measured_where_there_are_labels(crops):

@@ -10,6 +10,7 @@ from sdk.errors import DataError
 from sdk.output import whole_file
 from training.config import RunConfig
 from training.model import AlignedReID
+from training.tensor_file import read_tensors
 
 FORMAT = "aligned-reid checkpoint"
 VERSION = 1
@@ -61,18 +62,30 @@ def save_tensors(content: dict, path: Path) -> None:
         torch.save(content, file)
 
 
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether `reid train` wrote the file; False too for what cannot be read."""
+    try:
+        load_checkpoint(path)
+    except DataError:
+        return False
+    return True
+
+
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint onto the CPU. Raises `DataError` if it is missing, damaged, or of another kind."""
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such checkpoint; `reid train` writes one")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_tensors(path)
     except Exception as error:  # torch raises many kinds here: zip, pickle, runtime
         raise DataError(f"{path}: not a readable checkpoint ({type(error).__name__}); was it copied whole?") from error
     facts = json.loads(content["facts"]) if isinstance(content, dict) and "facts" in content else {}
     if facts.get("format") != FORMAT:
-        raise DataError(f"{path}: not a checkpoint of `reid train`")
+        raise DataError(
+            f"{path}: not a checkpoint of `reid train`; of another project's, say so to `reid convert` (--from, or the "
+            "flags for models of other projects)"
+        )
     if facts["version"] > VERSION:
         raise DataError(f"{path}: checkpoint version {facts['version']}; this release reads up to {VERSION}: upgrade")
     return Checkpoint(

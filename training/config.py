@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 
 PRECISIONS = ("float32", "bf16", "fp16")
+POOLINGS = ("average", "gem")
+"""gem: the generalised mean, whose exponent is learned (`training.pooling`)."""
 
 
 @dataclass(frozen=True)
@@ -11,13 +13,20 @@ class ModelConfig:
 
     backbone: str = "resnet18"
     width: int = 32
-    """Channels of the backbone's first stage: 64 in the original ResNets, 32 for the edge."""
+    """Channels of a ResNet's first stage: 64 in the originals, 32 for the edge. Others have their own width."""
     last_stride: int = 1
-    """Stride of the last stage. 1 keeps eight stripes at 128×64; 2 gives eight at 256×128."""
+    """Stride of the last stage. 1 keeps eight stripes at 128×64; 2 gives eight at 256×128. OSNet's map is the same for
+    both; with 2 two of its rows make a stripe."""
     input_size: tuple[int, int] = (128, 64)
     """Height and width of the resized crop, in pixels."""
     stripe_dim: int = 128
     """Channels of a stripe in the local branch (paper, section 3.1: c = 128)."""
+    pooling: str = "average"
+    """Of the feature map for the global branch: one of `POOLINGS`."""
+
+    def __post_init__(self):
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling is {self.pooling}; it must be one of {', '.join(POOLINGS)}")
 
 
 @dataclass(frozen=True)

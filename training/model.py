@@ -10,15 +10,16 @@ from sdk.preprocess import MEAN, STD
 from training.backbones import build_backbone, feature_map_size
 from training.config import ModelConfig
 from training.distances import at_least_float32
+from training.pooling import build_pooling
 
 
 class Outputs(NamedTuple):
     """What the network computes for a batch."""
 
     pooled: Tensor
-    """Global average pooling of the feature map, float `[B, C]`."""
+    """The feature map pooled over the image, and through the backbone's own feature layer if it has one: `[B, D]`."""
     embedding: Tensor
-    """The batch-normalised global feature at unit length, `[B, C]`: what the triplet loss pulls on and what
+    """The batch-normalised global feature at unit length, `[B, D]`: what the triplet loss pulls on and what
     inference compares."""
     stripes: Tensor
     """Local features at unit length, top to bottom, `[B, S, stripe_dim]`."""
@@ -41,13 +42,20 @@ class AlignedReID(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = build_backbone(config.backbone, config.width, config.last_stride)
-        channels = self.backbone.channels
-        self.num_stripes = feature_map_size(self.backbone, config.input_size)[0]
-        self.neck = nn.BatchNorm1d(channels)
+        channels, features = self.backbone.channels, self.backbone.embedding_dim
+        rows = feature_map_size(self.backbone, config.input_size)[0]
+        if rows % self.backbone.rows_per_stripe:
+            raise ValueError(
+                f"of {config.input_size[0]} px {config.backbone} makes {rows} rows, which are no pairs for stripes of "
+                "two; choose a height that is a multiple of 32, or last stride 1"
+            )
+        self.num_stripes = rows // self.backbone.rows_per_stripe
+        self.pool = build_pooling(config.pooling)
+        self.neck = nn.BatchNorm1d(features)
         self.neck.bias.requires_grad_(False)  # keeps the features centred, as the cosine wants them
         self.local_conv = nn.Conv2d(channels, config.stripe_dim, 1, bias=False)
         self.local_bn = nn.BatchNorm2d(config.stripe_dim)
-        self.classifier = nn.Linear(channels, num_identities, bias=False) if num_identities else None
+        self.classifier = nn.Linear(features, num_identities, bias=False) if num_identities else None
         if self.classifier is not None:
             nn.init.normal_(self.classifier.weight, std=0.001)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1) * 255, persistent=False)
@@ -55,7 +63,7 @@ class AlignedReID(nn.Module):
 
     @property
     def embedding_dim(self) -> int:
-        return self.backbone.channels
+        return self.backbone.embedding_dim
 
     def preprocess(self, crops: Tensor) -> Tensor:
         """uint8 BGR `[B, H, W, 3]` to normalised RGB float `[B, 3, H, W]`."""
@@ -64,7 +72,7 @@ class AlignedReID(nn.Module):
 
     def forward(self, crops: Tensor) -> Outputs:
         features = self.backbone(self.preprocess(crops))
-        pooled = features.mean((2, 3))
+        pooled = self.backbone.embed(self.pool(features))
         neck = self.neck(pooled)
         return Outputs(
             pooled=pooled,
@@ -75,5 +83,7 @@ class AlignedReID(nn.Module):
 
     def _stripes(self, features: Tensor) -> Tensor:
         rows = features.mean(3, keepdim=True)  # horizontal pooling: one vector a row
+        if self.backbone.rows_per_stripe > 1:
+            rows = F.avg_pool2d(rows, (self.backbone.rows_per_stripe, 1))
         stripes = F.relu(self.local_bn(self.local_conv(rows)))
         return F.normalize(at_least_float32(stripes.squeeze(3).transpose(1, 2)), dim=2, eps=1e-6)

@@ -5,17 +5,20 @@ The last are the whole network of `sdk/models/default.onnx`, both branches, trai
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from sdk.errors import DataError
 from sdk.output import check_output
-from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
 from training.config import ModelConfig, TrainConfig
 
 SHIPPED = Path(__file__).parent / "models" / "drawn.pt"
 
 FINE_TUNING = TrainConfig(epochs=40, learning_rate=5e-4, local_start=0.0, start_share=0.5)
 """Settings for a run that starts from a trained network; `TrainConfig()` has those from random weights."""
+FROM_PUBLISHED = replace(FINE_TUNING, start_share=0.0)
+"""Settings for a run whose backbone another project trained on people: the rest is random, so nothing is mixed."""
 
 
 def choose_start(model: ModelConfig, init: Path | None = None, from_scratch: bool = False) -> Checkpoint | None:
@@ -32,6 +35,11 @@ def choose_start(model: ModelConfig, init: Path | None = None, from_scratch: boo
         return load_checkpoint(SHIPPED if str(init) == "default" else init)
     shipped = load_checkpoint(SHIPPED)
     return shipped if shipped.config.model == model else None
+
+
+def is_published(init: Path | None) -> bool:
+    """Whether `init` is a file of weights, as other projects publish, and no checkpoint of `reid train`."""
+    return init is not None and Path(init).is_file() and not is_checkpoint(init)
 
 
 def describe_start(start: Checkpoint | None, init: Path | None = None, backbone_weights: Path | None = None) -> str:

@@ -46,6 +46,14 @@ def convert(
         bool,
         typer.Option("--version-compatible", help="For later TensorRTs of this major version.", rich_help_panel=ENGINE),
     ] = False,
+    project: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="The project: torchreid. Settles what the flags below do not say, and of a checkpoint the backbone.",
+            rich_help_panel=OTHERS,
+        ),
+    ] = None,
     color: Annotated[
         str | None, typer.Option(help="rgb or bgr: the order the model wants. Default: rgb.", rich_help_panel=OTHERS)
     ] = None,
@@ -58,7 +66,11 @@ def convert(
     ] = None,
     input_size: Annotated[str | None, typer.Option(help="Height x width, as 256x128.", rich_help_panel=OTHERS)] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="Of a checkpoint: resnet18, resnet50, …", rich_help_panel=OTHERS)
+        str | None,
+        typer.Option(
+            help="Of a checkpoint: resnet50, resnet50_ibn_a, osnet_x0_25, … Default: by its weights.",
+            rich_help_panel=OTHERS,
+        ),
     ] = None,
     last_stride: Annotated[
         int | None, typer.Option(help="Of a checkpoint: 1 or 2, of the last stage.", rich_help_panel=OTHERS)
@@ -69,7 +81,7 @@ def convert(
     is written."""
     from converters.convert import ConvertOptions, choose_target
     from converters.convert import convert as run
-    from converters.foreign import Authors
+    from converters.foreign import PROJECTS, Authors
     from converters.verify import read_crops, write_worst
     from sdk.engines.loading import sha256_of
     from sdk.folder import check_picture
@@ -101,6 +113,7 @@ def convert(
             _size(input_size),
             backbone,
             _one_of("--last-stride", last_stride, (1, 2)),
+            _one_of("--from", project, PROJECTS),
         ),
     )
     images = read_crops(crops or calibration) if crops or calibration else drawn_crops()

@@ -32,6 +32,13 @@ HELD_OUT_SHARE = 0.2
 
 NETWORK, RUNNING = "Network", "Running"
 
+# Written out, because `training.backbones`, which has them, needs torch; tests/test_backbones.py compares.
+BACKBONES = (
+    "resnet18, resnet34, resnet50, resnet18_ibn_a, resnet18_ibn_b, resnet34_ibn_a, resnet34_ibn_b, resnet50_ibn_a, "
+    "resnet50_ibn_b, resnet50-xception, osnet_x0_25, osnet_x0_5, osnet_x0_75, osnet_x1_0, osnet_ibn_x1_0, "
+    "osnet_ain_x0_25, osnet_ain_x0_5, osnet_ain_x0_75, osnet_ain_x1_0"
+)
+
 
 def train(
     data: TrainingData,
@@ -45,13 +52,13 @@ def train(
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(
-            help="resnet18, resnet50, resnet50-xception or timm/NAME. Default: resnet18.", rich_help_panel=NETWORK
-        ),
+        typer.Option(help=f"{BACKBONES}, or timm/NAME. Default: resnet18.", rich_help_panel=NETWORK),
     ] = None,
     width: Annotated[
         int | None,
-        typer.Option(help="Channels of the first stage; 64 is the original. Default: 32.", rich_help_panel=NETWORK),
+        typer.Option(
+            help="Channels of a ResNet's first stage; 64 is the original. Default: 32.", rich_help_panel=NETWORK
+        ),
     ] = None,
     height: Annotated[
         int | None,
@@ -59,6 +66,10 @@ def train(
     ] = None,
     last_stride: Annotated[
         int | None, typer.Option(help="Stride of the last stage, 1 or 2. Default: 1.", rich_help_panel=NETWORK)
+    ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help="Of the global branch: average, or gem, whose exponent is learned.", rich_help_panel=NETWORK),
     ] = None,
     partner: Annotated[
         list[str] | None,
@@ -69,14 +80,16 @@ def train(
     init: Annotated[
         Path | None,
         typer.Option(
-            help="Checkpoint to start from; or default: the shipped weights, as if the network has their shape.",
+            help="Checkpoint to start from, or another project's weights for the backbone, trained on people; or "
+            "default: the shipped weights, as if the network has their shape.",
             rich_help_panel=NETWORK,
         ),
     ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="File of weights for the backbone, such as torchvision's of ImageNet.", rich_help_panel=NETWORK
+            help="File of weights for the backbone: torchvision's or torchreid's, such as those of ImageNet.",
+            rich_help_panel=NETWORK,
         ),
     ] = None,
     from_scratch: Annotated[
@@ -147,10 +160,11 @@ def train(
     On several GPUs: torchrun --nproc-per-node 4 --no-python reid train …
     """
     require_torch()
+    from training.backbones import has_own_width
     from training.config import RunConfig, TrainConfig
     from training.parallel import join_processes, leave_processes
     from training.recipe import read_recipe, settle
-    from training.start import FINE_TUNING, choose_start, describe_start
+    from training.start import FINE_TUNING, FROM_PUBLISHED, choose_start, describe_start, is_published
     from training.trainer import BEST, FINAL, LAST, evaluate_checkpoint
     from training.trainer import train as run
 
@@ -163,6 +177,7 @@ def train(
             "backbone": backbone,
             "width": width,
             "last_stride": last_stride,
+            "pooling": pooling,
             "input_size": (height, height // 2) if height else None,
         },
         "train": {
@@ -181,8 +196,14 @@ def train(
     if weights is not None and init is not None:
         raise DataError(f"--weights {weights} and --init {init} contradict each other; leave one away")
     shape = settle(RunConfig(), settings, {"model": chosen["model"]}).model
+    if width is not None and has_own_width(shape.backbone):
+        raise DataError(f"--width {width}: {shape.backbone} has a width of its own; leave --width away")
+    published = is_published(init)
+    if published and not from_scratch:
+        weights, init = init, None
     start = choose_start(shape, init, from_scratch or weights is not None)
-    config = settle(RunConfig(train=TrainConfig() if start is None else FINE_TUNING), settings, chosen)
+    defaults = FROM_PUBLISHED if published else TrainConfig() if start is None else FINE_TUNING
+    config = settle(RunConfig(train=defaults), settings, chosen)
     size = config.model.input_size
     drawn = (identities, cameras, site_cameras, people_seed, size, misalignment)
     people = open_people(data, *drawn, split, split_seed=split_seed, any_counts=any_counts)
