@@ -16,6 +16,7 @@ from sdk.gallery.records import ExemplarLayout
 from sdk.gallery.results import AuditLine, Candidate, IdentitySummary, VerifyReport
 from sdk.gallery.rows import Snapshot
 from sdk.gallery.search import AGGREGATES, Align, Question, State, search
+from sdk.gallery.statistic import Statistic, check
 from sdk.names import checked_name
 
 UNIT_TOLERANCE = 1e-3
@@ -304,6 +305,28 @@ class Gallery(Ledger):
             self._require_writable()
             return self._prune(before)
 
+    def keep_statistics(self, statistics: Sequence[Statistic]) -> None:
+        """Keep what was learned of many people at once, in the place of what was kept before; none: nothing.
+
+        It is stored as exemplars are, with them encrypted, and not shared with other sites. `forget` drops those that
+        are of fewer than `sdk.gallery.statistic.MANY` people. Raises `GalleryError` for one that is of fewer than
+        `FEWEST`, or if it cannot be stored; what was kept before stays then, and all people.
+        """
+        statistics = list(statistics)
+        check(statistics)
+        with self._lock:
+            self._require_writable()
+            if self._journal:
+                with self._journal.transaction():
+                    self._journal.put_statistics(statistics)
+            self._statistics = statistics
+
+    def statistics(self) -> list[Statistic]:
+        """What `keep_statistics` was given last; none if it was damaged, which was told at opening."""
+        with self._lock:
+            self._open_state()
+            return list(self._statistics)
+
     def close(self) -> None:
         """Release what the gallery holds; in memory, its contents. What a file holds is on the disk already."""
         with self._lock:
@@ -314,6 +337,7 @@ class Gallery(Ledger):
             self._closed = True
             self._state = State(Snapshot(), [], [None])
             self._people, self._number, self._by_uid = {}, {}, {}
+            self._statistics = []
             if self._journal is not None:
                 self._journal.close()
 

@@ -7,6 +7,7 @@ problem (`review.py`).
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -349,7 +350,7 @@ class Identities:
     def _name(self, tracklet: Tracklet, name: str, new: bool = False) -> None:
         key = tracklet.camera, tracklet.track
         if name not in self.people:
-            self.people[name] = Person(name, self._now, known=not new)
+            self.people[name] = Person(name, self._now, known=not new, passes=self._passes_before(name))
         person = self.people[name]
         tracklet.identity = name
         person.members[key] = tracklet
@@ -359,6 +360,15 @@ class Identities:
         self.emit("identified", camera=tracklet.camera, track=tracklet.track, identity=name, detail=reason.to_dict())
         if new:  # others when the track has ended: what is in the gallery stays there
             self._enroll(tracklet)
+
+    def _passes_before(self, name: str) -> Counter:
+        """How often somebody has passed the cameras whose statistics come from earlier runs, as the gallery knows."""
+        if not self.site.restored:
+            return Counter()
+        try:
+            return Counter(self.site.restored.intersection(self.gallery.describe(name)[0].cameras))
+        except GalleryError:  # somebody new
+            return Counter()
 
     def _enroll(self, tracklet: Tracklet) -> None:
         """Make the mean of a tracklet's crops an exemplar of its identity, with the stripes of the best of them."""

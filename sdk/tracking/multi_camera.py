@@ -12,7 +12,7 @@ from sdk.errors import DataError
 from sdk.events import Listener, Listeners
 from sdk.names import checked_name
 from sdk.preprocess import MIN_SIDE
-from sdk.reidentifier import ReIdentifier
+from sdk.reidentifier import ReIdentifier, features_of
 from sdk.tracking.association import Identities
 from sdk.tracking.camera import Camera, Sight
 from sdk.tracking.change import ChangeMeter
@@ -24,6 +24,7 @@ from sdk.tracking.follower import Follower, LibraryTracks
 from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import keep_best
 from sdk.tracking.site import SiteModel, SitePrior
+from sdk.tracking.site.memory import SiteMemory, restore
 from sdk.tracking.tracklet import Tracklet
 from sdk.tracking.travel import TravelTimes
 
@@ -107,6 +108,8 @@ class MultiCameraTracker:
             reid.gallery, self._listeners, self.config.lost_seconds, reid.align if rescore else None, travel,
             site, self.config,
         )  # fmt: skip
+        metadata = reid.engine.metadata
+        self._memory = SiteMemory(site, reid.gallery, features_of(metadata), metadata.embedding_dim)
         self._clock = Clock(frame_rate)
         self._set_back = False
         """Whether it was told that times went back."""
@@ -170,6 +173,7 @@ class MultiCameraTracker:
         # After a long gap, who is decided now is remembered until the next call, for records that wait for it.
         gone = self._identities.forget_before(min(now - config.memory_seconds, before - config.lost_seconds) - ROUNDING)
         self._keep(gone)
+        self._memory.save_now_and_then()
         tracklets = self._identities.tracklets
         for camera, detections in tracks.items():
             names = [tracklets[camera, int(track)].identity for track in detections.tracker_id]
@@ -181,6 +185,7 @@ class MultiCameraTracker:
         """Decide the tracklets that still wait for more crops: to be called when the videos have ended."""
         self._identities.finish(self._clock.now, self._clock.time, self._thresholds)
         self._keep(self._identities.tracklets.values())
+        self._memory.save()
 
     def identity_of(self, camera: str, track: int) -> str | None:
         """The identity of a track that was seen lately; None if it has none yet, or is forgotten."""
@@ -198,7 +203,9 @@ class MultiCameraTracker:
 
         Who is in view at the time is somebody nobody knows from then on. Raises `GalleryError` if they are unknown.
         """
-        return self._identities.forget(identity)
+        count = self._identities.forget(identity)
+        self._memory.forget()
+        return count
 
     @_in_turn
     def rename(self, identity: str, to: str) -> None:
@@ -305,6 +312,14 @@ class MultiCameraTracker:
             "split", camera=tracklet.camera, track=tracklet.track, identity=tracklet.identity,
             detail={"new_track": number},
         )  # fmt: skip
+
+
+def known_site(reid: ReIdentifier, config: TrackerConfig) -> SiteModel:
+    """As `site_model`, and with what the gallery has kept of earlier runs; nothing more is kept of what it learns."""
+    site, metadata = site_model(reid, config), reid.engine.metadata
+    if site.learns:
+        restore(site, reid.gallery.statistics(), features_of(metadata), metadata.embedding_dim)
+    return site
 
 
 def site_model(reid: ReIdentifier, config: TrackerConfig) -> SiteModel:

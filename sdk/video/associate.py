@@ -9,6 +9,7 @@ from sdk.reidentifier import ReIdentifier, features_of
 from sdk.tracking import MultiCameraTracker, TrackerConfig
 from sdk.tracking.multi_camera import site_model
 from sdk.tracking.second_pass import Kept, solve_again
+from sdk.tracking.site import SiteModel
 from sdk.tracking.tracklet import Tracklet
 from sdk.video.features import NAME, FeatureWriter, read_features
 from sdk.video.final_names import Applied, apply_names, names_of
@@ -34,11 +35,17 @@ def store_features(folder: RunFolder, tracker: MultiCameraTracker) -> FeatureWri
 
 
 def associate(
-    folder: str | Path | RunFolder, reid: ReIdentifier, config: TrackerConfig | None = None, *, draw: bool = True
+    folder: str | Path | RunFolder,
+    reid: ReIdentifier,
+    config: TrackerConfig | None = None,
+    *,
+    draw: bool = True,
+    site: SiteModel | None = None,
 ) -> Applied:
     """Solve a run that has ended once more as a whole, and write the final names into all its files.
 
-    folder, draw: as of `apply_names`. reid: with the model of the run; its calibration and prior count. Raises
+    folder, draw: as of `apply_names`. reid: with the model of the run; its calibration and prior count. site: what
+    is known of the site to begin with; None: what the model tells. Raises
     `DataError` if the run kept no features, or those of another model, and as `apply_names` does.
     """
     path = folder.path if isinstance(folder, RunFolder) else Path(folder)
@@ -56,5 +63,5 @@ def associate(
         )
     ]  # fmt: skip
     config = config or TrackerConfig()
-    names, reasons = solve_again(kept, names_of(folder), site_model(reid, config), config)
+    names, reasons = solve_again(kept, names_of(folder), site or site_model(reid, config), config)
     return apply_names(folder, names, reasons, draw=draw)
