@@ -384,6 +384,12 @@ class Gallery(Ledger):
                     found.append((image, state.cameras[rows.camera[row]], None if np.isnan(time) else time))
             return found
 
+    def exemplars(self, identity: str) -> np.ndarray:
+        """The features of an identity's exemplars, float32 `[N, D]`. Raises `GalleryError` if it is unknown."""
+        with self._lock:
+            rows = self._people[self._known(identity)].rows
+            return self._open_state().rows.gather(np.array(rows, np.int64))
+
     def sync(self, timeout: float = 30.0) -> None:
         """Exchange with the shared store now. Raises `GalleryError` if it does not answer; nothing is lost then."""
         if self._sync is None:

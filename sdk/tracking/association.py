@@ -472,6 +472,7 @@ class Identities:
             self.people[to] = person
             for tracklet in person.members.values():
                 tracklet.identity = to
+        self.emit("renamed", identity=to, detail={"other": identity})
 
     def merge(self, identity: str, into: str) -> None:
         """Two names, one person: `into` stays, and no review parts them again. Raises `GalleryError` if either is

@@ -102,6 +102,7 @@ class MultiCameraTracker:
         self._cameras: dict[str, Camera] = {}
         self._listeners = Listeners([] if on_event is None else [on_event])
         self._keepers: list[Callable[[Tracklet], None]] = []
+        self._forgetters: list[Callable[[str], object]] = []
         self._turn = threading.RLock()
         site = site_model(reid, self.config)
         self._identities = Identities(
@@ -125,11 +126,13 @@ class MultiCameraTracker:
         """Tell `listener` no more, if it is still told."""
         self._listeners.remove(listener)
 
-    def add_keeper(self, keeper: Callable[[Tracklet], None]) -> None:
+    def add_keeper(self, keeper: Callable[[Tracklet], None], forget: Callable[[str], object] | None = None) -> None:
         """Give `keeper` every named tracklet when nothing more is learned of it: when it leaves the memory, and at the
         end. It has `camera`, `track`, `first_time`, `last_time`, `count`, `quality` and `embedding`, which is what a
-        second pass needs (`sdk.tracking.second_pass`)."""
+        second pass needs (`sdk.tracking.second_pass`). forget: is called with the name of who is forgotten."""
         self._keepers.append(keeper)
+        if forget is not None:
+            self._forgetters.append(forget)
 
     def _keep(self, tracklets: Iterable[Tracklet]) -> None:
         for tracklet in tracklets if self._keepers else ():
@@ -199,10 +202,13 @@ class MultiCameraTracker:
 
     @_in_turn
     def forget(self, identity: str) -> int:
-        """Delete a person here and in the gallery; how many exemplars there were.
+        """Delete a person here, in the gallery and in what keepers have kept; how many exemplars there were.
 
-        Who is in view at the time is somebody nobody knows from then on. Raises `GalleryError` if they are unknown.
+        Who is in view at the time is somebody nobody knows from then on. Raises `GalleryError` if they are unknown to
+        the gallery; what was kept of them is gone all the same.
         """
+        for forget in self._forgetters:
+            forget(identity)
         count = self._identities.forget(identity)
         self._memory.forget()
         return count

@@ -10,28 +10,18 @@ from sdk.tracking import MultiCameraTracker, TrackerConfig
 from sdk.tracking.multi_camera import site_model
 from sdk.tracking.second_pass import Kept, solve_again
 from sdk.tracking.site import SiteModel
-from sdk.tracking.tracklet import Tracklet
-from sdk.video.features import NAME, FeatureWriter, read_features
+from sdk.video.feature_store import FeatureStore
+from sdk.video.features import NAME, read_features
 from sdk.video.final_names import Applied, apply_names, names_of
 from sdk.video.run_folder import RunFolder
 
 
-def store_features(folder: RunFolder, tracker: MultiCameraTracker) -> FeatureWriter:
+def store_features(folder: RunFolder, tracker: MultiCameraTracker) -> FeatureStore:
     """Have the features of a run's tracklets kept in its folder, for a second pass; close it when the run has ended.
 
     Raises `DataError` if they cannot be written.
     """
-    metadata = tracker.reid.engine.metadata
-    writer = FeatureWriter(folder, features_of(metadata), metadata.embedding_dim)
-
-    def keep(tracklet: Tracklet) -> None:
-        times = {"first": tracklet.first_time, "last": tracklet.last_time}
-        writer.write(
-            tracklet.camera, tracklet.track, tracklet.embedding, **times, crops=tracklet.count, quality=tracklet.quality
-        )
-
-    tracker.add_keeper(keep)
-    return writer
+    return FeatureStore(folder, tracker)
 
 
 def associate(
