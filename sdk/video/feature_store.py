@@ -6,7 +6,7 @@ from sdk.events import Event
 from sdk.reidentifier import features_of
 from sdk.tracking import MultiCameraTracker
 from sdk.tracking.tracklet import Tracklet
-from sdk.video.features import FeatureWriter, Track, drop
+from sdk.video.features import FeatureWriter, Track, drop, mark_forgotten
 from sdk.video.run_folder import RunFolder
 
 
@@ -49,6 +49,8 @@ class FeatureStore:
         tracks: set[Track] = {(camera, t) for camera, own in self._tracks.get(identity, {}).items() for t in own}
         if not tracks:
             return 0
+        if self._open:
+            mark_forgotten(self._folder, tracks)
         erased = self._writer.drop(tracks) if self._open else drop(self._folder.path, tracks)
         del self._tracks[identity]
         return erased

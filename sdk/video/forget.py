@@ -9,7 +9,7 @@ import numpy as np
 from sdk.errors import GalleryError
 from sdk.gallery import Gallery
 from sdk.names import one_called
-from sdk.video.features import NAME, Features, Track, drop, read_features
+from sdk.video.features import NAME, Features, Track, drop, mark_forgotten, read_features
 from sdk.video.final_names import names_of
 from sdk.video.run_folder import RunFolder
 
@@ -48,6 +48,7 @@ def forget(identity: str, gallery: Gallery | None, runs: Iterable[str | Path]) -
             if NAME in folder.files and (folder.path / NAME).exists():
                 theirs |= _recognised(read_features(run), names, exemplars, set(known))
                 erased[run] = drop(folder, theirs)
+            mark_forgotten(folder, theirs)
         found |= bool(theirs)
     if not found:
         where = " nor in ".join([*(["the gallery"] if gallery is not None else []), *map(str, runs)])
