@@ -17,7 +17,8 @@ from sdk.names import visible
 from sdk.terminal import notes
 
 KINDS = {
-    "identified": "a track has got its identity; detail: distance, runner_up, margin, new (nobody knew them before); "
+    "identified": "a track has got its identity; detail: distance, runner_up, margin, new (nobody knew them before), "
+    "nearest, stranger (how far strangers are apart), evidence, look, odds (nats, for being the nearest); "
     "of a second pass: second_pass (true), before (the name until then)",
     "withdrawn": "a second pass leaves a track without identity; detail: second_pass, before",
     "left": "a track has ended; detail: first, last (seconds)",
