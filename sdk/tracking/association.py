@@ -57,8 +57,9 @@ NEVER_BEFORE = float("-inf")
 
 def is_ready(tracklet: Tracklet, least: int = GROUP) -> bool:
     """Whether a tracklet without identity is known well enough to ask for one."""
-    lives = tracklet.changed >= MIN_CHANGED * max(1, tracklet.seen)
-    return tracklet.identity is None and tracklet.count >= least and lives
+    if tracklet.identity is not None or tracklet.count < least:
+        return False
+    return tracklet.changed >= MIN_CHANGED * max(1, tracklet.seen)
 
 
 class Scores:
@@ -274,7 +275,8 @@ class Identities:
         if crowd is None:
             return
         found = self.site.evidence(self.site.prepare(witnesses(tracklets)), crowd.pairing)
-        columns = [scores.names.index(name) for name in crowd.names]
+        place = {name: column for column, name in enumerate(scores.names)}
+        columns = [place[name] for name in crowd.names]
         look, odds, distance = (crowd.means(part) for part in found)
         look = look * weight_of(crowd.counts)
         scores.look[:, columns], scores.odds[:, columns], scores.distance[:, columns] = look, odds, distance
@@ -290,6 +292,7 @@ class Identities:
         place = {name: column for column, name in enumerate(scores.names)}
         self._compare(scores, tracklets, self.people.values())
         limit = thresholds.limit(max(1, sum(name not in self.people or self.people[name].known for name in place)))
+        scores.closed = self.apart.barred(tracklets, self.people.values())
         for row, tracklet in enumerate(tracklets):
             for name, distance in tracklet.from_gallery.items():
                 person = self.people.get(name)
@@ -299,9 +302,7 @@ class Identities:
                         scores.set(row, place[name], nats, distance, thresholds.tracklet / GALLERY_SLOPE)
             if self._align is not None:
                 self._look_closer(tracklet, scores, row)
-            closed = [p.name for p in self.people.values() if self.apart.tracklet_and_person(tracklet, p)]
-            scores.closed.append(closed)
-            scores.evidence[row, [place[name] for name in closed]] = NEVER
+            scores.evidence[row, [place[name] for name in scores.closed[row]]] = NEVER
         return scores
 
     def _look_closer(self, tracklet: Tracklet, scores: Scores, row: int) -> None:
@@ -328,7 +329,8 @@ class Identities:
     def _reason(self, tracklet: Tracklet, scores: Scores, row: int, chosen: int | None = None) -> Reason:
         """What speaks for the nearest, or for `chosen`, and who would be next."""
         evidence = scores.evidence[row]
-        order = [int(i) for i in np.argsort(-evidence, kind="stable") if evidence[i] > NEVER / 2]
+        order = np.argsort(-evidence, kind="stable")
+        order = order[evidence[order] > NEVER / 2].tolist()
         if chosen in order:
             order.remove(chosen)
             order.insert(0, chosen)

@@ -67,6 +67,8 @@ class CameraStatistics:
         self._mean, self._deviation = mean, deviation
         self._cameras: dict[str, Camera] = {}
         self._site = Sums()
+        self.version = 0
+        """Another where anything is other than it was."""
 
     def copy(self) -> "CameraStatistics":
         """Another that goes its own way."""
@@ -84,11 +86,13 @@ class CameraStatistics:
 
     def restore(self, learned: Mapping[str | None, tuple[Sums, int]]) -> None:
         """Begin with what was learned before."""
+        self.version += 1
         self._site = learned.get(None, (Sums(), 0))[0]
         self._cameras = {name: Camera(sums, changes=changes) for name, (sums, changes) in learned.items() if name}
 
     def forget(self, most: float) -> None:
         """Forget what is of fewer than `most` people: one of them may have to be forgotten."""
+        self.version += 1
         self._cameras = {name: camera for name, camera in self._cameras.items() if camera.long.weight >= most}
         for camera in self._cameras.values():
             camera.latest = Sums()
@@ -100,6 +104,7 @@ class CameraStatistics:
 
         weight: 1 for somebody new to this camera, less for who has been there before.
         """
+        self.version += 1
         known = self._cameras.setdefault(camera, Camera())
         known.long.add(features, weight, MOST)
         known.latest.add(features, weight, LATEST)
