@@ -224,8 +224,9 @@ class Identities:
             wide[row, start : start + count] = np.where(evidence >= self.at_once, evidence, NEVER)
             wide[row, count * len(cameras) + row] = self.at_once
         newcomers = []
-        for row, column in zip(*linear_sum_assignment(-wide), strict=True):
-            tracklet = undecided[row]
+        possible = np.flatnonzero((wide > NEVER / 2).any(axis=0))  # of a crowd almost nobody is
+        for row, place in zip(*linear_sum_assignment(-wide[:, possible]), strict=True):
+            tracklet, column = undecided[row], int(possible[place])
             chosen = column % count if column < count * len(cameras) else None
             self.reasons[tracklet.camera, tracklet.track] = self._reason(tracklet, scores, row)
             if not self._is_clear(tracklet, chosen, scores.evidence[row], last_chance):
