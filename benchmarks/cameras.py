@@ -30,6 +30,10 @@ from sdk.onnx_runtime import onnxruntime
 from sdk.simulation.site import Site, Truth, write_site
 from sdk.simulation.site.detector import detect
 from sdk.terminal import Table, notes, results
+from sdk.tracking import joint
+from sdk.tracking.association import Identities
+from sdk.tracking.site import SiteModel
+from sdk.tracking.site.memory import SiteMemory
 from sdk.video.run import track_videos
 from sdk.video.sources import Sources
 
@@ -63,6 +67,34 @@ class Stages:
                 return function(*arguments, **options)
 
         return run
+
+
+ASSOCIATION = {
+    (SiteModel, "observe"): "association: what cameras add",
+    (SiteModel, "prepare"): "association: what cameras add",
+    (SiteModel, "learn"): "association: strangers, returns",
+    (SiteModel, "evidence"): "association: evidence",
+    (joint, "cluster"): "association: linkage",
+    (joint, "second_looks"): "association: second looks",
+    (Identities, "review"): "association: the rest of a review",
+    (Identities, "decide"): "association: names at once",
+    (Identities, "forget_before"): "association: names at once",
+    (SiteMemory, "save"): "association: what is learned is kept",
+}
+"""What belongs to which stage."""
+
+
+@contextlib.contextmanager
+def association_in(stages: Stages) -> Iterator[None]:
+    """Meanwhile, the stages of the association are put down in `stages`."""
+    before = {(owner, name): getattr(owner, name) for owner, name in ASSOCIATION}
+    try:
+        for (owner, name), stage in ASSOCIATION.items():
+            setattr(owner, name, stages.timed(before[owner, name], stage))
+        yield
+    finally:
+        for (owner, name), function in before.items():
+            setattr(owner, name, function)
 
 
 def read_detections(folder: Path, seed: int, people: int) -> dict[str, list[sv.Detections]]:
@@ -120,7 +152,7 @@ class Run:
             {video.stem: self._look_up(video.stem) for video in self._videos},
             frame_rate=RATE,
         )
-        self.tracker.update = self.stages.timed(self.tracker.update, "tracks, change, quality, identities")
+        self.tracker.update = self.stages.timed(self.tracker.update, "tracks, change, quality")
 
     def ticks(self, passes: int, each=lambda: None) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
         """The site's ticks `passes` times over, time going on; `each` is called after every pass."""
@@ -155,7 +187,8 @@ def measure_speed(folder: Path, seed: int, people: int, video: bool) -> dict:
     with tempfile.TemporaryDirectory() as output:
         clock, processor, main = time.perf_counter(), time.process_time(), time.thread_time()
         rates = {path.stem: RATE for path in run._videos}
-        track_videos(run.ticks(1), run.tracker, output, rates, video=video)
+        with association_in(run.stages):
+            track_videos(run.ticks(1), run.tracker, output, rates, video=video)
         clock = time.perf_counter() - clock
         processor, main = time.process_time() - processor, time.thread_time() - main
     ticks = run.length

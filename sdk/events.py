@@ -17,11 +17,13 @@ from sdk.names import visible
 from sdk.terminal import notes
 
 KINDS = {
-    "identified": "a track has got its identity; detail: distance, runner_up, margin, new (nobody knew them before); "
+    "identified": "a track has got its identity; detail: distance, runner_up, margin, new (nobody knew them before), "
+    "nearest, stranger (how far strangers are apart), evidence, look, odds (nats, for being the nearest); "
     "of a second pass: second_pass (true), before (the name until then)",
     "withdrawn": "a second pass leaves a track without identity; detail: second_pass, before",
     "left": "a track has ended; detail: first, last (seconds)",
     "merged": "two identities are one person; identity is the one that stays; detail: other, second_pass",
+    "renamed": "somebody was given another name, identity; detail: other (the name until then)",
     "split": "a track has passed to another person and goes on under a new number; detail: new_track",
     "associated": "a second pass over the whole run is done: records bear its names, those merged before too; "
     "detail: tracks, changed, people (how many)",

@@ -260,7 +260,7 @@ OTHER_FILES = {
 
 READ = {
     "--calibration", "--certificate", "--config", "--crops", "--data", "--from", "--gallery", "--init", "--key",
-    "--model", "--recipe", "--token-file", "--videos", "--weights",
+    "--model", "--recipe", "--run", "--token-file", "--videos", "--weights",
 }  # fmt: skip
 WRITTEN = {"--output", "--picture", "--json", "--worst"}
 

@@ -16,6 +16,7 @@ from sdk.report import build_report, read_record
 from sdk.report.thumbnails import HEIGHT, cut_thumbnails, thumbnail
 from sdk.report.transitions import transitions
 from sdk.report.visits import Outage, Visit
+from sdk.tracking.reason import Reason
 from sdk.video.run import track_videos
 from sdk.video.writer import VideoWriter
 from tests.moving import BLUE, ColourEngine, World
@@ -278,7 +279,34 @@ def test_a_tracked_run_without_videos_has_pictures_and_reasons(tmp_path):
     (visit,) = person["visits"]
     np.testing.assert_allclose(mean_colour(base64.b64decode(visit["picture"])), BLUE, atol=15)
     assert visit["reason"]["new"] is True
+    assert visit["evidence"] is None, "there was nobody to be taken for"
     assert record.visits[0].identity == "person-1"
+
+
+def test_the_evidence_for_a_name_is_told_in_words(tmp_path):
+    reason = Reason(
+        "ann", 0.4123, "ann", None, None, 0.6, 12, 5, evidence=3.21, look=2.11, odds=1.1, stranger=0.953
+    )  # fmt: skip
+    details = {
+        1: reason.to_dict(),
+        2: {"distance": 0.3, "new": False},
+        3: reason.to_dict() | {"evidence": "<b>", "look": [1]},
+    }
+    write_lines(tmp_path / "tracks.jsonl", [line(number, "dock", number, f"person-{number}") for number in details])
+    write_lines(
+        tmp_path / "events.jsonl",
+        [event(0.5, "identified", "dock", track, "a", **detail) for track, detail in details.items()],
+    )
+    build_report(tmp_path, tmp_path / "report.html")
+    people = content((tmp_path / "report.html").read_text(encoding="utf-8"))["people"]
+    first, second, third = (person["visits"][0] for person in people)
+    assert first["evidence"] == (
+        "ann is at distance 0.41; strangers here are 0.95 apart; "
+        "evidence for ann: +3.2 nats, +2.1 for the look, +1.1 for when and where (25 to 1 for)"
+    )
+    assert first["evidence"] in reason.words
+    assert second["evidence"] is None, "an earlier release did not write it"
+    assert third["evidence"] is None
 
 
 def test_names_cannot_become_markup(tmp_path):

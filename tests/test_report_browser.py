@@ -36,6 +36,16 @@ def address(tmp_path_factory):
         ["dock", "lobby", "yard of the north building, back door"],
         sorted(visits, key=lambda v: v.first),
         outages=[Outage("lobby", "lost", 30, 40, "timeout")],
+        reasons={
+            ("dock", 0): {
+                "new": False,
+                "nearest": "person-1",
+                "distance": 0.41,
+                "evidence": 3.2,
+                "look": 2.1,
+                "odds": 1.1,
+            }
+        },
         events=[
             {"time": 50, "kind": "merged", "identity": "person-1", "camera": None, "detail": {"other": EVIL}},
             {"time": 60, "kind": "camera_clock", "identity": None, "camera": "dock", "detail": {"what": "it jumped"}},
@@ -115,6 +125,17 @@ def test_a_person_opens_with_their_visits_in_order(page):
     assert detail is not None
     page.one('.row[aria-expanded="true"]').click()
     assert page.all(".detail") == []
+
+
+def test_who_asks_why_is_told_in_words(page):
+    page.all("#people .row")[page.names.index("person-1")].click()
+    (asked,) = page.all(".visit details")
+    assert asked.text == "Why?"
+    asked.find_element(By.CSS_SELECTOR, "summary").click()
+    assert asked.text.endswith(
+        "evidence for person-1: +3.2 nats, +2.1 for the look, +1.1 for when and where (25 to 1 for)"
+    )
+    assert overflow(page.chromium) <= 0
 
 
 def test_the_keyboard_alone_is_enough(page):

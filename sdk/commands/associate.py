@@ -10,7 +10,7 @@ from sdk.terminal import notes, results
 
 
 def associate(
-    run: Annotated[Path, typer.Argument(help="The folder of a run of `reid track` that kept its features.")],
+    run: Annotated[Path, typer.Argument(help="The folder of a run of `reid track`.")],
     model: Model = None,
     threshold: Threshold = None,
     config: Config = None,
@@ -18,7 +18,11 @@ def associate(
         bool, typer.Option("--video/--no-video", help="Draw annotated videos again where a name changes.")
     ] = True,
 ) -> None:
-    """Solve who is who in a recorded run once more, and write the final names into all its files."""
+    """Solve who is who in a recorded run once more, and write the final names into all its files.
+
+    It takes the features that the run has kept. With another model, or where it kept none, they are made from the
+    recordings that it read.
+    """
     from sdk.reidentifier import ReIdentifier
     from sdk.tracking import TrackerConfig
     from sdk.video.associate import associate as solve

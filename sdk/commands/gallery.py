@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sdk.commands.forget import Runs, forget_in
 from sdk.commands.options import Model
 from sdk.errors import GalleryError
 from sdk.names import one_called
@@ -92,12 +93,10 @@ def rename(file: File, identity: Identity, to: Annotated[str, typer.Option(help=
 
 
 @gallery.command("forget")
-def forget(file: File, identity: Identity) -> None:
-    """Delete an identity and leave no byte of it in the files."""
-    with _open(file) as opened:
-        identity = one_called(identity, opened.identities())
-        count = opened.forget(identity)
-        notes.print(f"forgot '{identity}': {count} exemplars")
+def forget(file: File, identity: Identity, run: Runs = None) -> None:
+    """Delete an identity and leave no byte of it in the files, nor in the features that runs have kept."""
+    with open_existing(file) as opened:
+        forget_in(opened, identity, run or [])
 
 
 @gallery.command("prune")
@@ -193,6 +192,15 @@ def verify(file: File, as_json: Json = False) -> None:
         )
     if not report.ok:
         raise typer.Exit(1)
+
+
+def open_existing(file: str):
+    """To change it; a file that is not there is not made. Raises `GalleryError`."""
+    from sdk.gallery.gallery import is_shared
+
+    if not is_shared(file) and not Path(file).is_file():
+        raise GalleryError(f"{file}: no such gallery; check the path")
+    return _open(file)
 
 
 def _open(file: str, **options):

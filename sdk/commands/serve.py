@@ -27,6 +27,14 @@ def serve(
         Path | None,
         typer.Option("--output", "-o", help="Folder to record in, for `reid report`; each start has a folder in it."),
     ] = None,
+    store: Annotated[
+        bool,
+        typer.Option(
+            "--store-features",
+            help="With --output: keep the features of all tracks too, for `reid associate`. Forget on the page erases "
+            "them.",
+        ),
+    ] = False,
     gallery: Annotated[
         str | None, typer.Option(help="Where identities are kept: a file, or a store. Default: memory, until the end.")
     ] = None,
@@ -51,6 +59,7 @@ def serve(
     from sdk.serve.sources import open_drawn_site, open_sources
     from sdk.simulation.site import Site
     from sdk.tracking import TrackerConfig
+    from sdk.video.associate import store_features
     from sdk.video.listeners import print_trouble
     from sdk.video.observer import INTERRUPTED
     from sdk.video.recorder import Recorder
@@ -61,6 +70,8 @@ def serve(
 
     if bool(sources) == simulated:
         raise DataError("name the sources, one a camera; or --simulated for a drawn site")
+    if store and output is None:
+        raise DataError("--store-features keeps them in the folder of --output; name one")
     token = None
     if token_file is not None:
         try:
@@ -86,6 +97,8 @@ def serve(
             folder = recording.enter_context(RunFolder(new_run(output), "reid serve"))
             recorders.append(recording.enter_context(Recorder(folder, opened.tracker, video=False)))
             sinks.append(recorders[0].events)
+            if store:
+                recording.enter_context(store_features(folder, opened.tracker))
             note(f"recording in {folder.path}")
         live = LiveSite(opened.tracker, opened.cameras, sinks)
         listeners = [live.listen, print_trouble, *sinks[: len(events or ())], *(r.listen for r in recorders)]

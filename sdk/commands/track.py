@@ -64,6 +64,7 @@ def track(
     from sdk.events import listening
     from sdk.reidentifier import ReIdentifier
     from sdk.tracking import MultiCameraTracker, TrackerConfig
+    from sdk.tracking.multi_camera import known_site
     from sdk.video.associate import associate, store_features
     from sdk.video.listeners import print_trouble
     from sdk.video.observer import INTERRUPTED
@@ -85,6 +86,7 @@ def track(
         written = not site.live if video is None else video
         reid = ReIdentifier(model, gallery, threshold)
         stack.enter_context(reid.gallery)
+        known = known_site(reid, settings)  # without what this run teaches: the second pass learns from it anew
         tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate, config=settings)
         folder = stack.enter_context(RunFolder(output, "reid track", overwrite))
         segment = SEGMENT if site.live else None
@@ -99,7 +101,7 @@ def track(
             notes.print("interrupted; the files hold what was seen so far")
         elif features is not None and second_pass and not site.live:
             features.close()
-            done = associate(folder, reid, settings)
+            done = associate(folder, reid, settings, site=known)
             sightings = done.sightings
             for event in done.events:
                 for sink in sinks:

@@ -16,6 +16,7 @@ from sdk.gallery.records import ExemplarLayout
 from sdk.gallery.results import AuditLine, Candidate, IdentitySummary, VerifyReport
 from sdk.gallery.rows import Snapshot
 from sdk.gallery.search import AGGREGATES, Align, Question, State, search
+from sdk.gallery.statistic import Statistic, check
 from sdk.names import checked_name
 
 UNIT_TOLERANCE = 1e-3
@@ -304,6 +305,28 @@ class Gallery(Ledger):
             self._require_writable()
             return self._prune(before)
 
+    def keep_statistics(self, statistics: Sequence[Statistic]) -> None:
+        """Keep what was learned of many people at once, in the place of what was kept before; none: nothing.
+
+        It is stored as exemplars are, with them encrypted, and not shared with other sites. `forget` drops those that
+        are of fewer than `sdk.gallery.statistic.MANY` people. Raises `GalleryError` for one that is of fewer than
+        `FEWEST`, or if it cannot be stored; what was kept before stays then, and all people.
+        """
+        statistics = list(statistics)
+        check(statistics)
+        with self._lock:
+            self._require_writable()
+            if self._journal:
+                with self._journal.transaction():
+                    self._journal.put_statistics(statistics)
+            self._statistics = statistics
+
+    def statistics(self) -> list[Statistic]:
+        """What `keep_statistics` was given last; none if it was damaged, which was told at opening."""
+        with self._lock:
+            self._open_state()
+            return list(self._statistics)
+
     def close(self) -> None:
         """Release what the gallery holds; in memory, its contents. What a file holds is on the disk already."""
         with self._lock:
@@ -314,6 +337,7 @@ class Gallery(Ledger):
             self._closed = True
             self._state = State(Snapshot(), [], [None])
             self._people, self._number, self._by_uid = {}, {}, {}
+            self._statistics = []
             if self._journal is not None:
                 self._journal.close()
 
@@ -359,6 +383,12 @@ class Gallery(Ledger):
                     image = _decoded(self._journal.crop(chunks), identity, self.where)
                     found.append((image, state.cameras[rows.camera[row]], None if np.isnan(time) else time))
             return found
+
+    def exemplars(self, identity: str) -> np.ndarray:
+        """The features of an identity's exemplars, float32 `[N, D]`. Raises `GalleryError` if it is unknown."""
+        with self._lock:
+            rows = self._people[self._known(identity)].rows
+            return self._open_state().rows.gather(np.array(rows, np.int64))
 
     def sync(self, timeout: float = 30.0) -> None:
         """Exchange with the shared store now. Raises `GalleryError` if it does not answer; nothing is lost then."""

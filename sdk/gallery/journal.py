@@ -28,6 +28,7 @@ from sdk.gallery.records import (
 )
 from sdk.gallery.results import AuditLine
 from sdk.gallery.slots import SlotTable, TableDamaged
+from sdk.gallery.statistic import BODY, Statistic, from_bodies, to_bodies
 
 SCHEMA = 1
 APPLICATION = 0x52654944
@@ -39,6 +40,8 @@ CHUNK = 4000
 _CHUNK_HEAD = 14
 
 TABLES = ("identity", "camera", "exemplar", "chunk")
+STATISTIC = "statistic"
+"""A table that galleries of earlier releases get when they are opened for writing."""
 
 
 @dataclass
@@ -86,6 +89,7 @@ class Journal:
         for name, body in (("identity", pack_identity(IdentityRecord(0, b"", 0, ""))), ("camera", pack_name(""))):
             self._tables[name] = SlotTable(self._connection, name, len(body), self._seal)
         self._tables["chunk"] = SlotTable(self._connection, "chunk", _CHUNK_HEAD + CHUNK, self._seal)
+        self._tables[STATISTIC] = SlotTable(self._connection, STATISTIC, BODY, self._seal)
         if "dim" in self.meta:
             shape = self.meta["stripes"]
             self._use_layout(ExemplarLayout(self.meta["dim"], tuple(map(int, shape.split("x"))) if shape else None))
@@ -138,8 +142,14 @@ class Journal:
             execute("CREATE TABLE removal (uid BLOB PRIMARY KEY) WITHOUT ROWID")
             execute("INSERT INTO meta VALUES ('created', ?)", (time.time(),))
             self._new = True
+        if not self._has(STATISTIC):
+            SlotTable.create(self._connection, STATISTIC)
         execute("COMMIT")
         self._truncate()  # a killed process may have left what it had just forgotten
+
+    def _has(self, table: str) -> bool:
+        found = self._connection.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (table,))
+        return bool(found.fetchone()[0])
 
     def _read_meta(self) -> dict:
         with self._told("read"):
@@ -205,6 +215,20 @@ class Journal:
         except sqlite3.DatabaseError:  # the last page is the damaged one
             (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
             return pages * 16384 // self._tables[name]._size
+
+    def statistics(self) -> tuple[list[Statistic], str]:
+        """What was learned of many people, and what of it cannot be read, in words; empty if all can."""
+        problems: list[str] = []
+        try:
+            if not self._has(STATISTIC):
+                return [], ""
+            bodies = [body for _, body in self._tables[STATISTIC].load(problems)]
+        except (TableDamaged, sqlite3.DatabaseError) as error:
+            return [], problems[0] if problems else str(error)
+        found, broken = from_bodies(bodies)
+        if broken:
+            problems.append(f"a part of {broken} statistics is missing")
+        return found, "; ".join(problems[:1])
 
     def integrity_problems(self) -> list[str]:
         """What SQLite's own check of the file's structure says."""
@@ -288,6 +312,12 @@ class Journal:
 
     def erase(self, table: str, slots) -> None:
         self._tables[table].erase(slots)
+
+    def put_statistics(self, statistics: Iterable[Statistic]) -> None:
+        """In the place of all earlier ones."""
+        table = self._tables[STATISTIC]
+        table.clear()
+        table.put(to_bodies(statistics))
 
     def put_removals(self, uids: Iterable[bytes]) -> None:
         """Exemplars that the shared store must still be told to delete."""

@@ -4,6 +4,7 @@ Every method is called with the lock. A change is prepared beside what is publis
 transaction, and published when that is on the disk; if it fails, nothing has happened.
 """
 
+import contextlib
 import logging
 import threading
 import time as clock
@@ -21,6 +22,7 @@ from sdk.gallery.results import AuditLine
 from sdk.gallery.rows import BLOCK, Rows, Snapshot
 from sdk.gallery.search import State
 from sdk.gallery.selection import surplus
+from sdk.gallery.statistic import MANY, Statistic
 
 MAX_EXEMPLARS = 32
 """Of an identity, unless the gallery says otherwise."""
@@ -81,6 +83,7 @@ class Ledger:
         self._next_number = 1
         self._last_names: dict[str, int] = {}
         self._audit: list[AuditLine] = []
+        self._statistics: list[Statistic] = []
         self._layout: ExemplarLayout | None = None
         self._model: str | None = None
         self._closed = False
@@ -110,6 +113,12 @@ class Ledger:
         self.problems = tuple(contents.problems)
         self._layout, self._model, self._chunks = journal.layout, journal.meta.get("model"), contents.chunks
         self._removals = set(journal.removals())
+        self._statistics, damage = journal.statistics()
+        if damage:  # nobody is lost by it, so it is no reason not to open
+            log.warning("%s: what was learned of the site is damaged (%s); it is learned anew", journal.path, damage)
+            if not self.read_only:
+                with contextlib.suppress(GalleryError), journal.transaction():
+                    journal.put_statistics(self._statistics)
         names: list[str | None] = []
         local = {}
         for slot, record in contents.identities:
@@ -307,13 +316,17 @@ class Ledger:
     def _remove(self, numbers: list[int], action: str, tombstone: bool = True) -> None:
         """Delete whole identities, in one transaction, leaving nothing."""
         change = Change(self._state.rows)
+        statistics = [s for s in self._statistics if s.people >= MANY] if action == "forget" else self._statistics
         with self._transaction():
+            if self._journal and len(statistics) < len(self._statistics):
+                self._journal.put_statistics(statistics)
             for number in numbers:
                 person = change.person(self._people, number)
                 count = len(person.rows)
                 self._drop_rows(change, person, np.array(person.rows, np.int64), wipe=True)
                 self._remove_record(change, number, person, tombstone)
                 self._write_audit(AuditLine(clock.time(), action, person.record.number, None, count))
+        self._statistics = statistics
         self._apply(change)
         self._scrub()
 

@@ -83,6 +83,12 @@ class SlotTable:
         self._overwrite([(bytes(self._size), slot) for slot in slots])
         self._free += slots
 
+    def clear(self) -> None:
+        """Overwrite all records with zeros, damaged ones too."""
+        self._connection.execute(f"UPDATE {self.name} SET record = ?", (bytes(self._size),))
+        self._free = [s for (s,) in self._connection.execute(f"SELECT slot FROM {self.name} ORDER BY slot DESC")]
+        self._next = 1 + max(self._free, default=0)
+
     def _overwrite(self, records: list[tuple[bytes, int]]) -> None:
         # The length stays, so SQLite writes over the old bytes instead of allocating anew.
         self._connection.executemany(f"UPDATE {self.name} SET record = ? WHERE slot = ?", records)

@@ -33,9 +33,14 @@ def _compare(gallery, journal: Journal) -> list[str]:
     again = Journal(journal.path, read_only=True, passphrase=gallery._passphrase)
     try:
         contents = again.load()
+        statistics, damage = again.statistics()
     finally:
         again.close()
     problems += contents.problems
+    if damage:
+        problems.append(f"what was learned of the site is damaged ({damage}); no person is lost by it")
+    elif statistics != gallery.statistics() and not gallery.read_only:
+        problems.append("what was learned of the site differs between file and memory")
     rows = gallery._state.rows
     by_slot = {int(rows.slot[row]): row for row in np.flatnonzero(rows.alive)}
     names = {record.number: record.name for _, record in contents.identities if not record.flags & GONE}

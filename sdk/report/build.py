@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sdk.colours import colour_of
 from sdk.names import visible
+from sdk.odds import reason_in_words
 from sdk.output import check_output, write_whole
 from sdk.report.pictures import kept_pictures
 from sdk.report.thumbnails import MOST, cut_thumbnails
@@ -77,6 +78,7 @@ def _content(record: Record, pictures: dict[int, bytes], title: str) -> dict:
                 "frames": visit.frames,
                 "picture": base64.b64encode(picture).decode() if picture else None,
                 "reason": reasons[0] if reasons else None,
+                "evidence": reason_in_words(reasons[0]) if reasons else None,
             }
         )
     start, end = record.span

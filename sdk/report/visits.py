@@ -205,6 +205,8 @@ def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -
                 if (camera, state) in down:
                     began, reason = down.pop((camera, state))
                     record.outages.append(Outage(camera, state, began, time, reason))
+        elif kind == "renamed":
+            merges.append(event)
         elif kind in ("merged", "split", "associated", "camera_changed", "camera_clock", "camera_ended"):
             record.events.append(event)
             if kind == "merged":

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from sdk.colours import colour_of
 from sdk.confidential import why
-from sdk.errors import DataError, GalleryError
+from sdk.errors import DataError, ReIDError
 from sdk.serve.access import SESSION_SECONDS, Access
 from sdk.serve.metrics import CONTENT_TYPE, render_metrics
 from sdk.serve.site import LiveSite
@@ -225,7 +225,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             result = action(**body)
-        except GalleryError as error:
+        except ReIDError as error:
             self._refuse(HTTPStatus.CONFLICT, str(error))
         else:
             self._send_json(result or {})

@@ -135,9 +135,9 @@ class LiveSite:
                 self._camera(event.camera).trouble = event.kind.removeprefix("camera_"), reason
             elif event.kind in ("camera_back", "camera_changed"):
                 self._camera(event.camera).trouble = None
-            elif event.kind == "merged":
+            elif event.kind in ("merged", "renamed"):
                 self.people.rename(str(event.detail.get("other")), event.identity)
-            if event.kind not in ("identified", "left"):  # arrivals tell of people
+            if event.kind not in ("identified", "left", "renamed"):  # arrivals tell of people
                 camera = None if event.camera is None else self._camera_number(event.camera)
                 line = {"time": event.time, "kind": event.kind, "camera": camera, "identity": event.identity}
                 self._lately.append(line | {"detail": event.detail})

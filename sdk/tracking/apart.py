@@ -36,6 +36,25 @@ class Apart:
             for span in spans
         )
 
+    def barred(self, tracklets: Iterable[Tracklet], people: Iterable[Person]) -> list[list[str]]:
+        """Of each tracklet the names of the people whom it cannot be, as `tracklet_and_person` says, in their order."""
+        people = list(people)
+        if self._travel is not None:
+            return [[person.name for person in people if self.tracklet_and_person(t, person)] for t in tracklets]
+        here: dict[str, list[tuple[int, Tracklet]]] = {}
+        for number, person in enumerate(people):
+            for member in person.members.values():
+                here.setdefault(member.camera, []).append((number, member))
+        found = []
+        for t in tracklets:
+            at_once = (
+                number
+                for number, other in here.get(t.camera, ())
+                if other is not t and other.last >= t.first and other.first <= t.last and self.tracklets(other, t)
+            )
+            found.append([people[number].name for number in sorted(set(at_once))])
+        return found
+
     def matrix(self, nodes: Sequence[Iterable[tuple[str, Span]]]) -> np.ndarray:
         """Which of N groups of tracklets cannot be one person, given where and when each was seen: bool `[N, N]`."""
         cannot = np.zeros((len(nodes), len(nodes)), bool)

@@ -7,6 +7,7 @@ problem (`review.py`).
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -56,8 +57,9 @@ NEVER_BEFORE = float("-inf")
 
 def is_ready(tracklet: Tracklet, least: int = GROUP) -> bool:
     """Whether a tracklet without identity is known well enough to ask for one."""
-    lives = tracklet.changed >= MIN_CHANGED * max(1, tracklet.seen)
-    return tracklet.identity is None and tracklet.count >= least and lives
+    if tracklet.identity is not None or tracklet.count < least:
+        return False
+    return tracklet.changed >= MIN_CHANGED * max(1, tracklet.seen)
 
 
 class Scores:
@@ -222,8 +224,9 @@ class Identities:
             wide[row, start : start + count] = np.where(evidence >= self.at_once, evidence, NEVER)
             wide[row, count * len(cameras) + row] = self.at_once
         newcomers = []
-        for row, column in zip(*linear_sum_assignment(-wide), strict=True):
-            tracklet = undecided[row]
+        possible = np.flatnonzero((wide > NEVER / 2).any(axis=0))  # of a crowd almost nobody is
+        for row, place in zip(*linear_sum_assignment(-wide[:, possible]), strict=True):
+            tracklet, column = undecided[row], int(possible[place])
             chosen = column % count if column < count * len(cameras) else None
             self.reasons[tracklet.camera, tracklet.track] = self._reason(tracklet, scores, row)
             if not self._is_clear(tracklet, chosen, scores.evidence[row], last_chance):
@@ -273,7 +276,8 @@ class Identities:
         if crowd is None:
             return
         found = self.site.evidence(self.site.prepare(witnesses(tracklets)), crowd.pairing)
-        columns = [scores.names.index(name) for name in crowd.names]
+        place = {name: column for column, name in enumerate(scores.names)}
+        columns = [place[name] for name in crowd.names]
         look, odds, distance = (crowd.means(part) for part in found)
         look = look * weight_of(crowd.counts)
         scores.look[:, columns], scores.odds[:, columns], scores.distance[:, columns] = look, odds, distance
@@ -289,6 +293,7 @@ class Identities:
         place = {name: column for column, name in enumerate(scores.names)}
         self._compare(scores, tracklets, self.people.values())
         limit = thresholds.limit(max(1, sum(name not in self.people or self.people[name].known for name in place)))
+        scores.closed = self.apart.barred(tracklets, self.people.values())
         for row, tracklet in enumerate(tracklets):
             for name, distance in tracklet.from_gallery.items():
                 person = self.people.get(name)
@@ -298,9 +303,7 @@ class Identities:
                         scores.set(row, place[name], nats, distance, thresholds.tracklet / GALLERY_SLOPE)
             if self._align is not None:
                 self._look_closer(tracklet, scores, row)
-            closed = [p.name for p in self.people.values() if self.apart.tracklet_and_person(tracklet, p)]
-            scores.closed.append(closed)
-            scores.evidence[row, [place[name] for name in closed]] = NEVER
+            scores.evidence[row, [place[name] for name in scores.closed[row]]] = NEVER
         return scores
 
     def _look_closer(self, tracklet: Tracklet, scores: Scores, row: int) -> None:
@@ -327,7 +330,8 @@ class Identities:
     def _reason(self, tracklet: Tracklet, scores: Scores, row: int, chosen: int | None = None) -> Reason:
         """What speaks for the nearest, or for `chosen`, and who would be next."""
         evidence = scores.evidence[row]
-        order = [int(i) for i in np.argsort(-evidence, kind="stable") if evidence[i] > NEVER / 2]
+        order = np.argsort(-evidence, kind="stable")
+        order = order[evidence[order] > NEVER / 2].tolist()
         if chosen in order:
             order.remove(chosen)
             order.insert(0, chosen)
@@ -349,7 +353,7 @@ class Identities:
     def _name(self, tracklet: Tracklet, name: str, new: bool = False) -> None:
         key = tracklet.camera, tracklet.track
         if name not in self.people:
-            self.people[name] = Person(name, self._now, known=not new)
+            self.people[name] = Person(name, self._now, known=not new, passes=self._passes_before(name))
         person = self.people[name]
         tracklet.identity = name
         person.members[key] = tracklet
@@ -359,6 +363,15 @@ class Identities:
         self.emit("identified", camera=tracklet.camera, track=tracklet.track, identity=name, detail=reason.to_dict())
         if new:  # others when the track has ended: what is in the gallery stays there
             self._enroll(tracklet)
+
+    def _passes_before(self, name: str) -> Counter:
+        """How often somebody has passed the cameras whose statistics come from earlier runs, as the gallery knows."""
+        if not self.site.restored:
+            return Counter()
+        try:
+            return Counter(self.site.restored.intersection(self.gallery.describe(name)[0].cameras))
+        except GalleryError:  # somebody new
+            return Counter()
 
     def _enroll(self, tracklet: Tracklet) -> None:
         """Make the mean of a tracklet's crops an exemplar of its identity, with the stripes of the best of them."""
@@ -462,6 +475,7 @@ class Identities:
             self.people[to] = person
             for tracklet in person.members.values():
                 tracklet.identity = to
+        self.emit("renamed", identity=to, detail={"other": identity})
 
     def merge(self, identity: str, into: str) -> None:
         """Two names, one person: `into` stays, and no review parts them again. Raises `GalleryError` if either is

@@ -90,20 +90,21 @@ def second_looks(
     It goes to another group for which there is more evidence by `CHANGE_OF_MIND`, or, with less than `least` for its
     own, is alone.
     """
-    odds = np.where(cannot, NEVER, odds)
-    look = look.copy()
-    np.fill_diagonal(look, 0.0)
-    np.fill_diagonal(odds, 0.0)
-    member = np.zeros((len(group), len(group)))
-    member[np.arange(len(group)), group] = size  # column: the group
+    count = len(group)
+    size, apart = size.astype(float), cannot & ~np.eye(count, dtype=bool)
+    look, odds = (np.where(apart | np.eye(count, dtype=bool), 0.0, part) for part in (look, odds))
+    parts = look, odds, apart.astype(float)
+    weight = np.bincount(group, size, minlength=count)
     for _ in range(SWEEPS):
         moved = False
+        sums = [_sums(part, group, size) for part in parts]  # anew, so that no error of rounding adds up
+        looks, times, against = sums
         for node in np.flatnonzero(free):
             own = group[node]
-            member[node, own] = 0.0
-            weight = member.sum(axis=0)
-            looks, times = (part[node] @ member / np.maximum(weight, 1e-9) for part in (look, odds))
-            mean = np.where(weight > 0, looks * weight_of(np.maximum(size[node] * weight, 1)) + times, NEVER)
+            weight[own] -= size[node]
+            there = np.maximum(weight, 1e-9)
+            mean = looks[node] / there * weight_of(np.maximum(size[node] * weight, 1)) + times[node] / there
+            mean[(weight == 0) | (against[node] > 0)] = NEVER
             alone = weight[own] == 0
             best = int(mean.argmax())
             stays = least if alone else mean[own]
@@ -113,12 +114,25 @@ def second_looks(
                 target = node if weight[node] == 0 else int(np.flatnonzero(weight == 0)[0])
             else:
                 target = own
-            member[node, target] = size[node]
-            group[node] = target
-            moved |= target != own
+            weight[target] += size[node]
+            if target != own:
+                moved = True
+                group[node] = target
+                for part, total in zip(parts, sums, strict=True):
+                    total[:, own] -= size[node] * part[:, node]
+                    total[:, target] += size[node] * part[:, node]
         if not moved:
             break
     return group
+
+
+def _sums(values: np.ndarray, group: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Of values `[N, N]` the sum over each group's nodes, by their size: float `[N, N]`, column: the group."""
+    order = np.argsort(group, kind="stable")
+    groups, starts = np.unique(group[order], return_index=True)
+    total = np.zeros(values.shape)
+    total[:, groups] = np.add.reduceat(values[:, order] * size[order], starts, axis=1)
+    return total
 
 
 def keep_names(group: np.ndarray, name: np.ndarray, weight: np.ndarray, kept: np.ndarray) -> dict[int, int]:

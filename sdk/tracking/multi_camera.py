@@ -12,7 +12,7 @@ from sdk.errors import DataError
 from sdk.events import Listener, Listeners
 from sdk.names import checked_name
 from sdk.preprocess import MIN_SIDE
-from sdk.reidentifier import ReIdentifier
+from sdk.reidentifier import ReIdentifier, features_of
 from sdk.tracking.association import Identities
 from sdk.tracking.camera import Camera, Sight
 from sdk.tracking.change import ChangeMeter
@@ -24,6 +24,7 @@ from sdk.tracking.follower import Follower, LibraryTracks
 from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import keep_best
 from sdk.tracking.site import SiteModel, SitePrior
+from sdk.tracking.site.memory import SiteMemory, restore
 from sdk.tracking.tracklet import Tracklet
 from sdk.tracking.travel import TravelTimes
 
@@ -101,12 +102,15 @@ class MultiCameraTracker:
         self._cameras: dict[str, Camera] = {}
         self._listeners = Listeners([] if on_event is None else [on_event])
         self._keepers: list[Callable[[Tracklet], None]] = []
+        self._forgetters: list[Callable[[str], object]] = []
         self._turn = threading.RLock()
         site = site_model(reid, self.config)
         self._identities = Identities(
             reid.gallery, self._listeners, self.config.lost_seconds, reid.align if rescore else None, travel,
             site, self.config,
         )  # fmt: skip
+        metadata = reid.engine.metadata
+        self._memory = SiteMemory(site, reid.gallery, features_of(metadata), metadata.embedding_dim)
         self._clock = Clock(frame_rate)
         self._set_back = False
         """Whether it was told that times went back."""
@@ -122,11 +126,13 @@ class MultiCameraTracker:
         """Tell `listener` no more, if it is still told."""
         self._listeners.remove(listener)
 
-    def add_keeper(self, keeper: Callable[[Tracklet], None]) -> None:
+    def add_keeper(self, keeper: Callable[[Tracklet], None], forget: Callable[[str], object] | None = None) -> None:
         """Give `keeper` every named tracklet when nothing more is learned of it: when it leaves the memory, and at the
         end. It has `camera`, `track`, `first_time`, `last_time`, `count`, `quality` and `embedding`, which is what a
-        second pass needs (`sdk.tracking.second_pass`)."""
+        second pass needs (`sdk.tracking.second_pass`). forget: is called with the name of who is forgotten."""
         self._keepers.append(keeper)
+        if forget is not None:
+            self._forgetters.append(forget)
 
     def _keep(self, tracklets: Iterable[Tracklet]) -> None:
         for tracklet in tracklets if self._keepers else ():
@@ -170,6 +176,7 @@ class MultiCameraTracker:
         # After a long gap, who is decided now is remembered until the next call, for records that wait for it.
         gone = self._identities.forget_before(min(now - config.memory_seconds, before - config.lost_seconds) - ROUNDING)
         self._keep(gone)
+        self._memory.save_now_and_then()
         tracklets = self._identities.tracklets
         for camera, detections in tracks.items():
             names = [tracklets[camera, int(track)].identity for track in detections.tracker_id]
@@ -181,6 +188,7 @@ class MultiCameraTracker:
         """Decide the tracklets that still wait for more crops: to be called when the videos have ended."""
         self._identities.finish(self._clock.now, self._clock.time, self._thresholds)
         self._keep(self._identities.tracklets.values())
+        self._memory.save()
 
     def identity_of(self, camera: str, track: int) -> str | None:
         """The identity of a track that was seen lately; None if it has none yet, or is forgotten."""
@@ -194,11 +202,16 @@ class MultiCameraTracker:
 
     @_in_turn
     def forget(self, identity: str) -> int:
-        """Delete a person here and in the gallery; how many exemplars there were.
+        """Delete a person here, in the gallery and in what keepers have kept; how many exemplars there were.
 
-        Who is in view at the time is somebody nobody knows from then on. Raises `GalleryError` if they are unknown.
+        Who is in view at the time is somebody nobody knows from then on. Raises `GalleryError` if they are unknown to
+        the gallery; what was kept of them is gone all the same.
         """
-        return self._identities.forget(identity)
+        for forget in self._forgetters:
+            forget(identity)
+        count = self._identities.forget(identity)
+        self._memory.forget()
+        return count
 
     @_in_turn
     def rename(self, identity: str, to: str) -> None:
@@ -305,6 +318,14 @@ class MultiCameraTracker:
             "split", camera=tracklet.camera, track=tracklet.track, identity=tracklet.identity,
             detail={"new_track": number},
         )  # fmt: skip
+
+
+def known_site(reid: ReIdentifier, config: TrackerConfig) -> SiteModel:
+    """As `site_model`, and with what the gallery has kept of earlier runs; nothing more is kept of what it learns."""
+    site, metadata = site_model(reid, config), reid.engine.metadata
+    if site.learns:
+        restore(site, reid.gallery.statistics(), features_of(metadata), metadata.embedding_dim)
+    return site
 
 
 def site_model(reid: ReIdentifier, config: TrackerConfig) -> SiteModel:

@@ -48,6 +48,8 @@ class Person:
     """Tracklets of which a human has said that they are one person's, by camera and number."""
     stripes: Stripes = field(default_factory=list)
     """Of past tracklets' best crops."""
+    prepared: tuple | None = field(default=None, repr=False)
+    """What `crowd.py` has worked out of the tracklets, and of what."""
 
     def picture(self, without: Tracklet | None = None) -> np.ndarray | None:
         """The mean of their tracklets, float `[D]` at unit length; None if there is none but `without`."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sdk.odds import distance_in_words, evidence_in_words
+
 CROWDED = 0.07
 """By how much of itself the limit for people of the gallery falls when there are e times as many of them: each is a
 chance to be wrong."""
@@ -70,11 +72,9 @@ class Reason:
         """All of it in plain words."""
         said = [self._verdict()]
         if self.nearest is not None and self.distance is not None:
-            there = f"{self.nearest} is at distance {self.distance:.2f}"
-            said.append(there + (f"; strangers here are {self.stranger:.2f} apart" if self.stranger else ""))
+            said.append(distance_in_words(self.nearest, self.distance, self.stranger))
         if self.evidence is not None and np.isfinite(self.evidence):
-            parts = f"{self.look:+.1f} for the look, {self.odds:+.1f} for when and where"
-            said.append(f"evidence for {self.nearest}: {self.evidence:+.1f} nats, {parts} ({_odds(self.evidence)})")
+            said.append(evidence_in_words(self.nearest, self.evidence, self.look, self.odds))
         if self.runner_up is not None:
             said.append(f"next would be {self.runner_up}, {self.margin:.2f} farther")
         if self.closed:
@@ -91,16 +91,14 @@ class Reason:
         """For an event's detail."""
         rounded = {
             name: None if value is None else round(float(value), 4)
-            for name, value in (("distance", self.distance), ("margin", self.margin), ("limit", self.limit))
+            for name, value in (
+                ("distance", self.distance),
+                ("margin", self.margin),
+                ("limit", self.limit),
+                ("stranger", self.stranger),
+            )
         }
         for name in ("evidence", "look", "odds"):
             value = getattr(self, name)
             rounded[name] = None if value is None else round(float(value), 2)
-        return {**rounded, "runner_up": self.runner_up, "new": self.new, "crops": self.crops}
-
-
-def _odds(nats: float) -> str:
-    """Odds in words."""
-    if abs(nats) < 0.1:
-        return "as likely as not"
-    return f"{np.exp(min(abs(nats), 14)):,.{1 if abs(nats) < 2 else 0}f} to 1 {'for' if nats > 0 else 'against'}"
+        return {**rounded, "nearest": self.nearest, "runner_up": self.runner_up, "new": self.new, "crops": self.crops}

@@ -119,6 +119,8 @@ class Tracklet:
     gallery_asked: int = 0
     stripes: list[tuple[float, np.ndarray]] = field(default_factory=list)
     """(quality, stripes `[S, d]`) of the best crops, where the model has the local branch."""
+    _unit: tuple = field(default=(None, None), repr=False)
+    """The sum that `embedding` was last worked out of, and what came out."""
 
     def wants(self, quality: float, now: float, interval: float, least: float = MIN_QUALITY) -> bool:
         """Whether a crop of this quality is worth embedding: consecutive frames show the same twice.
@@ -179,7 +181,11 @@ class Tracklet:
     @property
     def embedding(self) -> np.ndarray:
         """The mean of the crops' embeddings, weighted by quality, at unit length: float32 `[D]`."""
-        return (self.total / np.linalg.norm(self.total)).astype(np.float32)
+        total, unit = self._unit
+        if total is not self.total:  # every crop makes a new sum
+            unit = (self.total / np.linalg.norm(self.total)).astype(np.float32)
+            self._unit = self.total, unit
+        return unit
 
     @property
     def quality(self) -> float:

@@ -9,45 +9,39 @@ from sdk.reidentifier import ReIdentifier, features_of
 from sdk.tracking import MultiCameraTracker, TrackerConfig
 from sdk.tracking.multi_camera import site_model
 from sdk.tracking.second_pass import Kept, solve_again
-from sdk.tracking.tracklet import Tracklet
-from sdk.video.features import NAME, FeatureWriter, read_features
-from sdk.video.final_names import Applied, apply_names, names_of
-from sdk.video.run_folder import RunFolder
+from sdk.tracking.site import SiteModel
+from sdk.video.embed_again import embed_again, wrong_with_sources
+from sdk.video.feature_store import FeatureStore
+from sdk.video.features import NAME, Features, forgotten, read_features, write_features
+from sdk.video.final_names import Applied, apply_names, names_of, opened
+from sdk.video.run_folder import RunFolder, read_manifest
 
 
-def store_features(folder: RunFolder, tracker: MultiCameraTracker) -> FeatureWriter:
+def store_features(folder: RunFolder, tracker: MultiCameraTracker) -> FeatureStore:
     """Have the features of a run's tracklets kept in its folder, for a second pass; close it when the run has ended.
 
     Raises `DataError` if they cannot be written.
     """
-    metadata = tracker.reid.engine.metadata
-    writer = FeatureWriter(folder, features_of(metadata), metadata.embedding_dim)
-
-    def keep(tracklet: Tracklet) -> None:
-        times = {"first": tracklet.first_time, "last": tracklet.last_time}
-        writer.write(
-            tracklet.camera, tracklet.track, tracklet.embedding, **times, crops=tracklet.count, quality=tracklet.quality
-        )
-
-    tracker.add_keeper(keep)
-    return writer
+    return FeatureStore(folder, tracker)
 
 
 def associate(
-    folder: str | Path | RunFolder, reid: ReIdentifier, config: TrackerConfig | None = None, *, draw: bool = True
+    folder: str | Path | RunFolder,
+    reid: ReIdentifier,
+    config: TrackerConfig | None = None,
+    *,
+    draw: bool = True,
+    site: SiteModel | None = None,
 ) -> Applied:
     """Solve a run that has ended once more as a whole, and write the final names into all its files.
 
-    folder, draw: as of `apply_names`. reid: with the model of the run; its calibration and prior count. Raises
-    `DataError` if the run kept no features, or those of another model, and as `apply_names` does.
+    folder, draw: as of `apply_names`. reid: its calibration and prior count. Where the run has kept features of another
+    model, or none, they are made from the files that it read, which takes as long as decoding them, and are kept then;
+    until all of that is done nothing is changed. site: what is known of the site to begin with; None: what the model
+    tells. Raises `DataError` if they cannot be made, saying why, and as `apply_names` does.
     """
-    path = folder.path if isinstance(folder, RunFolder) else Path(folder)
-    if not (path / NAME).is_file():
-        raise DataError(f"{path}: its run kept no features; track it again with --store-features")
-    features = read_features(path)
-    metadata = reid.engine.metadata
-    if features.fingerprint != features_of(metadata):
-        raise DataError(f"{path}: its features are of another model; name that one with --model, or track it again")
+    config = config or TrackerConfig()
+    features = _features(folder, reid, config)
     kept = [
         Kept(str(camera), int(track), float(first), float(last), int(crops), embedding.astype(np.float32))
         for camera, track, first, last, crops, embedding in zip(
@@ -55,6 +49,25 @@ def associate(
             strict=True,
         )
     ]  # fmt: skip
-    config = config or TrackerConfig()
-    names, reasons = solve_again(kept, names_of(folder), site_model(reid, config), config)
+    names, reasons = solve_again(kept, names_of(folder), site or site_model(reid, config), config)
     return apply_names(folder, names, reasons, draw=draw)
+
+
+def _features(folder: str | Path | RunFolder, reid: ReIdentifier, config: TrackerConfig) -> Features:
+    """Those that the run has kept, if they are this model's; else new ones, which it keeps from now on."""
+    path = folder.path if isinstance(folder, RunFolder) else Path(folder)
+    trouble = f"{path}: its run kept no features; track it again with --store-features"
+    if (path / NAME).is_file():
+        features = read_features(path)
+        if features.fingerprint == features_of(reid.engine.metadata):
+            return features
+        trouble = f"{path}: its features are of another model; name that one with --model, or track it again"
+    if not isinstance(folder, RunFolder) and read_manifest(path) is None:
+        raise DataError(trouble)
+    with opened(folder) as run:
+        tracks = {track for track, name in names_of(run).items() if name is not None} - forgotten(run)
+        if why := wrong_with_sources(run, {camera for camera, _ in tracks}):
+            raise DataError(f"{trouble} (they cannot be made once more: {why})")
+        features = embed_again(run, reid, tracks, config)
+        write_features(run, features)
+    return features

@@ -25,6 +25,8 @@ from sdk.video.run_folder import RunFolder, as_folder, read_manifest
 
 NAME = "features.bin"
 FORMAT = 1
+FORGOTTEN = "forgotten"
+"""Under which the manifest has the tracks whose features were erased: camera and number, no names."""
 REMEDY = "track the recording once more, or do without a second pass"
 
 Track = tuple[str, int]
@@ -149,15 +151,45 @@ def read_features(folder: str | Path) -> Features:
     return Features(*arrays, embeddings.reshape(len(latest), head["dimensions"]), head["fingerprint"])
 
 
+def write_features(folder: RunFolder, features: Features) -> None:
+    """Write all features of a run that is over anew: the file takes the place of an earlier one when it is whole.
+
+    Raises `DataError` if it cannot be written.
+    """
+    columns = (getattr(features, name).tolist() for name in ("camera", "track", "first", "last", "crops", "quality"))
+    with folder.rewrite([NAME], "wb") as files:
+        file = files[NAME]
+        file.write(_head_line(features.fingerprint, features.embedding.shape[1]))
+        for row, embedding in zip(zip(*columns, strict=True), features.embedding, strict=True):
+            file.write(_block(_ROW, list(row), embedding))
+        file.write(_block(_DONE, len(features)))
+
+
+def forgotten(folder: RunFolder) -> set[Track]:
+    """Tracks of a run whose features were erased, and must not be made again."""
+    said = folder.fact(FORGOTTEN)
+    rows = said if isinstance(said, list) else []
+    return {(row[0], row[1]) for row in rows if isinstance(row, list) and len(row) == 2}
+
+
+def mark_forgotten(folder: RunFolder, tracks: Collection[Track]) -> None:
+    """Have the manifest of a run say that the features of these must not be made again."""
+    if tracks:
+        folder.remember(FORGOTTEN, sorted([camera, int(track)] for camera, track in {*forgotten(folder), *tracks}))
+
+
 def drop(folder: str | Path | RunFolder, tracks: Collection[Track]) -> int:
     """Erase all rows of some tracks, (camera, number): the file is written anew without them, and takes its place.
 
-    folder: of a run that is over, or a `RunFolder` that is open and whose `FeatureWriter` is closed. Returns how many
-    of the tracks had rows; 0 where there is no such file. Raises `DataError` as `read_features` and `RunFolder.reopen`.
+    folder: of a run that is over, or a `RunFolder` that is open and whose `FeatureWriter` is closed. They are not made
+    again from the run's sources either. Returns how many of the tracks had rows; 0 where there is no such file. Raises
+    `DataError` as `read_features` and `RunFolder.reopen`.
     """
     if not isinstance(folder, RunFolder) and read_manifest(folder) is not None:
         with RunFolder.reopen(folder) as run:
             return drop(run, tracks)
+    if isinstance(folder, RunFolder):
+        mark_forgotten(folder, tracks)
     path = as_folder(folder).path / NAME
     return _rewrite(path, tracks, done=True)[0] if path.exists() else 0
 

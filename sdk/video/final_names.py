@@ -62,7 +62,7 @@ def apply_names(
     for track, name in names.items():
         if name is not None and not (isinstance(name, str) and name):
             raise DataError(f"the name of track {track} is {name!r}; give a text, or None for nobody")
-    with _opened(folder) as run:
+    with opened(folder) as run:
         tracks, pages = _survey(run)
         if names and tracks and not tracks.keys() & names.keys():
             raise DataError(f"{run.path}: none of the named tracks is in its records; name the folder of their run")
@@ -82,14 +82,15 @@ def apply_names(
 
 def names_of(folder: str | Path | RunFolder) -> dict[Track, str | None]:
     """The name that each track of a run had last, mergers included. Raises `DataError` as `apply_names` does."""
-    with _opened(folder) as run:
+    with opened(folder) as run:
         tracks, _ = _survey(run)
         history = read_history(run.path / EVENTS) if EVENTS in run.files else History()
         return {track: story.name(history) for track, story in tracks.items()}
 
 
 @contextlib.contextmanager
-def _opened(folder: str | Path | RunFolder) -> Iterator[RunFolder]:
+def opened(folder: str | Path | RunFolder) -> Iterator[RunFolder]:
+    """A run's folder that is open already, or is opened again (`RunFolder.reopen`)."""
     if isinstance(folder, RunFolder):
         yield folder
     else:

@@ -37,12 +37,12 @@ class History:
         self.last = max(self.last, event["time"])
         if kind in ("identified", "withdrawn"):
             self._name((event["camera"], event["track"]), identity)
-        elif kind == "merged":
+        elif kind in ("merged", "renamed"):
             other = detail.get("other")
             self.merges.append((event["time"], other, identity))
             for track in tuple(self._bearers[other]):
                 self._name(track, identity)
-        if kind in ("identified", "withdrawn", "merged"):
+        if kind in ("identified", "withdrawn", "merged", "renamed"):
             self.settled = False
         elif kind == "associated":
             self.settled = True

@@ -202,7 +202,9 @@ function detail(person) {
       portrait(source(visit), person.name, person.colour),
       element("p", { text: data.cameras[visit.camera] }),
       element("p", { class: "number", text: moment(visit.first) + " to " + moment(visit.last) }),
-      element("p", { class: "faint", text: why(visit.reason) })));
+      element("p", { class: "faint", text: why(visit.reason) }),
+      visit.evidence ? element("details", { class: "faint" },
+        element("summary", { text: "Why?" }), element("p", { text: visit.evidence })) : null));
   });
   part.append(path);
   return part;

@@ -4,6 +4,7 @@ A model sees the same person differently in every camera, by about the same vect
 mean of the camera's people; taken away, the rest is the person.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -66,6 +67,8 @@ class CameraStatistics:
         self._mean, self._deviation = mean, deviation
         self._cameras: dict[str, Camera] = {}
         self._site = Sums()
+        self.version = 0
+        """Another where anything is other than it was."""
 
     def copy(self) -> "CameraStatistics":
         """Another that goes its own way."""
@@ -76,11 +79,32 @@ class CameraStatistics:
         other._site = replace(self._site)
         return other
 
+    @property
+    def learned(self) -> dict[str | None, tuple[Sums, int]]:
+        """What the cameras' statistics are, and the site's under None; and how often each has changed."""
+        return {None: (self._site, 0)} | {name: (camera.long, camera.changes) for name, camera in self._cameras.items()}
+
+    def restore(self, learned: Mapping[str | None, tuple[Sums, int]]) -> None:
+        """Begin with what was learned before."""
+        self.version += 1
+        self._site = learned.get(None, (Sums(), 0))[0]
+        self._cameras = {name: Camera(sums, changes=changes) for name, (sums, changes) in learned.items() if name}
+
+    def forget(self, most: float) -> None:
+        """Forget what is of fewer than `most` people: one of them may have to be forgotten."""
+        self.version += 1
+        self._cameras = {name: camera for name, camera in self._cameras.items() if camera.long.weight >= most}
+        for camera in self._cameras.values():
+            camera.latest = Sums()
+        if self._site.weight < most:
+            self._site = Sums()
+
     def add(self, camera: str, features: np.ndarray, weight: float = 1.0) -> bool:
         """Take a tracklet's features, `[D]` at unit length; whether the camera is found to have changed by it.
 
         weight: 1 for somebody new to this camera, less for who has been there before.
         """
+        self.version += 1
         known = self._cameras.setdefault(camera, Camera())
         known.long.add(features, weight, MOST)
         known.latest.add(features, weight, LATEST)

@@ -9,7 +9,7 @@ import numpy as np
 from sdk.tracking.site.cameras import CameraStatistics
 from sdk.tracking.site.likeness import Likeness
 from sdk.tracking.site.prior import BETWEEN, WITHIN, SitePrior
-from sdk.tracking.site.returns import Returns, Seen, classes
+from sdk.tracking.site.returns import CLASSES, Returns, Seen, classes
 
 
 class Witnesses(NamedTuple):
@@ -65,6 +65,31 @@ class SiteModel:
         self._numbers: dict[str, int] = {}
         self._settled = self.cameras
         """What the cameras' statistics are without the tracklets whose person may still change."""
+        self.restored: frozenset[str] = frozenset()
+        """Cameras of which earlier runs have learned; see `memory.py`."""
+
+    @property
+    def numbered(self) -> list[str]:
+        """The names of the cameras, in the order of the numbers that `Pairing` has."""
+        return list(self._numbers)
+
+    def restore(self, cameras: list[str]) -> None:
+        """Begin with what earlier runs have learned, which `cameras`, `likeness` and `returns` were given just before.
+
+        cameras: in the order of the numbers that `returns` has.
+        """
+        self._settled = self.cameras
+        self._numbers = {name: number for number, name in enumerate(cameras)}
+        self.restored = frozenset(name for name in self.cameras.learned if name)
+
+    def forget(self, most: float) -> None:
+        """Forget what is of fewer than `most` people, because one of them may have to be forgotten."""
+        if self.cameras.learned[None][0].weight < most:
+            self.likeness.restore([(0.0, 0.0)] * 2)
+            self.returns.restore(np.zeros((2, 0, 0, CLASSES)))
+        for statistics in (self._settled, self.cameras):
+            statistics.forget(most)
+        self.restored = self.restored.intersection(self._settled.learned)
 
     def settled(self, camera: str, features: np.ndarray, passes: int) -> None:
         """Take a tracklet that will not change its person any more; passes: how often they had passed before."""

@@ -12,6 +12,8 @@ from sdk.tracking.site.prior import WITHIN, SitePrior
 
 MOST = 10.0
 """Nats; a look can never say more, for better or worse."""
+MOST_BEFORE = 100.0
+"""Pairs of people as which those of earlier runs count."""
 LEAST = 0.2
 """Of the prior's stranger distance: nearer to each other strangers are not believed to be."""
 
@@ -23,6 +25,19 @@ class Likeness:
         self._prior = prior
         self.stranger = np.array(prior.stranger, float)
         """Of pairs of one camera and of two: how far strangers are apart at this site."""
+        self._before = [(0.0, 0.0)] * 2
+        self._pairs = [0.0, 0.0]
+        """Of how many pairs `stranger` is."""
+
+    @property
+    def learned(self) -> list[tuple[float, float]]:
+        """Of both kinds of pairs, how far strangers are apart, and of how many pairs that is."""
+        return [(float(mean), min(MOST_BEFORE, pairs)) for mean, pairs in zip(self.stranger, self._pairs, strict=True)]
+
+    def restore(self, learned: list[tuple[float, float]]) -> None:
+        """Begin with what was learned before."""
+        self._before = list(learned)
+        self.learn([np.zeros(0), np.zeros(0)])
 
     def learn(self, distances: list[np.ndarray]) -> None:
         """Take the distances of strangers of late: those of pairs of one camera, and of two.
@@ -34,7 +49,9 @@ class Likeness:
         for kind, found in enumerate(distances):
             believed = scale * self._prior.stranger[kind]
             trust = self._prior.trust
-            mean = (trust * believed + float(np.sum(found))) / (trust + len(found))
+            before, pairs = self._before[kind]
+            self._pairs[kind] = pairs + len(found)
+            mean = (trust * believed + pairs * before + float(np.sum(found))) / (trust + pairs + len(found))
             self.stranger[kind] = max(mean, LEAST * self._prior.stranger[kind])
             scale = self.stranger[WITHIN] / self._prior.stranger[WITHIN]
 

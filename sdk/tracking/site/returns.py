@@ -19,6 +19,8 @@ ODDS = (1e-4, 20.0)
 """The least and the most."""
 ROUNDS = 3
 """Of expectation and maximisation, each time."""
+MOST_BEFORE = 300.0
+"""Tracklets, of any class of gaps, as which those of earlier runs count."""
 FEW = 0.5
 """Of others there may always be half a tracklet more than were seen."""
 
@@ -55,6 +57,20 @@ class Returns:
         self._prior = np.array(prior.returns)
         self._cameras = 0
         self._odds = np.zeros((0, 0, CLASSES))
+        self._before = self._found = np.zeros((2, 0, 0, CLASSES))
+
+    @property
+    def learned(self) -> np.ndarray:
+        """Other tracklets of a person and chances for one that were counted, by pair of cameras and class of gap: float
+        `[2, C, C, classes]`."""
+        learned = _room(self._before, self._cameras) + _room(self._found, self._cameras)
+        return learned * min(1.0, MOST_BEFORE / max(float(learned[1].sum(axis=(0, 1)).max(initial=0.0)), 1e-9))
+
+    def restore(self, learned: np.ndarray) -> None:
+        """Begin with what was learned before; the cameras' numbers are those of then."""
+        self._before, self._found = learned, np.zeros_like(learned)
+        self._cameras, self._odds = 0, np.zeros((0, 0, CLASSES))
+        self._grow(learned.shape[1])
 
     def learn(self, seen: Seen, look: np.ndarray, cannot: np.ndarray) -> None:
         """Count anew from all that is remembered: N tracklets, what they look like, who cannot be one person.
@@ -84,10 +100,13 @@ class Returns:
             odds = expected / np.maximum(everybody - expected, FEW)
             odds = np.where(everybody > 0, odds, self._rate(same, possible) / FEW)
             self._odds = np.log(np.clip(odds, *ODDS))
+        self._found = np.stack([same, possible])
 
     def _rate(self, same: np.ndarray, chances: np.ndarray) -> np.ndarray:
         """Other tracklets of a person, a tracklet: as the prior has it, as all pairs of cameras have, as these two."""
         kind = _kinds(len(same))
+        before = _room(self._before, len(same))
+        same, chances = same + before[0], chances + before[1]
         rate = self._prior[kind]
         for of_kind in np.unique(kind):
             here = kind == of_kind
@@ -104,9 +123,17 @@ class Returns:
         """Make room for cameras of which nothing is known yet."""
         if cameras <= self._cameras:
             return
-        table = np.log(np.clip(self._prior[_kinds(cameras)] / FEW, *ODDS))
+        nothing = np.zeros((cameras, cameras, CLASSES))
+        table = np.log(np.clip(self._rate(nothing, nothing) / FEW, *ODDS))
         table[: self._cameras, : self._cameras] = self._odds
         self._cameras, self._odds = int(cameras), table
+
+
+def _room(table: np.ndarray, cameras: int) -> np.ndarray:
+    """A table `[2, C, C, classes]` with room for more cameras."""
+    grown = np.zeros((2, cameras, cameras, CLASSES))
+    grown[:, : table.shape[1], : table.shape[2]] = table
+    return grown
 
 
 def _kinds(cameras: int) -> np.ndarray:
