@@ -8,6 +8,7 @@ import numpy as np
 
 from sdk.tracking.site.cameras import CameraStatistics
 from sdk.tracking.site.likeness import Likeness
+from sdk.tracking.site.newcomers import concentration
 from sdk.tracking.site.prior import BETWEEN, WITHIN, SitePrior
 from sdk.tracking.site.returns import CLASSES, Returns, Seen, classes
 
@@ -42,7 +43,7 @@ class Evidence(NamedTuple):
     look: np.ndarray
     """Nats for what they look like."""
     odds: np.ndarray
-    """Nats for when and where they were: the log odds before anybody looks."""
+    """Nats for when and where they were, and for how few are somebody new: the log odds before anybody looks."""
     distance: np.ndarray
     """Cosine distance, with what the cameras add taken away."""
 
@@ -62,6 +63,8 @@ class SiteModel:
         self.cameras = CameraStatistics(self.prior.mean, self.prior.deviation)
         self.likeness = Likeness(self.prior)
         self.returns = Returns(self.prior)
+        self.newcomer = self._newcomer(0, 0)
+        """Nats that speak for somebody new, beside those for two tracklets anywhere."""
         self._numbers: dict[str, int] = {}
         self._settled = self.cameras
         """What the cameras' statistics are without the tracklets whose person may still change."""
@@ -124,7 +127,7 @@ class SiteModel:
         gap = classes(one.first, one.last, other.first, other.last)
         odds = np.zeros(distance.shape)
         if self.learns:
-            odds = self.returns.log_odds(one.camera, other.camera, gap)
+            odds = self.returns.log_odds(one.camera, other.camera, gap) - self.newcomer
         return Evidence(self.likeness.nats(distance, kind), odds, distance)
 
     def learn(self, seen: Pairing, person: np.ndarray, cannot: np.ndarray) -> None:
@@ -137,6 +140,12 @@ class SiteModel:
         kind = np.where(seen.camera[:, None] == seen.camera[None], WITHIN, BETWEEN)
         look = self.likeness.nats(distance, kind)
         self.returns.learn(Seen(seen.camera, seen.first, seen.last), look, cannot)
+        # Names alone would not do: while nobody is joined, everybody would be new for ever. Nor would looks alone.
+        people = np.sqrt(len(np.unique(person)) * len(person) / (1 + self.returns.others))
+        self.newcomer = self._newcomer(people, len(person))
+
+    def _newcomer(self, people: float, tracklets: int) -> float:
+        return self.returns.usual + float(np.log(concentration(people, tracklets)))
 
 
 def _weight(passes: int) -> float:

@@ -17,10 +17,12 @@ TRUST = (60.0, 20.0)
 CLASSES = len(GAPS) + 1
 ODDS = (1e-4, 20.0)
 """The least and the most."""
-ROUNDS = 3
+ROUNDS = 10
 """Of expectation and maximisation, each time."""
 MOST_BEFORE = 300.0
 """Tracklets, of any class of gaps, as which those of earlier runs count."""
+LOOKS = np.linspace(-10.0, 10.0, 81)
+"""Nats at which a new class of looks begins: pairs of one class count alike."""
 FEW = 0.5
 """Of others there may always be half a tracklet more than were seen."""
 
@@ -58,6 +60,10 @@ class Returns:
         self._cameras = 0
         self._odds = np.zeros((0, 0, CLASSES))
         self._before = self._found = np.zeros((2, 0, 0, CLASSES))
+        self.usual = float(np.log(self._prior[BETWEEN].mean() / FEW))
+        """Log odds that two tracklets are one person, where and whenever they were."""
+        self.others = 0.0
+        """How many other tracklets of the same person there are, for a tracklet that is remembered."""
 
     @property
     def learned(self) -> np.ndarray:
@@ -89,29 +95,40 @@ class Returns:
         pairs = ~np.eye(len(look), dtype=bool)
         everybody = np.bincount(cell[pairs], minlength=np.prod(shape)).reshape(shape)
         open_ = pairs & ~cannot
-        cell, look = cell[open_], look[open_]
+        look_class = np.searchsorted(LOOKS, look[open_])
+        middle = np.concatenate([LOOKS[:1], (LOOKS[1:] + LOOKS[:-1]) / 2, LOOKS[-1:]])
+        table = np.bincount(cell[open_] * len(middle) + look_class, minlength=everybody.size * len(middle))
+        table = table.reshape(-1, len(middle))
         each = chances(seen)
         each = np.stack([each[seen.camera == camera].sum(axis=0) for camera in range(cameras)])
         possible = (each[:, None] + each[None]) / 2  # of a pair of cameras, either is where it begins
         for _ in range(ROUNDS):
-            likely = 1 / (1 + np.exp(-(look + self._odds.reshape(-1)[cell])))
-            same = np.bincount(cell, likely, minlength=np.prod(shape)).reshape(shape)
-            expected = self._rate(same, possible) * possible
-            odds = expected / np.maximum(everybody - expected, FEW)
-            odds = np.where(everybody > 0, odds, self._rate(same, possible) / FEW)
+            likely = 1 / (1 + np.exp(-(middle + self._odds.reshape(-1, 1))))
+            same = (table * likely).sum(axis=1).reshape(shape)
+            rate = self._rate(same, possible)
+            expected = rate * possible
+            odds = np.where(everybody > 0, expected / np.maximum(everybody - expected, FEW), rate / FEW)
             self._odds = np.log(np.clip(odds, *ODDS))
         self._found = np.stack([same, possible])
+        counted = table.sum(axis=1)
+        self.others = float(same.sum() / len(seen.camera))
+        if counted.any():
+            self.usual = float(np.log(np.average(np.exp(self._odds.reshape(-1)), weights=counted)))
 
     def _rate(self, same: np.ndarray, chances: np.ndarray) -> np.ndarray:
-        """Other tracklets of a person, a tracklet: as the prior has it, as all pairs of cameras have, as these two."""
+        """Other tracklets of a person, a tracklet: as the prior has it, as all pairs of cameras have, as these two.
+
+        At a site where people come back more often than the prior says, they are taken to do so after any gap.
+        """
         kind = _kinds(len(same))
         before = _room(self._before, len(same))
         same, chances = same + before[0], chances + before[1]
         rate = self._prior[kind]
         for of_kind in np.unique(kind):
-            here = kind == of_kind
+            here, prior = kind == of_kind, self._prior[of_kind]
             found, chance = same[here].sum(axis=0), chances[here].sum(axis=0)
-            rate[here] = (TRUST[0] * self._prior[of_kind] + found) / (TRUST[0] + chance)
+            prior = prior * (TRUST[0] + found.sum()) / (TRUST[0] + (prior * chance).sum())
+            rate[here] = (TRUST[0] * prior + found) / (TRUST[0] + chance)
         return (TRUST[1] * rate + same) / (TRUST[1] + chances)
 
     def log_odds(self, camera: np.ndarray, other_camera: np.ndarray, gap: np.ndarray) -> np.ndarray:
