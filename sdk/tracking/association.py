@@ -33,9 +33,9 @@ from sdk.tracking.travel import TravelTimes
 MIN_CHANGED = 0.5
 """Share of a tracklet's frames in which its picture must have changed; see `change.py`."""
 
-LEAST = -1.8
+LEAST = -2.0
 """Nats from which two are one person. Below 0, for the mean of a group's pairs is less than what they say together."""
-AT_ONCE = 1.2
+AT_ONCE = 1.4
 """Nats more that it takes while it is asked for the first time; a review may join later what was kept apart."""
 SURE = 1.5
 """Nats beyond that, and beyond the runner-up, with which it is one at once."""

@@ -10,7 +10,7 @@ people come again and again, and large where everybody passes once.
 import numpy as np
 from scipy.optimize import brentq  # scipy comes with `trackers`
 
-ONCE = (10.0, 11.0)
+ONCE = (20.0, 21.0)
 """People and tracklets that are believed to have been seen before there were any: people who pass once."""
 
 
