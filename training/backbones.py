@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sdk.errors import DataError, missing_package
+from training.mobilenet import MOBILENET, MobileNetV2
 
 TIMM = "timm/"
 """How the name of a backbone from timm begins."""
@@ -125,9 +126,11 @@ def build_backbone(name: str, width: int = 64, last_stride: int = 2) -> nn.Modul
     """
     if name.startswith(TIMM):
         return TimmBackbone(name.removeprefix(TIMM), last_stride)
+    if name == MOBILENET:
+        return MobileNetV2(width, last_stride)
     if name not in BACKBONES:
         raise ValueError(
-            f"unknown backbone '{name}'; known: {', '.join(BACKBONES)}, and {TIMM}NAME if timm is installed"
+            f"unknown backbone '{name}'; known: {', '.join([*BACKBONES, MOBILENET])}, and {TIMM}NAME if timm is there"
         )
     block, depths = BACKBONES[name]
     return ResNet(block, depths, width, last_stride)
@@ -174,6 +177,8 @@ def load_weights(backbone: nn.Module, path) -> tuple[list[str], list[str]]:
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise DataError(f"{path}: not a dictionary of tensors; save the network's state_dict() to it")
     target = backbone.network if isinstance(backbone, TimmBackbone) else backbone
+    if isinstance(target, MobileNetV2):
+        content = target.own_names(content)
     wanted = target.state_dict()
     fitting = {key: value for key, value in content.items() if key in wanted and value.shape == wanted[key].shape}
     counters = [key for key in wanted if key.endswith("num_batches_tracked")]  # fit anything

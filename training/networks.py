@@ -11,6 +11,7 @@ from training.average import copy_weights, mixed
 from training.backbones import load_weights
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.config import ModelConfig, RunConfig
+from training.layers import freeze, mix_styles
 from training.model import AlignedReID
 from training.parallel import Processes, normalise_over_all
 
@@ -27,6 +28,13 @@ class Network:
     """The running average of the model's weights."""
     start: dict[str, torch.Tensor] = field(default_factory=dict)
     """The trained weights that it started from; empty where they were random."""
+    frozen: int = 0
+    """How many of its backbone's first layers do not learn."""
+
+    def train_mode(self) -> None:
+        """Set it to training mode, but for the layers that do not learn."""
+        self.model.train()
+        freeze(self.model.backbone, self.frozen)
 
     def handed_on(self, start_share: float) -> dict[str, torch.Tensor]:
         """The weights that the run hands on: the average, mixed with the start."""
@@ -44,8 +52,11 @@ def build_networks(
     """The network of the run, then its partners. Those of the shape of `init` start from its weights.
 
     `backbone_weights` is a file for the first network's backbone, and for partners that have the same; keys that
-    are not used are told. Raises `DataError` where `init` has another shape than the first network.
+    are not used are told. Layers are frozen in networks that do not start from random weights. Raises `DataError`
+    where `init` has another shape than the first network, or a setting does not suit a backbone.
     """
+    if config.train.frozen and init is None and backbone_weights is None:
+        raise DataError("frozen layers with random weights would stay random; give --weights or --init")
     shapes = [config.model] + [replace(config.model, backbone=name) for name in config.train.partners]
     networks = []
     for shape in shapes:
@@ -54,10 +65,15 @@ def build_networks(
             start = _start_from(init, model)
         elif init is not None and shape is config.model:
             raise DataError(f"the weights to start from are of {init.config.model}; the run is of {shape}")
-        if backbone_weights is not None and shape.backbone == config.model.backbone:
+        from_file = backbone_weights is not None and shape.backbone == config.model.backbone
+        if from_file:
             _load_backbone(model, backbone_weights)
+        if config.train.style_mixing:
+            mix_styles(model.backbone, config.train.style_mixing)
+        frozen = config.train.frozen if start or from_file else 0
+        freeze(model.backbone, frozen)
         model = normalise_over_all(model.to(device), processes)
-        networks.append(Network(model, copy_weights(model), start))
+        networks.append(Network(model, copy_weights(model), start, frozen))
     return networks
 
 

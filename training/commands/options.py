@@ -25,6 +25,10 @@ SiteCameras = Annotated[
 ]
 # Not 0 by default: the people and sites that a user tries out first are then others than those trained on.
 PeopleSeed = Annotated[int, typer.Option(help="Draws the people.", rich_help_panel=SIMULATION)]
+NewCameras = Annotated[
+    bool,
+    typer.Option("--new-cameras", help="Other cameras see everybody in every epoch.", rich_help_panel=SIMULATION),
+]
 Misalignment = Annotated[float, typer.Option(help="Of the boxes, 0 none to 1 severe.", rich_help_panel=SIMULATION)]
 StartShare = Annotated[
     float | None,
@@ -35,11 +39,14 @@ StartShare = Annotated[
 ]
 
 
-def open_people(data: list[str], identities, cameras, site_cameras, seed, size, misalignment, split=None):
+def open_people(
+    data: list[str], identities, cameras, site_cameras, seed, size, misalignment, split=None, new_cameras=False
+):
     """The people that `--data` names; of a research dataset those to train on.
 
     Several datasets make a union, and so does a research dataset alone: its identities bear its name. The arguments
-    from `identities` to `misalignment` are for simulated people, `split` is for CUHK03's first protocol.
+    from `identities` to `misalignment`, and `new_cameras`, are for simulated people, `split` is for CUHK03's first
+    protocol.
     """
     from sdk.simulation.population import Population
     from training.data import (
@@ -63,7 +70,7 @@ def open_people(data: list[str], identities, cameras, site_cameras, seed, size, 
             parts.append((benchmark.name, benchmark.train))
         elif text == SIMULATED:
             population = Population(identities, cameras, site_cameras, 1, seed, size, misalignment)
-            parts.append((SIMULATED, SimulatedPeople.of(population)))
+            parts.append((SIMULATED, SimulatedPeople.of(population, new_cameras)))
         else:
             if ":" in text and not Path(text).exists():
                 raise DataError(f"{text}: no such folder, nor a layout; there are {', '.join(LAYOUTS)}, as mars:PATH")

@@ -13,6 +13,7 @@ from training.commands.options import (
     Cameras,
     Identities,
     Misalignment,
+    NewCameras,
     PeopleSeed,
     SiteCameras,
     Split,
@@ -39,12 +40,15 @@ def train(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="YAML file of settings, or: edge, market1501-paper, mutual-paper. Options go over it."),
+        typer.Option(
+            help="YAML file of settings, or: edge, edge-from-nothing, market1501-paper, mutual-paper. Options go over."
+        ),
     ] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="resnet18, resnet50, resnet50-xception or timm/NAME. Default: resnet18.", rich_help_panel=NETWORK
+            help="resnet18, resnet50, resnet50-xception, mobilenetv2 or timm/NAME. Default: resnet18.",
+            rich_help_panel=NETWORK,
         ),
     ] = None,
     width: Annotated[
@@ -134,6 +138,7 @@ def train(
     identities: Identities = 1500,
     cameras: Cameras = 16,
     site_cameras: SiteCameras = 64,
+    new_cameras: NewCameras = False,
     people_seed: PeopleSeed = 1711,
     misalignment: Misalignment = 0.25,
     split: Split = None,
@@ -180,7 +185,7 @@ def train(
     start = choose_start(shape, init, from_scratch or weights is not None)
     config = settle(RunConfig(train=TrainConfig() if start is None else FINE_TUNING), settings, chosen)
     size = config.model.input_size
-    people = open_people(data, identities, cameras, site_cameras, people_seed, size, misalignment, split)
+    people = open_people(data, identities, cameras, site_cameras, people_seed, size, misalignment, split, new_cameras)
     origin = {"start": describe_start(start, init, weights), "data": people.source}
     config = settle(config, {}, {"train": origin})
     if hold_out is None:
