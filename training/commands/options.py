@@ -29,6 +29,12 @@ NewCameras = Annotated[
     bool,
     typer.Option("--new-cameras", help="Other cameras see everybody in every epoch.", rich_help_panel=SIMULATION),
 ]
+Street = Annotated[
+    float,
+    typer.Option(
+        help="Share of the crops drawn with a street's clutter, light and clothes.", rich_help_panel=SIMULATION
+    ),
+]
 Misalignment = Annotated[float, typer.Option(help="Of the boxes, 0 none to 1 severe.", rich_help_panel=SIMULATION)]
 StartShare = Annotated[
     float | None,
@@ -40,13 +46,22 @@ StartShare = Annotated[
 
 
 def open_people(
-    data: list[str], identities, cameras, site_cameras, seed, size, misalignment, split=None, new_cameras=False
+    data: list[str],
+    identities,
+    cameras,
+    site_cameras,
+    seed,
+    size,
+    misalignment,
+    split=None,
+    new_cameras=False,
+    street=0.0,
 ):
     """The people that `--data` names; of a research dataset those to train on.
 
     Several datasets make a union, and so does a research dataset alone: its identities bear its name. The arguments
-    from `identities` to `misalignment`, and `new_cameras`, are for simulated people, `split` is for CUHK03's first
-    protocol.
+    from `identities` to `misalignment`, `new_cameras` and `street` are for simulated people, `split` is for CUHK03's
+    first protocol.
     """
     from sdk.simulation.population import Population
     from training.data import (
@@ -69,7 +84,7 @@ def open_people(
             benchmark = open_benchmark(*layout, split=split if takes(layout[0], "split") else None)
             parts.append((benchmark.name, benchmark.train))
         elif text == SIMULATED:
-            population = Population(identities, cameras, site_cameras, 1, seed, size, misalignment)
+            population = Population(identities, cameras, site_cameras, 1, seed, size, misalignment, street)
             parts.append((SIMULATED, SimulatedPeople.of(population, new_cameras)))
         else:
             if ":" in text and not Path(text).exists():

@@ -18,6 +18,7 @@ from training.commands.options import (
     SiteCameras,
     Split,
     StartShare,
+    Street,
     TrainingData,
     choose_device,
     named_files,
@@ -139,6 +140,7 @@ def train(
     cameras: Cameras = 16,
     site_cameras: SiteCameras = 64,
     new_cameras: NewCameras = False,
+    street: Street = 0.0,
     people_seed: PeopleSeed = 1711,
     misalignment: Misalignment = 0.25,
     split: Split = None,
@@ -185,7 +187,9 @@ def train(
     start = choose_start(shape, init, from_scratch or weights is not None)
     config = settle(RunConfig(train=TrainConfig() if start is None else FINE_TUNING), settings, chosen)
     size = config.model.input_size
-    people = open_people(data, identities, cameras, site_cameras, people_seed, size, misalignment, split, new_cameras)
+    people = open_people(
+        data, identities, cameras, site_cameras, people_seed, size, misalignment, split, new_cameras, street
+    )
     origin = {"start": describe_start(start, init, weights), "data": people.source}
     config = settle(config, {}, {"train": origin})
     if hold_out is None:
