@@ -11,7 +11,7 @@ from sdk.simulation.street import cast_light, put_things_behind, street_look, st
 
 
 def test_without_the_street_crops_are_drawn_as_ever():
-    """What sites, demos and the model that ships were made with: the figures are of the drawing before it had streets."""
+    """What sites, demos and the model that ships were made with: figures of the drawing before it had streets."""
     means = [draw_crop(7, identity, identity % 3, identity).mean() for identity in range(6)]
     assert means == pytest.approx([83.85, 39.13, 133.1, 86.62, 84.65, 113.59], abs=0.3)
 
