@@ -45,9 +45,8 @@ def misalignment() -> np.ndarray:
 def street() -> np.ndarray:
     """Sixteen crops, and below them the same people and cameras on a street."""
     crops = [(identity, identity % 4, identity) for identity in range(16)]
-    return np.vstack([
-        np.hstack([Population(16, cameras=4, seed=5, street=share).draw(*crop) for crop in crops]) for share in (0.0, 1.0)
-    ])  # fmt: skip
+    plain, on_street = (Population(16, cameras=4, seed=5, street=share) for share in (0.0, 1.0))
+    return np.vstack([np.hstack([people.draw(*crop) for crop in crops]) for people in (plain, on_street)])
 
 
 def site_frames(site: Site, second: float) -> np.ndarray:
