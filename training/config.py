@@ -21,6 +21,9 @@ class ModelConfig:
     """Height and width of the resized crop, in pixels."""
     stripe_dim: int = 128
     """Channels of a stripe in the local branch (paper, section 3.1: c = 128)."""
+    embedding_dim: int | None = None
+    """Dimensions of the embedding, if others than the backbone's channels: a linear map stands behind the
+    normalisation. `training.reduce` finds one for a trained network."""
 
 
 @dataclass(frozen=True)

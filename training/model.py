@@ -18,8 +18,8 @@ class Outputs(NamedTuple):
     pooled: Tensor
     """Global average pooling of the feature map, float `[B, C]`."""
     embedding: Tensor
-    """The batch-normalised global feature at unit length, `[B, C]`: what the triplet loss pulls on and what
-    inference compares."""
+    """The batch-normalised global feature at unit length, `[B, C]`, or `[B, D]` where it is projected: what the triplet
+    loss pulls on and what inference compares."""
     stripes: Tensor
     """Local features at unit length, top to bottom, `[B, S, stripe_dim]`."""
     logits: Tensor | None
@@ -45,6 +45,7 @@ class AlignedReID(nn.Module):
         self.num_stripes = feature_map_size(self.backbone, config.input_size)[0]
         self.neck = nn.BatchNorm1d(channels)
         self.neck.bias.requires_grad_(False)  # keeps the features centred, as the cosine wants them
+        self.projection = nn.Linear(channels, config.embedding_dim, bias=False) if config.embedding_dim else None
         self.local_conv = nn.Conv2d(channels, config.stripe_dim, 1, bias=False)
         self.local_bn = nn.BatchNorm2d(config.stripe_dim)
         self.classifier = nn.Linear(channels, num_identities, bias=False) if num_identities else None
@@ -55,7 +56,7 @@ class AlignedReID(nn.Module):
 
     @property
     def embedding_dim(self) -> int:
-        return self.backbone.channels
+        return self.config.embedding_dim or self.backbone.channels
 
     def preprocess(self, crops: Tensor) -> Tensor:
         """uint8 BGR `[B, H, W, 3]` to normalised RGB float `[B, 3, H, W]`."""
@@ -68,7 +69,7 @@ class AlignedReID(nn.Module):
         neck = self.neck(pooled)
         return Outputs(
             pooled=pooled,
-            embedding=F.normalize(at_least_float32(neck), dim=1),
+            embedding=F.normalize(at_least_float32(neck if self.projection is None else self.projection(neck)), dim=1),
             stripes=self._stripes(features),
             logits=None if self.classifier is None else self.classifier(neck),
         )
