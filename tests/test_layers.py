@@ -45,6 +45,23 @@ def test_frozen_layers_keep_weights_and_statistics_through_a_step(tmp_path):
         freeze(network.model.backbone, 19)
 
 
+def test_a_start_from_published_weights_can_stay_a_share_of_what_is_handed_on(tmp_path):
+    torch.manual_seed(0)
+    published = build_backbone("mobilenetv2", 8).state_dict() | {"classifier.1.bias": torch.zeros(5)}
+    del published["features.18.0.weight"]
+    torch.save(published, tmp_path / "weights.pt")
+    config = RunConfig(ModelConfig("mobilenetv2", 8), TrainConfig())
+    network = build_networks(config, 4, "cpu", ALONE, backbone_weights=tmp_path / "weights.pt")[0]
+    for tensor in network.average.values():
+        if tensor.is_floating_point():
+            tensor.fill_(2.0)
+    handed_on = network.handed_on(0.25)
+    name = "features.3.conv.2.weight"
+    torch.testing.assert_close(handed_on[f"backbone.{name}"], 1.5 + 0.25 * published[name])
+    assert (handed_on["backbone.features.18.0.weight"] == 2).all(), "the file had no such weights"
+    assert (handed_on["local_conv.weight"] == 2).all()
+
+
 def test_a_mixed_style_is_between_those_of_the_batch_and_the_content_stays():
     torch.manual_seed(0)
     features = (

@@ -81,8 +81,9 @@ class TrainConfig:
     average_decay: float = 0.998
     """Of the running average of the weights, which is what a run hands on; 0 hands on the last weights."""
     start_share: float = 0.0
-    """Share of the weights that the run started from in those that it hands on (arXiv 2109.01903); none from random
-    weights. What few people teach is half right for others (docs/training.md)."""
+    """Share of the weights that the run started from in those that it hands on (arXiv 2109.01903); of a start with
+    `--weights` the backbone's, none from random weights. What few people teach is half right for others
+    (docs/training.md)."""
 
     def __post_init__(self):
         for name in ("epochs", "identities_per_batch", "images_per_identity"):

@@ -65,12 +65,11 @@ def build_networks(
             start = _start_from(init, model)
         elif init is not None and shape is config.model:
             raise DataError(f"the weights to start from are of {init.config.model}; the run is of {shape}")
-        from_file = backbone_weights is not None and shape.backbone == config.model.backbone
-        if from_file:
-            _load_backbone(model, backbone_weights)
+        if backbone_weights is not None and shape.backbone == config.model.backbone:
+            start = _load_backbone(model, backbone_weights)
         if config.train.style_mixing:
             mix_styles(model.backbone, config.train.style_mixing)
-        frozen = config.train.frozen if start or from_file else 0
+        frozen = config.train.frozen if start else 0
         freeze(model.backbone, frozen)
         model = normalise_over_all(model.to(device), processes)
         networks.append(Network(model, copy_weights(model), start, frozen))
@@ -120,9 +119,12 @@ def _start_from(init: Checkpoint, model: AlignedReID) -> dict[str, torch.Tensor]
     return weights
 
 
-def _load_backbone(model: AlignedReID, path: Path) -> None:
+def _load_backbone(model: AlignedReID, path: Path) -> dict[str, torch.Tensor]:
+    """Fill the backbone from a file and tell what did not fit. Returns what was filled, by its names in `model`."""
     unused, missing = load_weights(model.backbone, path)
     for keys, said in ((unused, "not used"), (missing, "not in the file, left random")):
         if keys:
             more = f" and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else ""
             notes.print(f"{path}: {said}: {', '.join(keys[:SHOWN_KEYS])}{more}")
+    filled = copy_weights(model.backbone)
+    return {f"backbone.{name}": tensor for name, tensor in filled.items() if name not in set(missing)}

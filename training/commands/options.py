@@ -39,7 +39,7 @@ Misalignment = Annotated[float, typer.Option(help="Of the boxes, 0 none to 1 sev
 StartShare = Annotated[
     float | None,
     typer.Option(
-        help="Share of the weights that the run starts from in those it hands on. Default: 0.5; 0 from random weights.",
+        help="Share of the weights that the run starts from in those it hands on. Default: 0.5; 0 with --weights.",
         rich_help_panel=SETTINGS,
     ),
 ]
