@@ -42,7 +42,7 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="YAML file of settings, or: edge, edge-from-nothing, market1501-paper, mutual-paper. Options go over."
+            help="YAML file of settings, or: edge, edge-again, edge-from-nothing, market1501-paper, mutual-paper."
         ),
     ] = None,
     backbone: Annotated[
