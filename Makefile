@@ -22,7 +22,7 @@ lint: $(VENV)/.test
 
 # People who do not exist, in the crops of cameras that do not exist; see docs/default-model.md.
 model: $(VENV)/.test
-	$(BIN)/reid train --recipe edge --data simulated -o out/model/run --hold-out 50 --from-scratch --workers 1 --resume
+	$(BIN)/reid train --recipe edge-from-nothing --data simulated -o out/model/run --hold-out 50 --from-scratch --workers 1 --resume
 	$(BIN)/reid convert out/model/run/model.pt -o sdk/models/default.onnx
 	$(BIN)/python -m training.start out/model/run/model.pt training/models/drawn.pt
 

@@ -29,6 +29,10 @@ CLASSIFIERS = ("classifier.", "fc.weight", "fc.bias", "heads.weight", "heads.cls
 INPUT_SIZE = (256, 128)
 
 
+FIRST = {"mobilenetv2": "features.0.0.weight"}
+"""The weights of the first layer, which tell the width; `conv1.weight` where nothing else is said."""
+
+
 class ForeignNetwork(nn.Module):
     """uint8 BGR crops `[B, H, W, 3]` → embedding float32 `[B, D]` at unit length."""
 
@@ -62,6 +66,7 @@ def read_foreign_checkpoint(path: Path, authors: Authors) -> Foreign:
     """Raises `DataError` for a file that is none, or weights that find no place."""
     weights = read_weights(path)
     name, network = _network(weights, path, authors)
+    weights = network.own_names(weights)
     neck = {
         key.removeprefix(prefix): value for prefix in NECKS for key, value in weights.items() if key.startswith(prefix)
     }
@@ -116,11 +121,11 @@ def _network(weights: dict[str, Tensor], path: Path, authors: Authors) -> tuple[
             f"it is: --from {'|'.join(NAMES)}"
         )
     try:
-        own = {} if has_own_width(name) else {"width": len(weights["conv1.weight"])}
+        own = {} if has_own_width(name) else {"width": len(weights[FIRST.get(name, "conv1.weight")])}
         network = build_backbone(name, last_stride=stride, **own)
     except KeyError:
         raise DataError(
-            f"{path}: has no conv1.weight, so it is no {name}; export it to ONNX and convert that file"
+            f"{path}: has no {FIRST.get(name, 'conv1.weight')}, so it is no {name}; export it to ONNX and convert that file"
         ) from None
     except ValueError as error:
         raise DataError(f"--backbone: {error}") from error

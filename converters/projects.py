@@ -47,6 +47,8 @@ def find_backbone(weights: Weights) -> str | None:
         return _find_osnet(weights)
     if "layer1.0.conv1.weight" in weights:
         return _find_resnet(weights)
+    if "features.1.conv.0.0.weight" in weights or "features.1.conv.0.weight" in weights:
+        return "mobilenetv2"
     return None
 
 

@@ -42,6 +42,13 @@ def misalignment() -> np.ndarray:
     ])  # fmt: skip
 
 
+def street() -> np.ndarray:
+    """Sixteen crops, and below them the same people and cameras on a street."""
+    crops = [(identity, identity % 4, identity) for identity in range(16)]
+    plain, on_street = (Population(16, cameras=4, seed=5, street=share) for share in (0.0, 1.0))
+    return np.vstack([np.hstack([people.draw(*crop) for crop in crops]) for people in (plain, on_street)])
+
+
 def site_frames(site: Site, second: float) -> np.ndarray:
     """What all four cameras see at one moment, with true boxes, names and visibility."""
     _, frames, truths = next(tick for tick in site if tick[0] >= second)
@@ -113,6 +120,7 @@ def main() -> None:
     for name, picture in {
         "people.jpg": people(),
         "misalignment.jpg": misalignment(),
+        "street.jpg": street(),
         "site.jpg": site_frames(site, 30.0),
         "demo.jpg": demo_frames(22.0),
         "align.jpg": alignment(),

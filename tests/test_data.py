@@ -9,7 +9,7 @@ from sdk.simulation.crops import draw_crop
 from sdk.simulation.population import Population
 from training.config import ModelConfig, RunConfig, TrainConfig
 from training.data import PeopleDataset, SimulatedPeople
-from training.data.augment import augment, random_erasing
+from training.data.augment import Chances, augment, degraded, grey_patch, random_erasing
 from training.data.loader import training_loader
 from training.data.sampler import PKSampler
 
@@ -105,9 +105,50 @@ def test_erasing_covers_a_rectangle_as_often_as_asked():
     assert 0.01 < min(rectangles) < max(rectangles) < 0.45
     generators = [np.random.default_rng(s) for s in range(200)]
     erased = [
-        len(np.unique(augment(crop, (128, 64), rng, erasing=0.5).reshape(-1, 3), axis=0)) > 9 for rng in generators
+        len(np.unique(augment(crop, (128, 64), rng, Chances(erasing=0.5)).reshape(-1, 3), axis=0)) > 9
+        for rng in generators
     ]
     assert 0.35 < np.mean(erased) < 0.65
+
+
+def test_erasing_with_the_mean_makes_one_flat_rectangle_of_that_colour():
+    crop = np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8)
+    erased = random_erasing(crop, np.random.default_rng(1), "mean")
+    changed = (erased != crop).any(axis=2)
+    assert 0.02 < changed.mean() < 0.4
+    assert (erased[changed] == crop.mean((0, 1)).astype(np.uint8)).all()
+
+
+def test_a_grey_patch_keeps_brightness_and_takes_colour_from_a_part_or_now_and_then_all():
+    crop = np.full((64, 32, 3), (40, 90, 200), np.uint8)
+    brightness = cv2.cvtColor(crop[:1, :1], cv2.COLOR_BGR2GRAY)[0, 0]
+    shares = []
+    for seed in range(60):
+        patched = grey_patch(crop, np.random.default_rng(seed))
+        changed = (patched != crop).any(axis=2)
+        assert (patched[changed] == brightness).all()
+        shares.append(changed.mean())
+    assert 0 < np.mean(np.array(shares) == 1) < 0.4
+    assert min(shares) < 0.1
+
+
+def test_a_degraded_crop_has_lost_its_fine_detail_and_kept_its_colours():
+    crop = np.random.default_rng(0).integers(0, 256, (128, 64, 3), np.uint8)
+    crop[:64] //= 2
+    for seed in range(20):
+        far = degraded(crop, np.random.default_rng(seed))
+        assert (far.shape, far.dtype) == (crop.shape, np.uint8)
+        assert np.abs(np.diff(far.astype(int), axis=1)).mean() < 0.5 * np.abs(np.diff(crop.astype(int), axis=1)).mean()
+        np.testing.assert_allclose(far[8:56].mean((0, 1)), crop[8:56].mean((0, 1)), atol=6)
+
+
+def test_new_cameras_see_the_same_people_in_every_epoch():
+    population = Population(3, cameras=2, site_cameras=4, views=1, seed=3, size=(64, 32))
+    people = SimulatedPeople.of(population, new_cameras=True)
+    number, camera, view = list(population)[1]
+    np.testing.assert_array_equal(people.read(1, epoch=2), population.draw(number, camera + 8, view + 2))
+    np.testing.assert_array_equal(people.read(1), SimulatedPeople.of(population).read(1))
+    assert "new cameras" in people.source
 
 
 def test_simulated_people_are_drawn_when_they_are_read():

@@ -43,12 +43,21 @@ def test_a_mistake_in_a_recipe_is_named(tmp_path, text, said):
 
 
 def test_an_unknown_recipe_names_the_known():
-    with pytest.raises(DataError, match="edge, market1501-paper"):
+    with pytest.raises(DataError, match="edge, edge-again, edge-from-nothing, market1501-paper"):
         read_recipe("egde")
 
 
 @pytest.mark.parametrize(
-    "setting", [{"epochs": 0}, {"precision": "fp8"}, {"erasing": 2.0}, {"images_per_identity": 1}, {"epochs": "many"}]
+    "setting",
+    [
+        {"epochs": 0},
+        {"precision": "fp8"},
+        {"erasing": 2.0},
+        {"erasing_fill": "snow"},
+        {"frozen": -1},
+        {"images_per_identity": 1},
+        {"epochs": "many"},
+    ],
 )
 def test_a_value_that_cannot_be_is_refused(setting):
     with pytest.raises(DataError):

@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass, field
 PRECISIONS = ("float32", "bf16", "fp16")
 POOLINGS = ("average", "gem")
 """gem: the generalised mean, whose exponent is learned (`training.pooling`)."""
+FILLS = ("noise", "mean")
+SHARES = ("local_start", "erasing", "grey_patches", "degrading", "style_mixing", "backbone_rate", "start_share")
+"""Settings between 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,8 @@ class ModelConfig:
 
     backbone: str = "resnet18"
     width: int = 32
-    """Channels of a ResNet's first stage: 64 in the originals, 32 for the edge. Others have their own width."""
+    """Channels of the first stage: of a ResNet 64 in the originals and 32 for the edge, of MobileNetV2 32. Others have
+    their own width."""
     last_stride: int = 1
     """Stride of the last stage. 1 keeps eight stripes at 128×64; 2 gives eight at 256×128. OSNet's map is the same for
     both; with 2 two of its rows make a stripe."""
@@ -23,6 +27,9 @@ class ModelConfig:
     """Channels of a stripe in the local branch (paper, section 3.1: c = 128)."""
     pooling: str = "average"
     """Of the feature map for the global branch: one of `POOLINGS`."""
+    embedding_dim: int | None = None
+    """Dimensions of the embedding, if others than the backbone's feature has: a linear map stands behind the
+    normalisation. `training.reduce` finds one for a trained network."""
 
     def __post_init__(self):
         if self.pooling not in POOLINGS:
@@ -52,6 +59,20 @@ class TrainConfig:
     where in the picture they are (docs/training.md)."""
     erasing: float = 0.0
     """Probability of Random Erasing. Its noise makes stripes of one person differ, so it hurts the local branch."""
+    erasing_fill: str = "noise"
+    """What Random Erasing puts there: noise, or the crop's own mean colour, which makes no new edges of its own."""
+    grey_patches: float = 0.0
+    """Probability that a rectangle of the crop, now and then all of it, loses its colour (arXiv 2101.08533)."""
+    degrading: float = 0.0
+    """Probability that the crop is made as bad as of somebody far away: few pixels, moved, compressed."""
+    style_mixing: float = 0.0
+    """Probability that the crops of a batch lend each other the statistics of their first feature maps: MixStyle
+    (arXiv 2104.02008). What a camera's picture looks like is there; who is in it is not."""
+    frozen: int = 0
+    """How many of the backbone's first layers keep the weights and statistics that they came with. They are the
+    dearest to train, and what photographs taught them holds for any camera."""
+    backbone_rate: float = 1.0
+    """Share of the learning rate at which the backbone learns; below 1 where it comes with weights."""
     partners: tuple[str, ...] = ()
     """Backbones of the networks that learn along in mutual learning (section 3.2); the first network is handed on."""
     class_mutual_weight: float = 1.0
@@ -70,8 +91,9 @@ class TrainConfig:
     average_decay: float = 0.998
     """Of the running average of the weights, which is what a run hands on; 0 hands on the last weights."""
     start_share: float = 0.0
-    """Share of the weights that the run started from in those that it hands on (arXiv 2109.01903); none from random
-    weights. What few people teach is half right for others (docs/training.md)."""
+    """Share of the weights that the run started from in those that it hands on (arXiv 2109.01903); of a start with
+    `--weights` the backbone's, none from random weights. What few people teach is half right for others
+    (docs/training.md)."""
 
     def __post_init__(self):
         for name in ("epochs", "identities_per_batch", "images_per_identity"):
@@ -81,7 +103,11 @@ class TrainConfig:
             raise ValueError(f"average_decay is {self.average_decay}; it must be at least 0 and below 1")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision}; it must be one of {', '.join(PRECISIONS)}")
-        for name in ("local_start", "erasing", "start_share"):
+        if self.erasing_fill not in FILLS:
+            raise ValueError(f"erasing_fill is {self.erasing_fill}; it must be one of {', '.join(FILLS)}")
+        if self.frozen < 0:
+            raise ValueError(f"frozen is {self.frozen}; it must be at least 0")
+        for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
         if self.identities_per_batch < 2 or self.images_per_identity < 2:

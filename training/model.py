@@ -19,8 +19,8 @@ class Outputs(NamedTuple):
     pooled: Tensor
     """The feature map pooled over the image, and through the backbone's own feature layer if it has one: `[B, D]`."""
     embedding: Tensor
-    """The batch-normalised global feature at unit length, `[B, D]`: what the triplet loss pulls on and what
-    inference compares."""
+    """The batch-normalised global feature at unit length, `[B, D]`, or `[B, E]` where it is projected: what the triplet
+    loss pulls on and what inference compares."""
     stripes: Tensor
     """Local features at unit length, top to bottom, `[B, S, stripe_dim]`."""
     logits: Tensor | None
@@ -53,6 +53,7 @@ class AlignedReID(nn.Module):
         self.pool = build_pooling(config.pooling)
         self.neck = nn.BatchNorm1d(features)
         self.neck.bias.requires_grad_(False)  # keeps the features centred, as the cosine wants them
+        self.projection = nn.Linear(features, config.embedding_dim, bias=False) if config.embedding_dim else None
         self.local_conv = nn.Conv2d(channels, config.stripe_dim, 1, bias=False)
         self.local_bn = nn.BatchNorm2d(config.stripe_dim)
         self.classifier = nn.Linear(features, num_identities, bias=False) if num_identities else None
@@ -63,7 +64,7 @@ class AlignedReID(nn.Module):
 
     @property
     def embedding_dim(self) -> int:
-        return self.backbone.embedding_dim
+        return self.config.embedding_dim or self.backbone.embedding_dim
 
     def preprocess(self, crops: Tensor) -> Tensor:
         """uint8 BGR `[B, H, W, 3]` to normalised RGB float `[B, 3, H, W]`."""
@@ -76,7 +77,7 @@ class AlignedReID(nn.Module):
         neck = self.neck(pooled)
         return Outputs(
             pooled=pooled,
-            embedding=F.normalize(at_least_float32(neck), dim=1),
+            embedding=F.normalize(at_least_float32(neck if self.projection is None else self.projection(neck)), dim=1),
             stripes=self._stripes(features),
             logits=None if self.classifier is None else self.classifier(neck),
         )

@@ -11,6 +11,7 @@ from training.average import copy_weights, mixed
 from training.backbones import load_weights
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.config import ModelConfig, RunConfig
+from training.layers import freeze, mix_styles
 from training.model import AlignedReID
 from training.parallel import Processes, normalise_over_all
 
@@ -27,6 +28,13 @@ class Network:
     """The running average of the model's weights."""
     start: dict[str, torch.Tensor] = field(default_factory=dict)
     """The trained weights that it started from; empty where they were random."""
+    frozen: int = 0
+    """How many of its backbone's first layers do not learn."""
+
+    def train_mode(self) -> None:
+        """Set it to training mode, but for the layers that do not learn."""
+        self.model.train()
+        freeze(self.model.backbone, self.frozen)
 
     def handed_on(self, start_share: float) -> dict[str, torch.Tensor]:
         """The weights that the run hands on: the average, mixed with the start."""
@@ -44,8 +52,11 @@ def build_networks(
     """The network of the run, then its partners. Those of the shape of `init` start from its weights.
 
     `backbone_weights` is a file for the first network's backbone, and for partners that have the same; keys that
-    are not used are told. Raises `DataError` where `init` has another shape than the first network.
+    are not used are told. Layers are frozen in networks that do not start from random weights. Raises `DataError`
+    where `init` has another shape than the first network, or a setting does not suit a backbone.
     """
+    if config.train.frozen and init is None and backbone_weights is None:
+        raise DataError("frozen layers with random weights would stay random; give --weights or --init")
     shapes = [config.model] + [replace(config.model, backbone=name) for name in config.train.partners]
     networks = []
     for shape in shapes:
@@ -55,9 +66,13 @@ def build_networks(
         elif init is not None and shape is config.model:
             raise DataError(f"the weights to start from are of {init.config.model}; the run is of {shape}")
         if backbone_weights is not None and shape.backbone == config.model.backbone:
-            _load_backbone(model, backbone_weights)
+            start = _load_backbone(model, backbone_weights)
+        if config.train.style_mixing:
+            mix_styles(model.backbone, config.train.style_mixing)
+        frozen = config.train.frozen if start else 0
+        freeze(model.backbone, frozen)
         model = normalise_over_all(model.to(device), processes)
-        networks.append(Network(model, copy_weights(model), start))
+        networks.append(Network(model, copy_weights(model), start, frozen))
     return networks
 
 
@@ -104,9 +119,12 @@ def _start_from(init: Checkpoint, model: AlignedReID) -> dict[str, torch.Tensor]
     return weights
 
 
-def _load_backbone(model: AlignedReID, path: Path) -> None:
+def _load_backbone(model: AlignedReID, path: Path) -> dict[str, torch.Tensor]:
+    """Fill the backbone from a file and tell what did not fit. Returns what was filled, by its names in `model`."""
     unused, missing = load_weights(model.backbone, path)
     for keys, said in ((unused, "not used"), (missing, "not in the file, left random")):
         if keys:
             more = f" and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else ""
             notes.print(f"{path}: {said}: {', '.join(keys[:SHOWN_KEYS])}{more}")
+    filled = copy_weights(model.backbone)
+    return {f"backbone.{name}": tensor for name, tensor in filled.items() if name not in set(missing)}

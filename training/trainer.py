@@ -103,13 +103,13 @@ def train(
         for epoch in range(first_epoch, config.train.epochs):
             sampler.epoch = epoch
             for network in networks:
-                network.model.train()
+                network.train_mode()
             for step, (crops, labels) in enumerate(loader, start=epoch * len(loader)):
                 rate = config.train.learning_rate * learning_rate_factor(
                     step, len(loader), config.train.epochs, config.train.warmup, config.train.milestones
                 )
                 for group in optimizer.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = rate * group.get("share", 1.0)
                 crops, labels = crops.to(device, non_blocking=True), labels.to(device, non_blocking=True)
                 terms = batch_terms(networks, crops, labels, config, step / total_steps, processes)
                 shown = {name: value.item() for name, value in terms.items()}
@@ -181,15 +181,25 @@ def _require_new(output: Path) -> None:
 
 
 def _optimizer(networks: list[Network], config: RunConfig) -> torch.optim.Optimizer:
-    """AdamW; no decay on normalisation weights and biases, which it would only pull towards a dead network."""
-    trained = [p for network in networks for p in network.model.parameters() if p.requires_grad]
-    return torch.optim.AdamW(
-        [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.train.weight_decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=config.train.learning_rate,
-    )
+    """AdamW, the backbone at its own share of the rate; no decay on normalisation weights and biases, which it would
+    only pull towards a dead network."""
+    train = config.train
+    trained = [
+        (name.startswith("backbone.") and train.backbone_rate != 1, parameter)
+        for network in networks
+        for name, parameter in network.model.named_parameters()
+        if parameter.requires_grad
+    ]
+    groups = []
+    for slower in sorted({slower for slower, _ in trained}):
+        own = [parameter for other, parameter in trained if other == slower]
+        share = train.backbone_rate if slower else 1.0
+        for decay, params in (
+            (train.weight_decay, [p for p in own if p.ndim > 1]),
+            (0.0, [p for p in own if p.ndim <= 1]),
+        ):
+            groups.append({"params": params, "weight_decay": decay, "share": share})
+    return torch.optim.AdamW(groups, lr=train.learning_rate)
 
 
 def _step(networks: list[Network], optimizer, scaler, config: RunConfig, processes: Processes) -> None:

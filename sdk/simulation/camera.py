@@ -51,7 +51,7 @@ class CameraLook:
         """The look of camera number `camera` of the site `seed`."""
         rng = np.random.default_rng([seed, camera, 1])
         kind = GROUNDS[rng.integers(len(GROUNDS))]
-        ground = _ground_colours(kind, rng)
+        ground = ground_colours(kind, rng)
         # Cameras expose for what they see: the ground, and people darker than most grounds.
         scene = 0.6 * float(np.mean(ground[:2])) + 0.4 * 85
         level = float(np.clip(rng.normal(108, 22), 65, 160))
@@ -78,7 +78,8 @@ class CameraLook:
         )
 
 
-def _ground_colours(kind: str, rng: np.random.Generator) -> tuple[Colour, Colour, Colour]:
+def ground_colours(kind: str, rng: np.random.Generator) -> tuple[Colour, Colour, Colour]:
+    """Three colours of a background of `kind`, one of `GROUNDS`."""
     middle = {
         "grass": [(75, 130, 120), (70, 105, 140), (130, 175, 170)],
         "foliage": [(35, 60, 55), (60, 110, 90), (120, 165, 150)],

@@ -12,12 +12,24 @@ from sdk.simulation.faults import USUAL, Faults
 from sdk.simulation.figure import draw_person
 from sdk.simulation.person import Person
 from sdk.simulation.shapes import HEADROOM
+from sdk.simulation.street import (
+    CROWD,
+    cast_light,
+    crease,
+    put_things_before,
+    put_things_behind,
+    street_look,
+    street_person,
+)
 
 VIEWS = 8
 """Directions, 45° apart, that consecutive view indices go through."""
 
 DETAIL_PX = 160
 """Crops are drawn at most this high, then enlarged: people at some distance show no more."""
+
+OTHERS = 1_000_003
+"""From which number on passers-by are counted."""
 
 _person = lru_cache(maxsize=64)(Person.sample)
 _look = lru_cache(maxsize=64)(CameraLook.sample)
@@ -30,32 +42,43 @@ def draw_crop(
     view_index: int,
     size: tuple[int, int] = (128, 64),
     misalignment: float = USUAL,
+    street: float = 0.0,
 ) -> np.ndarray:
     """One crop, uint8 BGR `[height, width, 3]` of `size = (height, width)` px.
 
     It depends on the arguments alone. Consecutive `view_index` turn the person by 45°; where a person starts
     differs by camera. misalignment: how far off the box is and how often something or somebody stands in
-    front, from 0 (never) to 1 (severe). Raises `DataError` for another misalignment.
+    front, from 0 (never) to 1 (severe). street: chance that the crop is drawn as on a street (`sdk.simulation.street`).
+    Raises `DataError` for another misalignment.
     """
     faults = Faults.at(misalignment)
     rng = np.random.default_rng([seed, identity, camera, view_index, 2])
-    look = _look(seed, camera)
+    street_rng = np.random.default_rng([seed, identity, camera, view_index, 4])
+    on_street = street_rng if street and street_rng.random() < street else None
+    look = street_look(seed, camera) if on_street else _look(seed, camera)
+    person_of = street_person if street else _person
     height, width = size
     shrink = min(1.0, DETAIL_PX / height)
     image = draw_background(look, (round(shrink * height), max(8, round(shrink * width))), rng)
+    if on_street:
+        put_things_behind(image, on_street)
+        _put_crowd(image, seed, look, on_street)
     turn = 3 * camera + 5 * identity + view_index + rng.uniform(-0.4, 0.4)
     chance = rng.random()
     if chance < faults.passer_by:
         # Somebody else, from far away in the population so as not to be a twin; behind or in front.
-        other = _person(seed, identity + 1_000_003)
+        other = person_of(seed, identity + OTHERS)
         shift = float(rng.choice([-1, 1]) * rng.uniform(0.45, 0.8))
     if chance < faults.passer_by / 2:
-        _put(image, other, look, faults, rng, view=rng.uniform(0, 2 * np.pi), shift=shift)
-    _put(image, _person(seed, identity), look, faults, rng, view=2 * np.pi * turn / VIEWS)
+        _put(image, other, look, faults, rng, rng.uniform(0, 2 * np.pi), shift, on_street)
+    _put(image, person_of(seed, identity), look, faults, rng, 2 * np.pi * turn / VIEWS, 0.0, on_street)
     if faults.passer_by / 2 <= chance < faults.passer_by:
-        _put(image, other, look, faults, rng, view=rng.uniform(0, 2 * np.pi), shift=shift)
+        _put(image, other, look, faults, rng, rng.uniform(0, 2 * np.pi), shift, on_street)
     elif faults.passer_by <= chance < faults.passer_by + faults.obstacle:
         _put_obstacle(image, rng)
+    if on_street:
+        put_things_before(image, on_street)
+        cast_light(image, on_street)
     _light_of_the_moment(image, rng)
     image = apply_look(image, look, rng)
     return image if shrink == 1 else cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -68,14 +91,22 @@ def _put(
     faults: Faults,
     rng: np.random.Generator,
     view: float,
-    shift: float = 0.0,
+    shift: float,
+    on_street: np.random.Generator | None,
 ) -> None:
-    """Draw a person into a crop; `shift` moves by shares of the width."""
+    """Draw a person into a crop; `shift` moves by shares of the width.
+
+    With `on_street`, the street's generator, arms are in more postures and clothes crease.
+    """
     height, width = image.shape[:2]
     bend = tuple(rng.uniform(0.4, 1.0, 2) * (rng.random(2) < 0.14))
     phase = rng.random()
     drawn = round(1.15 * height)
+    if on_street and on_street.random() < 0.25:
+        bend = tuple(on_street.uniform(0.0, 1.0, 2))
     figure = draw_person(person, view, phase, drawn, look.elevation, look.light, bend)
+    if on_street:
+        crease(figure, on_street)
     # Boxes are tighter across than along, so that resizing to 1:2 makes people look broader than they are.
     tall = height * rng.uniform(1 - faults.loose, 1.0)
     if rng.random() < faults.cut:
@@ -95,6 +126,18 @@ def _put(
     ])  # fmt: skip
     _shadow(image, foot_x, foot_y, tall, rng)
     paste(image, figure, matrix)
+
+
+def _put_crowd(image: np.ndarray, seed: int, look: CameraLook, rng: np.random.Generator) -> None:
+    """Now and then one or two people further away."""
+    height, width = image.shape[:2]
+    for _ in range(rng.integers(1, 3) if rng.random() < 0.35 else 0):
+        person = street_person(seed, 2 * OTHERS + int(rng.integers(CROWD)))
+        figure = draw_person(person, rng.uniform(0, 2 * np.pi), rng.random(), round(height * rng.uniform(0.25, 0.75)))
+        crease(figure, rng)
+        x = rng.uniform(0, width) - figure.shape[1] / 2
+        y = height * rng.uniform(0.3, 0.9) - figure.shape[0]
+        paste(image, figure, np.array([[1.0, 0, x], [0, 1.0, y]]))
 
 
 def paste(image: np.ndarray, figure: np.ndarray, matrix: np.ndarray, in_front: np.ndarray | None = None) -> np.ndarray:

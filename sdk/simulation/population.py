@@ -36,6 +36,8 @@ class Population:
     """Height and width of the crops, px."""
     misalignment: float = USUAL
     """Of the boxes, 0 none to 1 severe."""
+    street: float = 0.0
+    """Share of the crops that are drawn as on a street: clutter, creases, hard light, people dressed for summer."""
 
     def __post_init__(self):
         numbers = {name: getattr(self, name) for name in ("identities", "cameras", "views")}
@@ -45,6 +47,8 @@ class Population:
             raise DataError(f"{self.cameras} of {self.site_cameras} cameras cannot see a person; raise site_cameras")
         if min(self.size) < 8:
             raise DataError(f"crops of {self.size[0]}×{self.size[1]} px are too small; draw at least 8×8")
+        if not 0 <= self.street <= 1:
+            raise DataError(f"street is {self.street}; it is a share, from 0 to 1")
         Faults.at(self.misalignment)
 
     def cameras_of(self, identity: int) -> list[int]:
@@ -64,7 +68,7 @@ class Population:
 
     def draw(self, identity: int, camera: int, view: int) -> np.ndarray:
         """One crop, uint8 BGR `[height, width, 3]`, the same whenever it is asked for. Any `view` from 0 on will do."""
-        return draw_crop(self.seed, identity, camera, view, self.size, self.misalignment)
+        return draw_crop(self.seed, identity, camera, view, self.size, self.misalignment, self.street)
 
 
 def identity_name(identity: int) -> str:

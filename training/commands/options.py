@@ -39,11 +39,21 @@ SiteCameras = Annotated[
 ]
 # Not 0 by default: the people and sites that a user tries out first are then others than those trained on.
 PeopleSeed = Annotated[int, typer.Option(help="Draws the people.", rich_help_panel=SIMULATION)]
+NewCameras = Annotated[
+    bool,
+    typer.Option("--new-cameras", help="Other cameras see everybody in every epoch.", rich_help_panel=SIMULATION),
+]
+Street = Annotated[
+    float,
+    typer.Option(
+        help="Share of the crops drawn with a street's clutter, light and clothes.", rich_help_panel=SIMULATION
+    ),
+]
 Misalignment = Annotated[float, typer.Option(help="Of the boxes, 0 none to 1 severe.", rich_help_panel=SIMULATION)]
 StartShare = Annotated[
     float | None,
     typer.Option(
-        help="Share of the weights that the run starts from in those it hands on. Default: 0.5; 0 from random weights.",
+        help="Share of the weights that the run starts from in those it hands on. Default: 0.5; 0 with --weights.",
         rich_help_panel=SETTINGS,
     ),
 ]
@@ -61,11 +71,14 @@ def open_people(
     *,
     split_seed=None,
     any_counts=False,
+    new_cameras=False,
+    street=0.0,
 ):
     """The people that `--data` names; of a research dataset those to train on.
 
     Several datasets make a union, and so does a research dataset alone: its identities bear its name. The arguments
-    from `identities` to `misalignment` are for simulated people, the later ones for research datasets.
+    from `identities` to `misalignment`, `new_cameras` and `street` are for simulated people, the others for research
+    datasets.
     """
     from sdk.simulation.population import Population
     from training.data import SIMULATED, PeopleDataset, SimulatedPeople, parse_layout, union
@@ -80,8 +93,8 @@ def open_people(
                 raise DataError(f"{text}: say which half is to be tested, --split 0 to 9; the other is trained on")
             parts.append((benchmark.name, benchmark.train))
         elif text == SIMULATED:
-            population = Population(identities, cameras, site_cameras, 1, seed, size, misalignment)
-            parts.append((SIMULATED, SimulatedPeople.of(population)))
+            population = Population(identities, cameras, site_cameras, 1, seed, size, misalignment, street)
+            parts.append((SIMULATED, SimulatedPeople.of(population, new_cameras)))
         else:
             check_folder(text)
             parts.append((Path(text).resolve().name, PeopleDataset.from_folder(text)))

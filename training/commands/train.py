@@ -14,11 +14,13 @@ from training.commands.options import (
     Cameras,
     Identities,
     Misalignment,
+    NewCameras,
     PeopleSeed,
     SiteCameras,
     Split,
     SplitSeed,
     StartShare,
+    Street,
     TrainingData,
     choose_device,
     named_files,
@@ -36,7 +38,7 @@ NETWORK, RUNNING = "Network", "Running"
 BACKBONES = (
     "resnet18, resnet34, resnet50, resnet18_ibn_a, resnet18_ibn_b, resnet34_ibn_a, resnet34_ibn_b, resnet50_ibn_a, "
     "resnet50_ibn_b, resnet50-xception, osnet_x0_25, osnet_x0_5, osnet_x0_75, osnet_x1_0, osnet_ibn_x1_0, "
-    "osnet_ain_x0_25, osnet_ain_x0_5, osnet_ain_x0_75, osnet_ain_x1_0"
+    "osnet_ain_x0_25, osnet_ain_x0_5, osnet_ain_x0_75, osnet_ain_x1_0, mobilenetv2"
 )
 
 
@@ -48,7 +50,9 @@ def train(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="YAML file of settings, or: edge, market1501-paper, mutual-paper. Options go over it."),
+        typer.Option(
+            help="YAML file of settings, or: edge, edge-again, edge-from-nothing, market1501-paper, mutual-paper."
+        ),
     ] = None,
     backbone: Annotated[
         str | None,
@@ -57,7 +61,8 @@ def train(
     width: Annotated[
         int | None,
         typer.Option(
-            help="Channels of a ResNet's first stage; 64 is the original. Default: 32.", rich_help_panel=NETWORK
+            help="Channels of the first stage; a ResNet's original has 64, MobileNetV2's 32. Default: 32.",
+            rich_help_panel=NETWORK,
         ),
     ] = None,
     height: Annotated[
@@ -149,6 +154,8 @@ def train(
     identities: Identities = 1500,
     cameras: Cameras = 16,
     site_cameras: SiteCameras = 64,
+    new_cameras: NewCameras = False,
+    street: Street = 0.0,
     people_seed: PeopleSeed = 1711,
     misalignment: Misalignment = 0.25,
     split: Split = None,
@@ -206,7 +213,8 @@ def train(
     config = settle(RunConfig(train=defaults), settings, chosen)
     size = config.model.input_size
     drawn = (identities, cameras, site_cameras, people_seed, size, misalignment)
-    people = open_people(data, *drawn, split, split_seed=split_seed, any_counts=any_counts)
+    drawing = {"new_cameras": new_cameras, "street": street}
+    people = open_people(data, *drawn, split, split_seed=split_seed, any_counts=any_counts, **drawing)
     origin = {"start": describe_start(start, init, weights), "data": people.source}
     config = settle(config, {}, {"train": origin})
     if hold_out is None:

@@ -1,9 +1,26 @@
 """Augmentation of crops, uint8 BGR `[H, W, 3]` in and out, drawn from the generator that is passed in."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from sdk.preprocess import resize
+from training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Chances:
+    """How often a crop meets what not every crop meets, each 0 to 1; the settings of these names in `TrainConfig`."""
+
+    erasing: float = 0.0
+    erasing_fill: str = "noise"
+    grey_patches: float = 0.0
+    degrading: float = 0.0
+
+    @classmethod
+    def of(cls, train: TrainConfig) -> "Chances":
+        return cls(train.erasing, train.erasing_fill, train.grey_patches, train.degrading)
 
 
 def flip(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -46,26 +63,57 @@ def blur(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def random_erasing(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Noise over a rectangle of 2 to 30% of the area (Random Erasing, Zhong et al., arXiv 1708.04896)."""
-    height, width = crop.shape[:2]
-    area = rng.uniform(0.02, 0.3) * height * width
-    aspect = np.exp(rng.uniform(np.log(0.3), np.log(3.3)))
-    h, w = min(height, int(np.sqrt(area * aspect)) + 1), min(width, int(np.sqrt(area / aspect)) + 1)
-    y, x = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+def random_erasing(crop: np.ndarray, rng: np.random.Generator, fill: str = "noise") -> np.ndarray:
+    """Noise, or the crop's "mean" colour, over 2 to 30% of the area (Random Erasing, arXiv 1708.04896)."""
+    place = _rectangle(crop, rng, 0.3)
+    patch = rng.integers(0, 256, crop[place].shape, np.uint8) if fill == "noise" else crop.mean((0, 1)).astype(np.uint8)
     crop = crop.copy()
-    crop[y : y + h, x : x + w] = rng.integers(0, 256, (h, w, 3), np.uint8)
+    crop[place] = patch
     return crop
 
 
-def augment(crop: np.ndarray, size: tuple[int, int], rng: np.random.Generator, erasing: float = 0.0) -> np.ndarray:
-    """All of it, in the order in which a camera and a detector cause it; resized to `size = (height, width)`.
+def grey_patch(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Take the colour from a rectangle of 2 to 40% of the area, one time in six from all of the crop."""
+    place = _rectangle(crop, rng, 0.4) if rng.random() > 1 / 6 else (slice(None), slice(None))
+    crop = crop.copy()
+    crop[place] = cv2.cvtColor(np.ascontiguousarray(crop[place]), cv2.COLOR_BGR2GRAY)[..., None]
+    return crop
 
-    `erasing` is the probability of `random_erasing`.
-    """
+
+def degraded(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Somebody far away: 25 to 60% of the pixels along each side, smeared by motion, heavily compressed there."""
+    height, width = crop.shape[:2]
+    factor = rng.uniform(0.25, 0.6)
+    small = cv2.resize(crop, (max(8, int(width * factor)), max(8, int(height * factor))), interpolation=cv2.INTER_AREA)
+    if rng.random() < 0.4:
+        small = cv2.blur(small, (int(rng.integers(2, 5)), 1))
+    if rng.random() < 0.6:
+        quality = int(rng.integers(15, 60))
+        small = cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _rectangle(crop: np.ndarray, rng: np.random.Generator, largest: float) -> tuple[slice, slice]:
+    """Rows and columns of 2% to `largest` of the area."""
+    height, width = crop.shape[:2]
+    area = rng.uniform(0.02, largest) * height * width
+    aspect = np.exp(rng.uniform(np.log(0.3), np.log(3.3)))
+    h, w = min(height, int(np.sqrt(area * aspect)) + 1), min(width, int(np.sqrt(area / aspect)) + 1)
+    y, x = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+    return slice(y, y + h), slice(x, x + w)
+
+
+def augment(
+    crop: np.ndarray, size: tuple[int, int], rng: np.random.Generator, chances: Chances = Chances()
+) -> np.ndarray:
+    """All of it, in the order in which a camera and a detector cause it; resized to `size = (height, width)`."""
     crop = resize(crop, size)
     for step in (flip, shifted_crop, colour_jitter, blur):
         crop = step(crop, rng)
-    if rng.random() < erasing:
-        crop = random_erasing(crop, rng)
+    if chances.degrading and rng.random() < chances.degrading:
+        crop = degraded(crop, rng)
+    if chances.grey_patches and rng.random() < chances.grey_patches:
+        crop = grey_patch(crop, rng)
+    if rng.random() < chances.erasing:
+        crop = random_erasing(crop, rng, chances.erasing_fill)
     return np.ascontiguousarray(crop)

@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sdk.errors import DataError
 from training.config import RunConfig
-from training.data.augment import augment
+from training.data.augment import Chances, augment
 from training.data.folder import PeopleDataset
 from training.data.sampler import PKSampler
 from training.parallel import ALONE, Processes
@@ -18,11 +18,11 @@ class AugmentedCrops(Dataset):
     A key is (index, (seed, epoch, batch, position in the batch)); the crop depends on it alone.
     """
 
-    def __init__(self, dataset: PeopleDataset, size: tuple[int, int], erasing: float = 0.0):
+    def __init__(self, dataset: PeopleDataset, size: tuple[int, int], chances: Chances = Chances()):
         self.dataset = dataset
         self.labels = dataset.labels
         self.size = size
-        self.erasing = erasing
+        self.chances = chances
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -30,7 +30,7 @@ class AugmentedCrops(Dataset):
     def __getitem__(self, key: tuple[int, tuple[int, int, int, int]]):
         index, entropy = key
         _, epoch, _, _ = entropy
-        crop = augment(self.dataset.read(index, epoch), self.size, np.random.default_rng(entropy), self.erasing)
+        crop = augment(self.dataset.read(index, epoch), self.size, np.random.default_rng(entropy), self.chances)
         return torch.from_numpy(crop), int(self.labels[index])
 
 
@@ -72,7 +72,7 @@ def training_loader(
             "change --batch-identities or --batch-images"
         )
     loader = DataLoader(
-        AugmentedCrops(dataset, config.model.input_size, train.erasing),
+        AugmentedCrops(dataset, config.model.input_size, Chances.of(train)),
         batch_sampler=SeededBatches(sampler, processes),
         num_workers=workers,
         persistent_workers=workers > 0,

@@ -35,13 +35,16 @@ class SimulatedPeople(PeopleDataset):
 
     samples: tuple[DrawnSample, ...]
     population: Population = field(kw_only=True)
+    new_cameras: bool = field(default=False, kw_only=True)
+    """Whether other cameras than before see everybody in every epoch: a look is then no help to anybody."""
 
     @classmethod
-    def of(cls, population: Population) -> "SimulatedPeople":
+    def of(cls, population: Population, new_cameras: bool = False) -> "SimulatedPeople":
         """All crops of `population`."""
         settings = ", ".join(f"{name} {value}" for name, value in asdict(population).items())
+        settings += ", new cameras in every epoch" if new_cameras else ""
         samples = tuple(DrawnSample(*crop) for crop in population)
-        return cls(samples, f"drawn people ({settings})", population=population)
+        return cls(samples, f"drawn people ({settings})", population=population, new_cameras=new_cameras)
 
     def misaligned(self, misalignment: float) -> "SimulatedPeople":
         """The same people before the same cameras, in boxes that are off by another `misalignment`."""
@@ -50,5 +53,7 @@ class SimulatedPeople(PeopleDataset):
     def read(self, index: int, epoch: int = 0) -> np.ndarray:
         """Draw the crop, uint8 BGR `[H, W, 3]`. Every epoch goes on to views that none before has shown."""
         sample = self.samples[index]
-        view = sample.view + epoch * self.population.views
-        return self.population.draw(sample.number, sample.camera_number, view)
+        population = self.population
+        view = sample.view + epoch * population.views
+        later = epoch * (population.site_cameras or population.cameras) if self.new_cameras else 0
+        return population.draw(sample.number, sample.camera_number + later, view)
