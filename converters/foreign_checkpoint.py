@@ -125,7 +125,8 @@ def _network(weights: dict[str, Tensor], path: Path, authors: Authors) -> tuple[
         network = build_backbone(name, last_stride=stride, **own)
     except KeyError:
         raise DataError(
-            f"{path}: has no {FIRST.get(name, 'conv1.weight')}, so it is no {name}; export it to ONNX and convert that file"
+            f"{path}: has no {FIRST.get(name, 'conv1.weight')}, so it is no {name}; export it to ONNX and convert that "
+            "file"
         ) from None
     except ValueError as error:
         raise DataError(f"--backbone: {error}") from error
