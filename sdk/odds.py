@@ -20,7 +20,7 @@ def distance_in_words(nearest: str, distance: float, stranger: float | None) -> 
 
 def evidence_in_words(nearest: str, evidence: float, look: float, odds: float) -> str:
     """The evidence for being `nearest`, and its parts, nats."""
-    parts = f"{look:+.1f} for the look, {odds:+.1f} for when and where"
+    parts = f"{look:+.1f} for the look, {odds:+.1f} for when, where, and how few are new"
     return f"evidence for {nearest}: {evidence:+.1f} nats, {parts} ({odds_in_words(evidence)})"
 
 

@@ -302,7 +302,7 @@ def test_the_evidence_for_a_name_is_told_in_words(tmp_path):
     first, second, third = (person["visits"][0] for person in people)
     assert first["evidence"] == (
         "ann is at distance 0.41; strangers here are 0.95 apart; "
-        "evidence for ann: +3.2 nats, +2.1 for the look, +1.1 for when and where (25 to 1 for)"
+        "evidence for ann: +3.2 nats, +2.1 for the look, +1.1 for when, where, and how few are new (25 to 1 for)"
     )
     assert first["evidence"] in reason.words
     assert second["evidence"] is None, "an earlier release did not write it"

@@ -133,7 +133,7 @@ def test_who_asks_why_is_told_in_words(page):
     assert asked.text == "Why?"
     asked.find_element(By.CSS_SELECTOR, "summary").click()
     assert asked.text.endswith(
-        "evidence for person-1: +3.2 nats, +2.1 for the look, +1.1 for when and where (25 to 1 for)"
+        "evidence for person-1: +3.2 nats, +2.1 for the look, +1.1 for when, where, and how few are new (25 to 1 for)"
     )
     assert overflow(page.chromium) <= 0
 

@@ -54,7 +54,7 @@ class Reason:
     look: float | None = None
     """What of it they look like, against strangers at this site."""
     odds: float | None = None
-    """What of it when and where they were seen says, before anybody looks."""
+    """What of it when and where they were seen says, and how few are somebody new, before anybody looks."""
     stranger: float | None = None
     """How far apart strangers are at this site, on average: what `distance` is held against."""
     notes: tuple[str, ...] = ()
