@@ -35,7 +35,7 @@ MIN_CHANGED = 0.5
 
 LEAST = -2.0
 """Nats from which two are one person. Below 0, for the mean of a group's pairs is less than what they say together."""
-AT_ONCE = 1.4
+AT_ONCE = 1.0
 """Nats more that it takes while it is asked for the first time; a review may join later what was kept apart."""
 SURE = 1.5
 """Nats beyond that, and beyond the runner-up, with which it is one at once."""
