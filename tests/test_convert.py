@@ -113,5 +113,5 @@ def test_nan_features_never_pass_the_comparison():
 def test_crops_are_read_from_below_a_folder(drawn_people, tmp_path):
     crops = read_crops(drawn_people, limit=10)
     assert len(crops) == len(crops.names) == len(crops.identities) == 10
-    with pytest.raises(DataError, match=r"no \.png"):
+    with pytest.raises(DataError, match=r"no images to compare on \(\.png"):
         read_crops(tmp_path)
