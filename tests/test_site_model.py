@@ -12,6 +12,7 @@ from sdk.tracking.config import TrackerConfig
 from sdk.tracking.reason import Thresholds
 from sdk.tracking.site import SiteModel, SitePrior, Witnesses
 from sdk.tracking.site.cameras import CameraStatistics
+from sdk.tracking.site.newcomers import ONCE, concentration
 from sdk.tracking.tracklet import Tracklet
 
 DIM = 48
@@ -271,3 +272,39 @@ def test_a_prior_is_measured_on_people_who_are_known():
         measure_site_prior(features[:20], person[:20], camera[:20])
     with pytest.raises(DataError, match="pairs of one person in two cameras"):
         measure_site_prior(features[::2], person[::2], camera[::2])
+
+
+def test_the_weight_of_somebody_new_is_that_of_the_people_seen():
+    """K people in n tracklets are what a process of that concentration has on average: K = a log(1 + n/a)."""
+    for people, tracklets in ((0, 0), (3, 3), (30, 434), (300, 600)):
+        a = concentration(people, tracklets)
+        assert a * np.log1p((tracklets + ONCE[1]) / a) == pytest.approx(people + ONCE[0], rel=1e-6)
+    assert concentration(11, 120) < concentration(25, 120) < concentration(120, 120)
+
+
+def _learned(site, people, tracklets):
+    """A site model that has seen so many tracklets, of each person as many, each alone, a minute apart."""
+    rng = np.random.default_rng(1)
+    looks = np.stack([unit(rng.normal(size=DIM)) for _ in range(people)])
+    person = np.arange(tracklets) % people
+    first = 60.0 * np.arange(tracklets)
+    seen = site.prepare(Witnesses(np.array(["dock"] * tracklets, object), first, first + 5, looks[person]))
+    site.learn(seen, person, np.zeros((tracklets, tracklets), bool))
+    return site
+
+
+def test_where_few_people_come_again_and_again_a_name_needs_less_than_where_all_pass_once():
+    often, once = (_learned(SiteModel(SitePrior.at(0.6)), people, 60) for people in (6, 60))
+    # What two tracklets are worth that look neither alike nor unlike, at a gap that is usual there.
+    gaps = {site: site.returns.usual - site.newcomer for site in (often, once)}
+    assert gaps[often] > gaps[once] + 2
+    assert often.returns.others > 5 > 0.5 > once.returns.others
+
+
+def test_who_comes_back_often_does_so_after_gaps_that_were_never_seen():
+    often, once = (_learned(SiteModel(SitePrior.at(0.6)), people, 60) for people in (6, 60))
+    unseen = np.array([[2]])  # 2 to 5 s; these are a minute apart
+    rate_often, rate_once = (
+        site.returns.log_odds(np.array([0]), np.array([0]), unseen)[0, 0] for site in (often, once)
+    )
+    assert rate_often > rate_once + 1

@@ -13,6 +13,7 @@ from training.commands.options import (
     DATA,
     AnyCounts,
     Cameras,
+    Device,
     Identities,
     Misalignment,
     PeopleSeed,
@@ -33,9 +34,7 @@ def benchmark(
     split: Split = None,
     split_seed: SplitSeed = None,
     any_counts: AnyCounts = False,
-    device: Annotated[
-        str | None, typer.Option(help="For a checkpoint: cpu, cuda, cuda:1, … Default: cuda if there is one.")
-    ] = None,
+    device: Device = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Markdown file for the table.")] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="JSON file for the figures.")] = None,
     identities: Identities = 1500,

@@ -14,6 +14,7 @@ from training.commands.options import (
     AnyCounts,
     Cameras,
     Data,
+    Device,
     Identities,
     Misalignment,
     PeopleSeed,
@@ -58,9 +59,7 @@ def evaluate(
     split: Split = None,
     split_seed: SplitSeed = None,
     any_counts: AnyCounts = False,
-    device: Annotated[
-        str | None, typer.Option(help="For a checkpoint: cpu, cuda, cuda:1, … Default: cuda if there is one.")
-    ] = None,
+    device: Device = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for the figures.")] = None,
     identities: Identities = 1500,
     cameras: Cameras = 16,

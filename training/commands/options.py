@@ -32,6 +32,9 @@ AnyCounts = Annotated[
         help="Of a research dataset's layout: other numbers of people and images than published are fine.",
     ),
 ]
+Device = Annotated[
+    str | None, typer.Option(help="For a checkpoint: cpu, cuda, cuda:1, … Default: cuda if there is one.")
+]
 Identities = Annotated[int, typer.Option(help="How many people.", rich_help_panel=SIMULATION)]
 Cameras = Annotated[int, typer.Option(help="How many cameras see each.", rich_help_panel=SIMULATION)]
 SiteCameras = Annotated[
