@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 	$(BIN)/reid demo --output out/demo --overwrite
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
