@@ -1,5 +1,6 @@
 """What the gallery's tests and benchmarks share: drawn features, and a process that is killed while it writes."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -35,6 +36,12 @@ def traces(folder: Path, name: str, features: np.ndarray) -> list[str]:
         for needle in needles
         if needle in path.read_bytes()
     ]
+
+
+def earlier_file(name: str) -> bytes:
+    """A gallery file that an earlier release wrote: anna, bob and kim, 8-d, two exemplars each and bob four; ann was
+    renamed, eve merged into bob, zoe forgotten. Its passphrase, where it has one, is "open sesame"."""
+    return gzip.decompress((Path(__file__).parent / "files" / f"{name}.db.gz").read_bytes())
 
 
 WRITER = """

@@ -77,7 +77,7 @@ def test_export_import_verify(run, path, tmp_path):
     run("import", tmp_path / "new.db", tmp_path / "saved")
     assert listed(run, tmp_path / "new.db") == {"ann": 3, "bob": 3, "eve-end": 3}
     assert json.loads(run("verify", path, "--json").stdout) == {
-        "ok": True, "exemplars": 9, "identities": 3, "problems": [],
+        "ok": True, "exemplars": 9, "identities": 3, "problems": [], "traces": None,
     }  # fmt: skip
     content = bytearray(path.read_bytes())
     content[content.find(features_of("bob")[0].tobytes())] ^= 1

@@ -1,0 +1,42 @@
+"""A gallery's file that is made beside its place, and takes it when it is whole."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sdk.errors import GalleryError
+from sdk.output import whole_file
+
+BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite may keep beside a file."""
+
+
+@contextlib.contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """The path of an empty file, which takes the name `target` at the end of the `with` block, and not if that is left
+    early. What galleries leave beside it is removed. Raises `GalleryError` if it cannot be written."""
+    with whole_file(target, "wb", error=GalleryError) as file:
+        made = Path(file.name)
+        try:
+            yield made
+        finally:
+            remove_beside(made)
+            with contextlib.suppress(OSError):
+                made.with_name(made.name + "-lock").unlink()
+
+
+def remove_beside(file: Path) -> None:
+    """What SQLite keeps beside a file that nobody has open, or that is about to be replaced."""
+    for ending in BESIDE:
+        with contextlib.suppress(OSError):
+            file.with_name(file.name + ending).unlink()
+
+
+def check_target(target: Path, source: Path) -> None:
+    """Raises `GalleryError` if `target` is no place for a copy of `source`."""
+    if target.exists() and not target.is_file():
+        raise GalleryError(f"{target}: is no ordinary file; choose another path")
+    same = os.path.realpath(target) == os.path.realpath(source)
+    if same or (target.exists() and source.exists() and os.path.samefile(source, target)):
+        raise GalleryError(f"{target}: is the gallery itself; choose another path for the copy")
