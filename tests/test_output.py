@@ -126,16 +126,30 @@ def test_an_error_about_another_file_stays_what_it_is(old):
     assert old.read_text() == "good"
 
 
-def test_permissions_are_those_of_the_earlier_file_or_of_any_new_one(old):
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_permissions_are_those_of_the_earlier_file_and_new_files_are_the_owners_alone(old):
     old.chmod(0o640)
     write_whole(old, "new")
-    assert stat.S_IMODE(old.stat().st_mode) == 0o640
+    assert mode(old) == 0o640
     before = os.umask(0o027)
     try:
-        write_whole(old.parent / "new", "new")
+        write_whole(old.parent / "people", "new")
+        write_whole(old.parent / "model", "new", private=False)
     finally:
         os.umask(before)
-    assert stat.S_IMODE((old.parent / "new").stat().st_mode) == 0o640
+    assert (mode(old.parent / "people"), mode(old.parent / "model")) == (0o600, 0o640)
+
+
+def test_a_planted_link_is_not_written_through(old, monkeypatch):
+    """Not even by whoever knows what the file beside its place will be called."""
+    monkeypatch.setattr("sdk.output.secrets.token_hex", lambda _: "00000000")
+    (old.parent / ".new.00000000.part").symlink_to(old)
+    with pytest.raises(DataError, match="File exists"):
+        write_whole(old.parent / "new", "mine")
+    assert old.read_text() == "good"
 
 
 def test_a_link_is_written_through(old):
