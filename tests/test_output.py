@@ -240,6 +240,7 @@ FILES = {
     "report": ("report {run} -o {out}", "page.html", ["run/tracks.jsonl", "run/dock.mp4"]),
     "evaluate-tracks": ("evaluate-tracks {run} {run} -o {out}", "figures.json", ["run/tracks.jsonl"]),
     "gallery export": ("gallery export {gallery} -o {out}", "saved.npz", ["site.npz"]),
+    "gallery backup": ("gallery backup {gallery} -o {out}", "copy.db", ["site.npz"]),
     "align": ("align {crop} {crop} --model {checkpoint} -o {out}", "path.png", ["people/00000/00_00.png"]),
     "evaluate": ("evaluate {model} --data {people} -o {out}", "e.json", ["model.onnx", "people/00000/00_00.png"]),
     "benchmark": ("benchmark {model} --data {people} -o {out}", "table.md", ["model.onnx", "people/00000/00_00.png"]),

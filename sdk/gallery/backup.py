@@ -12,7 +12,7 @@ from sdk.errors import GalleryError
 from sdk.gallery.gallery import Gallery
 from sdk.gallery.journal import Journal, checked_path
 from sdk.gallery.lock import Claim
-from sdk.gallery.replacing import check_target, new_file, remove_beside
+from sdk.gallery.replacing import check_target, make_single, new_file, remove_beside
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def backup(path: Path, target: Path, passphrase: str | None = None) -> int:
                 f"{path}: is damaged ({problems[0]}), and is not copied; save what can be read: reid gallery export "
                 "FILE -o saved"
             )
+        make_single(made)
     return len(contents.exemplars)
 
 

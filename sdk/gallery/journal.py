@@ -433,7 +433,7 @@ class Journal:
 
     def _tell_mark(self) -> None:
         """Have the file itself say what was acknowledged."""
-        if self.read_only or self._mark_at is None:
+        if self.read_only or self._mark_at is None or self._claim.descriptor is None:
             return
         people, _, exemplars, _ = self.progress.counts
         mark = Mark(self.progress.changes, people, exemplars, self.traces is not None)
@@ -508,11 +508,12 @@ class Journal:
 
     # After a transaction.
 
-    def scrub(self, wait: float = WAIT) -> bool:
+    def scrub(self, wait: float | None = None) -> bool:
         """Leave no byte of what was erased in any file; False: some may be left, as `traces` says.
 
-        wait: seconds for another process that reads.
+        wait: seconds for another process that reads; None: `WAIT`.
         """
+        wait = WAIT if wait is None else wait
         had = self.traces
         try:
             self._connection.execute(f"PRAGMA busy_timeout = {int(1000 * wait)}")

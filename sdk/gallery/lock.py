@@ -40,6 +40,21 @@ _open: dict[tuple[int, int], _Open] = {}
 _guard = threading.Lock()
 
 
+def _forked() -> None:
+    """A fork has its parent's descriptors, and would keep the parent's locks when that ends; the galleries are not its
+    own."""
+    global _guard
+    _guard = threading.Lock()
+    for entry in _open.values():
+        if entry.descriptor is not None:
+            os.close(entry.descriptor)
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 class Claim:
     """An open gallery's hold on its file; the system lets go of it when the process ends, however it ends."""
 
@@ -63,7 +78,8 @@ class Claim:
     @property
     def descriptor(self) -> int | None:
         """Of the file, to be read and written in its place by the writer alone; None for a reader."""
-        return _open[self._key].descriptor if self._write and self._key else None
+        entry = _open.get(self._key) if self._write else None
+        return None if entry is None else entry.descriptor
 
     def _register(self, status: os.stat_result) -> _Open:
         self._key = status.st_dev, status.st_ino
@@ -138,9 +154,8 @@ class Claim:
             return ""
 
     def _busy(self, holder: str) -> GalleryError:
-        return GalleryError(
-            f"{self._shown}: process {holder or 'unknown'} is writing it; end that process, or read with read_only=True"
-        )
+        who = f"process {holder}" if holder else "another process"
+        return GalleryError(f"{self._shown}: {who} is writing it; end that process, or read with read_only=True")
 
     @contextlib.contextmanager
     def _told(self):
@@ -155,9 +170,10 @@ class Claim:
         if self._beside is not None:
             os.close(self._beside)
             self._beside = None
-        if self._key is None:
+        key, self._key = self._key, None
+        entry = _open.get(key)
+        if entry is None:
             return
-        entry = _open[self._key]
         entry.users -= 1
         if self._write:
             entry.writer = False
@@ -165,10 +181,9 @@ class Claim:
                 with contextlib.suppress(OSError):  # not by closing alone: a fork may have it open too
                     fcntl.flock(entry.descriptor, fcntl.LOCK_UN)
         if not entry.users:
-            del _open[self._key]
+            del _open[key]
             if entry.descriptor is not None:
                 os.close(entry.descriptor)
-        self._key = None
 
     def remove(self) -> None:
         """Delete what this claim has made: a new file, which came to nothing, and its lock file."""

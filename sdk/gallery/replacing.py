@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,17 @@ def remove_beside(file: Path) -> None:
     for ending in BESIDE:
         with contextlib.suppress(OSError):
             file.with_name(file.name + ending).unlink()
+
+
+def make_single(file: Path) -> None:
+    """Have SQLite keep nothing beside a file while somebody reads it. Raises `GalleryError`."""
+    connection = sqlite3.connect(file)
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        raise GalleryError(f"{file}: cannot be written ({error})") from error
+    finally:
+        connection.close()
 
 
 def check_target(target: Path, source: Path) -> None:
