@@ -168,7 +168,7 @@ def test_backup_restore_and_encryption(run, path, tmp_path, monkeypatch):
 
 
 def test_what_is_done_while_traces_remain_has_an_exit_code_of_its_own(path, monkeypatch):
-    monkeypatch.setattr("sdk.gallery.journal.WAIT", 0.05)
+    monkeypatch.setattr("sdk.gallery.journal.SCRUB_WAIT", 0.05)
     reader = sqlite3.connect(path)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM identity").fetchone()

@@ -106,7 +106,7 @@ def test_new_files_are_their_owners_alone(path):
 
 @pytest.mark.parametrize("change", ["forget", "rename", "merge"])
 def test_what_a_reader_keeps_from_being_overwritten_is_told_and_done_when_it_ends(path, monkeypatch, change):
-    monkeypatch.setattr("sdk.gallery.journal.WAIT", 0.05)
+    monkeypatch.setattr("sdk.gallery.journal.SCRUB_WAIT", 0.05)
     monkeypatch.setattr(scrubber_module, "RETRY", 0.02)
     fill(path, "ann-end", "bob-end")
     with Gallery(path) as gallery:

@@ -171,8 +171,12 @@ class Gallery(Ledger):
     def __enter__(self) -> "Gallery":
         return self
 
-    def __exit__(self, *_) -> None:
-        self.close()
+    def __exit__(self, kind, *_) -> None:
+        """Close it; a new file that came to nothing, because something was raised before anybody was in it, goes."""
+        if kind is not None and not len(self):
+            self.discard()
+        else:
+            self.close()
 
     def identities(self) -> list[str]:
         """The names of the identities, sorted."""

@@ -45,6 +45,8 @@ APPLICATION = 0x52654944
 """SQLite's application_id of a gallery: "ReID"."""
 WAIT = 5.0
 """Seconds to wait for another process that reads."""
+SCRUB_WAIT = 2.0
+"""Seconds for which an erasure waits for it: long enough for one that is just opening the file."""
 CHUNK = 4000
 """Bytes of a stored crop that one record holds."""
 _CHUNK_HEAD = 14
@@ -430,6 +432,8 @@ class Journal:
                 raise
         self.noted = self.progress.timeline.clock
         self._tell_mark()
+        if self.traces is not None:
+            self.scrub(wait=0)
 
     def _tell_mark(self) -> None:
         """Have the file itself say what was acknowledged."""
@@ -511,9 +515,9 @@ class Journal:
     def scrub(self, wait: float | None = None) -> bool:
         """Leave no byte of what was erased in any file; False: some may be left, as `traces` says.
 
-        wait: seconds for another process that reads; None: `WAIT`.
+        wait: seconds for another process that reads; None: `SCRUB_WAIT`.
         """
-        wait = WAIT if wait is None else wait
+        wait = SCRUB_WAIT if wait is None else wait
         had = self.traces
         try:
             self._connection.execute(f"PRAGMA busy_timeout = {int(1000 * wait)}")
@@ -614,6 +618,8 @@ def checked_path(path: Path, read_only: bool) -> Path:
         file = Path(os.path.realpath(path))
         if file.exists() and not stat.S_ISREG(file.stat().st_mode):
             raise GalleryError(f"{path}: is no ordinary file; choose another path")
+        if not read_only and not file.parent.is_dir():
+            raise GalleryError(f"{path}: the folder {file.parent} does not exist; make it first")
         if not file.name:
             raise GalleryError(f"{path}: is no name of a file; choose another path")
     except GalleryError:

@@ -81,7 +81,7 @@ class RunFolder:
         self._turn = threading.RLock()
         self._started = self._version = ""
         self._state = self._former = ""
-        self._again = False
+        self._again = self._made = False
 
     @classmethod
     def reopen(cls, path: str | Path) -> "RunFolder":
@@ -121,6 +121,7 @@ class RunFolder:
         _require_place(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._made = not self.path.exists()
             self.path.mkdir(mode=0o700, exist_ok=True)  # what a run writes shows people
         except OSError as error:
             raise DataError(f"{self.path}: cannot be made a folder ({error.strerror}); choose another") from error
@@ -171,8 +172,23 @@ class RunFolder:
                 self._state, self._former = self._former, ""
             else:
                 self._state = "interrupted" if kind is not None or self.interrupted else "finished"
-            self._changed()
+            if isinstance(error, Exception) and self._made and not self._wrote_something():
+                self._vanish()
+            else:
+                self._changed()
             self._held.close()
+
+    def _wrote_something(self) -> bool:
+        sizes = (found.st_size for name in self._files if (found := _stat(self.path / name)) is not None)
+        return any(sizes)
+
+    def _vanish(self) -> None:
+        """Of a run that came to nothing, nothing is left; what others have put into its folder is."""
+        for name in (*self._files, MANIFEST):
+            with contextlib.suppress(OSError):
+                (self.path / name).unlink()
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     @property
     def files(self) -> list[str]:
