@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sdk.errors import GalleryError
-from sdk.output import whole_file
+from sdk.output import remove_leftovers, whole_file
 
 BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite may keep beside a file."""
@@ -16,7 +16,9 @@ BESIDE = ("-wal", "-shm", "-journal")
 @contextlib.contextmanager
 def new_file(target: Path) -> Iterator[Path]:
     """The path of an empty file, which takes the name `target` at the end of the `with` block, and not if that is left
-    early. What galleries leave beside it is removed. Raises `GalleryError` if it cannot be written."""
+    early. What galleries leave beside it is removed, and what killed writers of `target` have left: that shows people,
+    too. Raises `GalleryError` if it cannot be written."""
+    remove_leftovers(target)
     with whole_file(target, "wb", error=GalleryError) as file:
         made = Path(file.name)
         try:
