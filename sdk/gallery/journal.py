@@ -112,14 +112,16 @@ class Journal:
                 if not read_only:
                     self._prepare()
                 self._check_settings()
-                self.progress = self._read_progress()
+                # In this order: a change is counted in the mark when it is in the file, never before.
+                mark = file_mark.read(self._connection) if self._schema >= 2 else None
+                self.progress = self._read_progress(self.problems)
                 self.noted = self.progress.timeline.clock if self.progress else 0.0
             if "dim" in self.meta:
                 shape = self.meta.get("stripes")
                 self._use_layout(ExemplarLayout(self.meta["dim"], tuple(map(int, shape.split("x"))) if shape else None))
             elif self.problems:
                 self._guess_layout()
-            self._check_mark(accept_behind)
+            self._check_mark(mark, accept_behind)
         except BaseException:
             self.disconnect()
             self._claim.remove()
@@ -265,20 +267,19 @@ class Journal:
             self.problems.append(f"settings are damaged ({', '.join(wrong)})")
         self.meta = {key: value for key, value in self.meta.items() if key in settings.PLAIN} | sealed
 
-    def _read_progress(self) -> Progress | None:
+    def _read_progress(self, problems: list[str]) -> Progress | None:
         """None: not known, in a file of an earlier release, or a damaged one."""
         if self._schema < 2:
             return None
         try:
             body = self._tables[PROGRESS].get(1)
         except Damaged:
-            self.problems.append("the counts are damaged")
+            problems.append("the counts are damaged")
             return None
         return None if body is None else Progress.unpack(body)
 
-    def _check_mark(self, accept_behind: bool) -> None:
+    def _check_mark(self, mark: Mark | None, accept_behind: bool) -> None:
         """Whether the file has all that was acknowledged."""
-        mark = file_mark.read(self._connection) if self._schema >= 2 else None
         if mark is not None and mark.traces and self.read_only:
             self.traces = f"bytes of what was erased may still be in {self.path.name}-wal"
         if mark is not None and self.progress is not None and mark.changes > self.progress.changes:
@@ -341,8 +342,9 @@ class Journal:
         for slot, body in self._bodies("chunk", contents.problems):
             owner, sequence = int.from_bytes(body[:8], "little"), int.from_bytes(body[8:12], "little")
             contents.chunks.setdefault(owner, []).append((sequence, slot))
-        if self.progress.changes and not contents.problems:
-            for name, number in zip(COUNTED, self.progress.counts, strict=True):
+        progress = self._read_progress([])  # again: another process may have written since this was opened
+        if progress is not None and not contents.problems:
+            for name, number in zip(COUNTED, progress.counts, strict=True):
                 if (found := self._count(name)) != number:
                     contents.problems.append(f"table {name} has {found} records, not {number}")
 

@@ -96,9 +96,10 @@ class SlotTable:
         return slots
 
     def put_at(self, slot: int, body: bytes) -> None:
-        """Store the one record of a table that has no other."""
+        """Store the one record of a table that has no other: in its place, if it is there."""
         record = self._seal.seal(self._place(slot), body)
-        self._connection.execute(f"INSERT OR REPLACE INTO {self.name} (slot, record) VALUES (?, ?)", (slot, record))
+        if not self._connection.execute(f"UPDATE {self.name} SET record = ? WHERE slot = ?", (record, slot)).rowcount:
+            self._connection.execute(f"INSERT INTO {self.name} (slot, record) VALUES (?, ?)", (slot, record))
 
     def put_back(self, slot: int, body: bytes) -> None:
         """Store a record under the slot that it had in another file."""
