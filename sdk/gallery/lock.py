@@ -139,8 +139,9 @@ class Claim:
             self._beside = os.open(self._lock_file, flags, 0o600)
         if not _lock(self._beside):
             raise self._busy(self._holder())
-        os.ftruncate(self._beside, 0)
-        os.pwrite(self._beside, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk nobody is told who it is
+            os.ftruncate(self._beside, 0)
+            os.pwrite(self._beside, f"{os.getpid()}\n".encode(), 0)
 
     @property
     def _lock_file(self) -> Path:
