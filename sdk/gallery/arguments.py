@@ -35,6 +35,12 @@ def whole(value: object, what: str, wanted: str, least: int = 0) -> int:
     return int(found)
 
 
+def flag(value: object, what: str) -> bool:
+    if not isinstance(value, bool | np.bool_ | int) or value not in (0, 1):
+        raise _bad(what, value, "give True or False")
+    return bool(value)
+
+
 def text(value: object, what: str, wanted: str) -> str:
     if not isinstance(value, str):
         raise _bad(what, value, wanted)

@@ -63,7 +63,9 @@ class Gallery(Ledger):
         Raises `GalleryError` naming the file and the remedy.
         """
         shared = where is not None and is_shared(where)
-        super().__init__("the gallery in memory" if where is None else shown(where), bool(read_only), shared)
+        super().__init__(
+            "the gallery in memory" if where is None else shown(where), arguments.flag(read_only, "read_only"), shared
+        )
         if where is not None and not shared:
             where = arguments.path(where, "the gallery")
         if cache is not None:
@@ -154,7 +156,7 @@ class Gallery(Ledger):
             self._require_writable()
             self._look_at_clock()
             before = replace(self._timeline, starts=list(self._timeline.starts))
-            seconds = self._timeline.settle(bool(passed))
+            seconds = self._timeline.settle(arguments.flag(passed, "passed"))
             try:
                 self.note("clock", 0)
             except BaseException:
@@ -345,9 +347,9 @@ class Gallery(Ledger):
         """
         with self._lock:
             self._require_writable()
-            if identity == into:
-                raise GalleryError(f"identity '{identity}' cannot be merged into itself")
             source, target = self._known(identity), self._known(into)
+            if source == target:
+                raise GalleryError(f"identity '{identity}' cannot be merged into itself")
             count = len(self._people[source].rows)
             self._merge(source, target)
             return count
@@ -536,7 +538,7 @@ class Gallery(Ledger):
 
         The first model that comes is the gallery's. Raises `GalleryError` for another, with the remedy.
         """
-        model = arguments.text(model or "", "the model", "give the SHA-256 of its checkpoint")
+        model = arguments.text("" if model is None else model, "the model", "give the SHA-256 of its checkpoint")
         dim = arguments.whole(dim, "dim", "give the length of the features", 1)
         if stripes is not None:
             stripes = arguments.shape(stripes, "the stripes' shape", "give (S, d), or None")
@@ -643,9 +645,7 @@ def _checked_options(max_exemplars, retention, store_crops) -> dict:
         wanted = "give seconds, or 0 to keep exemplars for ever"
         options["retention"] = arguments.number(retention, "retention", wanted, 0)
     if store_crops is not None:
-        if store_crops not in (True, False) or np.ndim(store_crops):
-            raise GalleryError(f"store_crops is {str(store_crops)[:40]!r}; give True or False")
-        options["store_crops"] = bool(store_crops)
+        options["store_crops"] = arguments.flag(store_crops, "store_crops")
     return options
 
 
