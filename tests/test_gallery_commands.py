@@ -161,6 +161,9 @@ def test_backup_restore_and_encryption(run, path, tmp_path, monkeypatch):
     run("rekey", path)
     assert "not the passphrase" in run("list", path, fails=GalleryError)
     monkeypatch.setenv("ALIGNED_REID_GALLERY_KEY", "two")
+    run("backup", path, "-o", copy)
+    assert b"eve-end" not in copy.read_bytes(), "a copy is encrypted as the gallery is"
+    run("restore", copy, path, "--overwrite")
     run("decrypt", path)
     assert "is not encrypted" in run("list", path, fails=GalleryError)
     monkeypatch.delenv("ALIGNED_REID_GALLERY_KEY")

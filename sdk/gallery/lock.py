@@ -22,6 +22,7 @@ try:
 except ImportError:  # not a POSIX system: SQLite's own locks must do
     fcntl = None
 
+FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
 BUSY = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 TRIES = 10
 """Times that a file may be replaced while its lock is taken."""
@@ -78,7 +79,7 @@ class Claim:
     @property
     def descriptor(self) -> int | None:
         """Of the file, to be read and written in its place by the writer alone; None for a reader."""
-        entry = _open.get(self._key) if self._write else None
+        entry = _open.get(self._key) if self._write and hasattr(os, "pread") else None
         return None if entry is None else entry.descriptor
 
     def _register(self, status: os.stat_result) -> _Open:
@@ -106,7 +107,7 @@ class Claim:
         """Open and lock; False if the file was replaced meanwhile."""
         with self._told():
             try:
-                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                descriptor = os.open(self._path, FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
                 self.created = True
                 status = os.fstat(descriptor)
             except FileExistsError:
@@ -120,7 +121,7 @@ class Claim:
                 raise self._busy(str(os.getpid()))
             entry.writer = True
             if entry.descriptor is None:
-                entry.descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC) if descriptor is None else descriptor
+                entry.descriptor = os.open(self._path, FLAGS) if descriptor is None else descriptor
         if fcntl is None:
             return True
         if not _lock(entry.descriptor):
@@ -135,7 +136,7 @@ class Claim:
             return
         with self._told():
             # A link that somebody has put there is not followed: what it points at would be overwritten.
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            flags = FLAGS | os.O_CREAT | os.O_NOFOLLOW
             self._beside = os.open(self._lock_file, flags, 0o600)
         if not _lock(self._beside):
             raise self._busy(self._holder())
