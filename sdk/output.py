@@ -168,10 +168,19 @@ def _failed_write(failure: Exception) -> OSError | None:
     return None
 
 
+def _can_be_a_name(path: Path) -> bool:
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
 def _place(path: Path) -> tuple[Path | None, os.stat_result | None]:
     """The file that `path` stands for, and what is there now; None for what is simply written to."""
     if os.path.abspath(path).startswith(STREAMS):
         return None, None
+    if not _can_be_a_name(path):
+        raise OSError(errno.EINVAL, "no name that a file can have", str(path))
     target = Path(os.path.realpath(path))
     try:
         old = target.stat()

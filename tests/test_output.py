@@ -396,3 +396,10 @@ def test_no_command_leaves_half_a_file_or_takes_the_earlier_one(app, site, case,
     result = invoke(app, line, site, out)
     assert result.exit_code == 0, result.exception
     assert out.read_bytes() != b"good"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_what_no_file_can_be_called_is_refused(tmp_path, name):
+    for refuse in (check_output, lambda path: write_whole(path, "new")):
+        with pytest.raises(DataError, match="no name that a file can have"):
+            refuse(tmp_path / name)

@@ -168,9 +168,10 @@ def reembed(
     rescore: Annotated[bool, typer.Option("--rescore", help="Keep the stripes for re-scoring too.")] = False,
 ) -> None:
     """Move to another model: embed the stored crops of OLD with it, into NEW."""
+    from sdk.gallery import arguments
     from sdk.reidentifier import ReIdentifier
 
-    if new.exists():
+    if arguments.path(new, "NEW").exists():
         raise GalleryError(f"{new}: exists already; choose a new file")
     with _read(str(old)) as source:
         people = [(name, source.crops(name)) for name in source.identities()]
@@ -319,13 +320,15 @@ def _key(variable: str) -> str:
 
 def _own_file(file: str) -> Path:
     """A gallery's file, which is there. Raises `GalleryError` for a shared one."""
+    from sdk.gallery import arguments
     from sdk.gallery.gallery import is_shared, shown
 
     if is_shared(file):
         raise GalleryError(f"{shown(file)}: is no file; name the one that you gave it as cache")
-    if not Path(file).is_file():
+    path = arguments.path(file, "the gallery")
+    if not path.is_file():
         raise GalleryError(f"{shown(file)}: no such gallery; check the path")
-    return Path(file)
+    return path
 
 
 @contextlib.contextmanager

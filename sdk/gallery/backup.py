@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdk.errors import GalleryError
+from sdk.gallery import arguments
 from sdk.gallery.gallery import Gallery
 from sdk.gallery.journal import Journal, checked_path
 from sdk.gallery.lock import Claim
@@ -55,7 +56,7 @@ def restore(copy: str | Path, path: str | Path, passphrase: str | None = None, o
     overwrite: also where there is something. Raises `GalleryError` if the copy is damaged, there is something, or it is
     in use; nothing is changed then.
     """
-    copy, path = Path(copy), Path(path)
+    copy, path = arguments.path(copy, "the copy"), arguments.path(path, "the gallery")
     with Gallery(copy, read_only=True, passphrase=passphrase) as opened:
         report = opened.verify()
     if not report.ok:

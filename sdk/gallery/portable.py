@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from sdk.errors import GalleryError
+from sdk.gallery import arguments
 from sdk.output import whole_files
 
 SCHEMA = 1
@@ -31,8 +32,8 @@ ARRAYS = {
 
 
 def paths_of(path: str | Path) -> tuple[Path, Path]:
-    """The two files that `path`, with or without one of their endings, stands for."""
-    path = Path(path)
+    """The two files that `path`, with or without one of their endings, stands for. Raises `GalleryError`."""
+    path = arguments.path(path, "the export")
     base = path.with_suffix("") if path.suffix in (".npz", ".jsonl") else path
     return base.with_name(base.name + ".npz"), base.with_name(base.name + ".jsonl")
 

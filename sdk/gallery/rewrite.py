@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from sdk.errors import GalleryError
+from sdk.gallery import arguments
 from sdk.gallery.journal import Journal
 from sdk.gallery.replacing import new_file, remove_beside
 
@@ -17,7 +18,7 @@ def rewrite(path: str | Path, old: str | None, new: str | None) -> int:
 
     Raises `GalleryError` if it is in use, damaged, has several names, or cannot be written; nothing is changed then.
     """
-    path = Path(path)
+    path = arguments.path(path, "the gallery")
     if not path.is_file():
         raise GalleryError(f"{path}: no such gallery; check the path")
     file = Path(os.path.realpath(path))
@@ -48,7 +49,7 @@ def accept(path: str | Path, passphrase: str | None) -> int:
     """Go on with a copy whose log is missing; how many exemplars are in it. Raises `GalleryError`."""
     from sdk.gallery.gallery import Gallery
 
-    path = Path(path)
+    path = arguments.path(path, "the gallery")
     if not path.is_file():
         raise GalleryError(f"{path}: no such gallery; check the path")
     Journal(path, passphrase=passphrase, accept_behind=True).close()
