@@ -248,10 +248,10 @@ def threads(seconds: float = 60.0) -> dict:
 
 
 def kills(rounds: int = 100) -> dict:
-    """Processes killed with SIGKILL at random moments while they enrol, match and forget."""
-    from tests.galleries import features_of, kill_while_writing, traces
+    """Processes killed (SIGKILL) at random moments while they enrol, match, forget, and change people in all ways."""
+    from tests.galleries import features_of, kill_while_writing, traces, wrong_changes
 
-    kept, gone, traced, unverified = set(), set(), 0, 0
+    kept, gone, traced, unverified, wrong, changes = set(), set(), 0, 0, 0, 0
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder) / "site"
@@ -264,6 +264,8 @@ def kills(rounds: int = 100) -> dict:
             with Gallery(site / "site.db") as gallery:
                 known = set(gallery.identities())
                 unverified += not gallery.verify().ok
+                wrong += len(wrong_changes(gallery, said, Path(folder).glob("*.copy.db")))
+            changes += sum(len(said[word]) for word in ("renamed", "merged", "copied", "imported"))
         lost = kept - known
     return {
         "rounds": rounds,
@@ -273,6 +275,8 @@ def kills(rounds: int = 100) -> dict:
         "still there": len(gone & known),
         "with bytes in a file": traced,
         "rounds where verify found damage": unverified,
+        "other changes": changes,
+        "of them wrong": wrong,
     }
 
 

@@ -1,9 +1,11 @@
 """A file of known length and hash, from the network or from a disk: whole under its name, or not there at all."""
 
+import errno
 import hashlib
 import http.client
 import os
 import shutil
+import stat
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -181,7 +183,7 @@ def _partial(path: Path) -> Iterator[BinaryIO]:
     name = _part_of(path)
     with _disk(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = name.open("a+b", buffering=0)  # what has come is on the disk, even if this process is killed
+        part = _open_part(name)  # what has come is on the disk, even if this process is killed
     with part:
         if fcntl is not None:
             busy = DataError(f"{name}: another process is writing it; wait for that to end")
@@ -198,6 +200,17 @@ def _partial(path: Path) -> Iterator[BinaryIO]:
         finally:
             if _length(part) == 0 and _is_named(part, name):
                 name.unlink()
+
+
+def _open_part(name: Path) -> BinaryIO:
+    """Raises `OSError` for what somebody else has put there: a link would have another file written."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    part = open(name, "a+b", buffering=0, opener=lambda path, _: os.open(path, flags, 0o666))  # noqa: SIM115
+    found = os.fstat(part.fileno())
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        part.close()
+        raise OSError(errno.EEXIST, f"{name.name} is a link; remove it")
+    return part
 
 
 def _is_named(part: BinaryIO, name: Path) -> bool:

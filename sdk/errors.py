@@ -21,6 +21,10 @@ class GalleryError(ReIDError, ValueError):
     """An embedding does not fit the gallery, or an identity is not in it."""
 
 
+class UnknownIdentityError(GalleryError):
+    """Nobody of that name is in the gallery."""
+
+
 class DataError(ReIDError, ValueError):
     """A dataset folder, a video or a checkpoint cannot be read or has not what is needed."""
 

@@ -1,8 +1,9 @@
 """Output never destroys: a file is written beside its place, and takes its name when it is whole.
 
 A full disk, Ctrl-C or an error leaves the earlier file as it was and no half one. The new file has the permissions and
-the owner of the one that it replaces, else those of any new file. A link is written through to what it points at. What
-is no ordinary file (`/dev/stdout`, `/dev/null`, a FIFO) is simply written to. Missing folders are made.
+the owner of the one that it replaces; else its owner alone may read it (`private=False`: as the umask says). A link is
+written through to what it points at. What is no ordinary file (`/dev/stdout`, `/dev/null`, a FIFO) is simply written
+to. Missing folders are made.
 """
 
 import contextlib
@@ -23,36 +24,53 @@ STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 
 
 def write_whole(
-    path: str | Path, content: str | bytes, *, durable: bool = True, error: type[ReIDError] = DataError
+    path: str | Path,
+    content: str | bytes,
+    *,
+    durable: bool = True,
+    error: type[ReIDError] = DataError,
+    private: bool = True,
 ) -> None:
     """Write a whole file, text as UTF-8; else as `whole_file`."""
-    with whole_file(path, "w" if isinstance(content, str) else "wb", durable=durable, error=error) as file:
+    mode = "w" if isinstance(content, str) else "wb"
+    with whole_file(path, mode, durable=durable, error=error, private=private) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
 def whole_file(
-    path: str | Path, mode: str = "w", *, durable: bool = True, error: type[ReIDError] = DataError
+    path: str | Path,
+    mode: str = "w",
+    *,
+    durable: bool = True,
+    error: type[ReIDError] = DataError,
+    private: bool = True,
 ) -> Iterator[IO]:
     """A file to write to, which takes the name `path` at the end of the `with` block, and not if that is left early.
 
     mode: "w" (UTF-8) or "wb". durable: the file is on the disk before it takes its name, so that a power failure too
-    leaves the old one or the new one; this costs a moment. Raises `error` if the file cannot be written.
+    leaves the old one or the new one; this costs a moment. private: a file that is new is its owner's alone (0600);
+    False: as the umask says, for what tells of no people. Raises `error` if the file cannot be written.
     """
-    with whole_files([path], mode, durable=durable, error=error) as (file,):
+    with whole_files([path], mode, durable=durable, error=error, private=private) as (file,):
         yield file
 
 
 @contextlib.contextmanager
 def whole_files(
-    paths: Sequence[str | Path], mode: str = "wb", *, durable: bool = True, error: type[ReIDError] = DataError
+    paths: Sequence[str | Path],
+    mode: str = "wb",
+    *,
+    durable: bool = True,
+    error: type[ReIDError] = DataError,
+    private: bool = True,
 ) -> Iterator[list[IO]]:
     """Files that belong together: none takes its name before all are whole. Else as `whole_file`."""
     made: list[_Beside] = []
     try:
         try:
             for path in paths:
-                made.append(_Beside(Path(path), mode, error))
+                made.append(_Beside(Path(path), mode, error, private))
             yield [one.file for one in made]
             for one in made:
                 one.complete(durable)
@@ -70,7 +88,7 @@ def whole_files(
 class _Beside:
     """A file beside its place, or the place itself if that is no ordinary file."""
 
-    def __init__(self, path: Path, mode: str, error: type[ReIDError]):
+    def __init__(self, path: Path, mode: str, error: type[ReIDError], private: bool):
         self._path = path
         self._error = error
         self._beside: Path | None = None
@@ -82,7 +100,9 @@ class _Beside:
                 return
             self._target.parent.mkdir(parents=True, exist_ok=True)
             beside = self._target.with_name(_beside(self._target.name, secrets.token_hex(4)))
-            self.file = beside.open(mode.replace("w", "x"), **text)
+            # "x" makes a file or fails: a link that somebody has put there is not followed.
+            opener = private_opener if private else None
+            self.file = open(beside, mode.replace("w", "x"), opener=opener, **text)  # noqa: SIM115
             self._beside = beside
             if old is not None:
                 with contextlib.suppress(OSError):  # another's file: only root may give ours to them
@@ -119,6 +139,11 @@ class _Beside:
             raise self._error(_told(self._path, error)) from error
 
 
+def private_opener(path: str, flags: int) -> int:
+    """For `open(…, opener=…)`: a file that is new is its owner's alone."""
+    return os.open(path, flags, 0o600)
+
+
 def _beside(name: str, mark: str) -> str:
     return f".{name[:40]}.{mark}.part"
 
@@ -143,10 +168,19 @@ def _failed_write(failure: Exception) -> OSError | None:
     return None
 
 
+def _can_be_a_name(path: Path) -> bool:
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
 def _place(path: Path) -> tuple[Path | None, os.stat_result | None]:
     """The file that `path` stands for, and what is there now; None for what is simply written to."""
     if os.path.abspath(path).startswith(STREAMS):
         return None, None
+    if not _can_be_a_name(path):
+        raise OSError(errno.EINVAL, "no name that a file can have", str(path))
     target = Path(os.path.realpath(path))
     try:
         old = target.stat()

@@ -96,7 +96,7 @@ class ReIdentifier:
             self.gallery.bind(features_of(metadata), metadata.embedding_dim, stripes)
         except GalleryError:
             if self.gallery is not gallery:
-                self.gallery.close()
+                self.gallery.discard()
             raise
 
     def embed(self, crops: Sequence[np.ndarray], camera: str | Sequence[str | None] | None = None) -> Features:

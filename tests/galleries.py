@@ -1,10 +1,12 @@
 """What the gallery's tests and benchmarks share: drawn features, and a process that is killed while it writes."""
 
+import gzip
 import os
 import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,12 @@ def traces(folder: Path, name: str, features: np.ndarray) -> list[str]:
     ]
 
 
+def earlier_file(name: str) -> bytes:
+    """A gallery file that an earlier release wrote: anna, bob and kim, 8-d, two exemplars each and bob four; ann was
+    renamed, eve merged into bob, zoe forgotten. Its passphrase, where it has one, is "open sesame"."""
+    return gzip.decompress((Path(__file__).parent / "files" / f"{name}.db.gz").read_bytes())
+
+
 WRITER = """
 import os, sys, threading
 import numpy as np
@@ -45,7 +53,8 @@ from tests.galleries import features_of
 
 path, journal, round_number = sys.argv[1], sys.argv[2], int(sys.argv[3])
 log = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-gallery = Gallery(path)
+gallery = Gallery(path, retention=1e9)
+gallery.settle(retention=1e9)
 enrolled = []
 
 def say(*words):
@@ -73,18 +82,71 @@ def forget():
             gallery.forget(name)
             say("forgot", name)
 
+def change():
+    # Of people whom no other thread touches.
+    for i in range(10**6):
+        one, other, to = (f"{kind}/{round_number}/{i}/end" for kind in ("one", "other", "to"))
+        gallery.add(features_of(one), identity=one)
+        gallery.add(features_of(other), identity=other)
+        say("renaming", one, to)
+        gallery.rename(one, to)
+        say("renamed", one, to)
+        say("merging", other, to)
+        gallery.merge(other, into=to)
+        say("merged", other, to)
+        assert gallery.prune(older_than=1e8) == 0
+        if i % 8 == 0:
+            gallery.backup(journal + ".copy.db")
+            say("copied", to)
+        if i % 8 == 4:
+            name = f"import/{round_number}/{i}/end"
+            with Gallery() as carried:
+                carried.add(features_of(name), identity=name)
+                carried.export(journal + ".export")
+            say("importing", name)
+            gallery.load(journal + ".export")
+            say("imported", name)
+
 def guarded(run, *arguments):
     try:
         run(*arguments)
     except BaseException as error:
         say("failed", repr(error).replace("\\n", " "))
 
-jobs = [(enrol, 0), (enrol, 1), (match,), (forget,)]
+jobs = [(enrol, 0), (enrol, 1), (match,), (forget,), (change,)]
 for job in jobs:
     threading.Thread(target=guarded, args=job, daemon=True).start()
 say("ready")
 threading.Event().wait()
 """
+
+
+CHANGES = ("renaming", "renamed", "merging", "merged", "copied", "importing", "imported")
+
+
+def wrong_changes(gallery, said: dict[str, set[str]], copies: Iterable[Path]) -> list[str]:
+    """What of the changes that a killed process has said is not as it should be in the gallery, or in its copies."""
+    exemplars = {summary.identity: summary.exemplars for summary in gallery.describe()}
+    wrong = []
+    for line in said["renaming"]:
+        one, to = line.split()
+        if (one in exemplars) == (to in exemplars) or (line in said["renamed"] and one in exemplars):
+            wrong.append(f"renamed {line}")
+    for line in said["merged"]:
+        other, to = line.split()
+        if other in exemplars or exemplars.get(to) != 6:
+            wrong.append(f"merged {line}")
+    for line in said["merging"] - said["merged"]:
+        other, to = line.split()
+        if (exemplars.get(other), exemplars.get(to)) not in ((3, 3), (None, 6)):
+            wrong.append(f"merging {line}: half")
+    wrong += [f"imported {name}" for name in said["imported"] if exemplars.get(name) != 3]
+    wrong += [f"importing {name}: half" for name in said["importing"] if exemplars.get(name, 3) != 3]
+    for copy in copies:
+        with type(gallery)(copy, read_only=True) as opened:
+            if not opened.verify().ok:
+                wrong.append(f"{copy.name} is no copy")
+    return wrong
 
 
 def kill_while_writing(folder: Path, number: int, lines: int) -> dict[str, set[str]]:
@@ -107,7 +169,8 @@ def kill_while_writing(folder: Path, number: int, lines: int) -> dict[str, set[s
     finally:
         process.kill()
         process.communicate()
-    said = {word: set() for word in ("enrolling", "enrolled", "forgetting", "forgot", "failed")}
+    words = ("enrolling", "enrolled", "forgetting", "forgot", "failed", *CHANGES)
+    said = {word: set() for word in words}
     for line in log.read_text().split("\n")[:-1]:
         word, _, name = line.partition(" ")
         said.setdefault(word, set()).add(name)

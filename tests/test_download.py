@@ -311,3 +311,18 @@ def test_a_file_is_brought_from_a_disk_if_it_is_the_one(path, tmp_path):
     bring(path, path, SIZE, HASH)
     assert path.read_bytes() == right.read_bytes() == CONTENT
     assert parts(path) == ["file.onnx"]
+
+
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+def test_a_planted_link_is_not_written_through(path, tmp_path, link):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.symlink_to(victim) if link == "symbolic" else part.hardlink_to(victim)
+    right = tmp_path / "right"
+    right.write_bytes(CONTENT)
+    with pytest.raises(DataError, match="cannot be written"):
+        bring(right, path, SIZE, HASH)
+    assert victim.read_text() == "precious"
+    assert not path.exists()

@@ -1,6 +1,7 @@
 """`reid gallery`: what an operator does with a gallery file."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sdk.cli import build_app
-from sdk.errors import GalleryError
+from sdk.errors import DataError, GalleryError, ReIDError
 from sdk.gallery import Gallery
 from tests.galleries import features_of, traces
 
@@ -77,7 +78,7 @@ def test_export_import_verify(run, path, tmp_path):
     run("import", tmp_path / "new.db", tmp_path / "saved")
     assert listed(run, tmp_path / "new.db") == {"ann": 3, "bob": 3, "eve-end": 3}
     assert json.loads(run("verify", path, "--json").stdout) == {
-        "ok": True, "exemplars": 9, "identities": 3, "problems": [],
+        "ok": True, "exemplars": 9, "identities": 3, "problems": [], "traces": None,
     }  # fmt: skip
     content = bytearray(path.read_bytes())
     content[content.find(features_of("bob")[0].tobytes())] ^= 1
@@ -116,6 +117,74 @@ def test_crops_that_were_not_stored_cannot_be_embedded(run, path, tmp_path):
     message = run("reembed", path, tmp_path / "new.db", fails=GalleryError)
     assert "no crops are stored of 3 of its 3 identities" in message
     assert not (tmp_path / "new.db").exists()
+
+
+def test_nothing_is_made_or_deleted_where_it_was_not_meant(run, path, drawn_people, small_onnx, tmp_path):
+    typo = tmp_path / "tpyo.db"
+    for command in (
+        ("prune", typo, "--older-than", "1d"), ("forget", typo, "ann"), ("merge", typo, "ann", "--into", "bob"),
+        ("rename", typo, "ann", "--to", "eve"), ("clock", typo), ("backup", typo, "-o", tmp_path / "copy.db"),
+        ("accept", typo), ("restore", typo, tmp_path / "new.db"), ("encrypt", typo),
+    ):  # fmt: skip
+        run(*command, fails=GalleryError)
+    run("import", tmp_path / "new.db", tmp_path / "nothing", fails=GalleryError)
+    missing = tmp_path / "missing.png"
+    enroll = ("--identity", "eve", "--retention", "1s", "--store-crops", "--model", small_onnx)
+    run("enroll", tmp_path / "new.db", *enroll, missing, fails=DataError)
+    crop = next(drawn_people.rglob("*.png"))
+    run("enroll", tmp_path / "new.db", "--identity", "eve", "--model", missing, crop, fails=ReIDError)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["site"], "a command that fails leaves nothing behind"
+    before = path.read_bytes()
+    run("enroll", path, *enroll, missing, fails=DataError)
+    assert path.read_bytes() == before, "settings are kept with what they were given for, or not at all"
+    for age in ("30", "1_0d", "-1d", "nand", "1e9d", "1 d", ""):
+        assert "with its unit" in run("prune", path, "--older-than", age, fails=GalleryError)
+        assert "with its unit" in run("enroll", path, crop, "--identity", "x", "--retention", age, fails=GalleryError)
+    assert listed(run, path) == {"ann": 3, "bob": 3, "eve-end": 3}
+
+
+def test_backup_restore_and_encryption(run, path, tmp_path, monkeypatch):
+    copy = tmp_path / "copy.db"
+    with Gallery(path):
+        assert "copied 9 exemplars" in run("backup", path, "-o", copy).stderr
+    run("forget", path, "bob")
+    assert "--overwrite" in run("restore", copy, path, fails=GalleryError)
+    done = run("restore", copy, path, "--overwrite").stderr
+    assert "1 people had been forgotten since" in done
+    assert listed(run, path) == {"ann": 3, "eve-end": 3}
+    assert "ALIGNED_REID_GALLERY_KEY" in run("encrypt", path, fails=GalleryError)
+    monkeypatch.setenv("ALIGNED_REID_GALLERY_KEY", "one")
+    run("encrypt", path)
+    assert traces(path.parent, "eve-end", features_of("eve-end")) == []
+    assert "ALIGNED_REID_GALLERY_NEW_KEY" in run("rekey", path, fails=GalleryError)
+    monkeypatch.setenv("ALIGNED_REID_GALLERY_NEW_KEY", "two")
+    run("rekey", path)
+    assert "not the passphrase" in run("list", path, fails=GalleryError)
+    monkeypatch.setenv("ALIGNED_REID_GALLERY_KEY", "two")
+    run("backup", path, "-o", copy)
+    assert b"eve-end" not in copy.read_bytes(), "a copy is encrypted as the gallery is"
+    run("restore", copy, path, "--overwrite")
+    run("decrypt", path)
+    assert "is not encrypted" in run("list", path, fails=GalleryError)
+    monkeypatch.delenv("ALIGNED_REID_GALLERY_KEY")
+    assert listed(run, path) == {"ann": 3, "eve-end": 3}
+
+
+def test_what_is_done_while_traces_remain_has_an_exit_code_of_its_own(path, monkeypatch):
+    monkeypatch.setattr("sdk.gallery.journal.SCRUB_WAIT", 0.05)
+    reader = sqlite3.connect(path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM identity").fetchone()
+    app = build_app()
+    done = CliRunner().invoke(app, ["gallery", "forget", str(path), "ann"])
+    assert (done.exit_code, "done, but bytes of what was erased may stay" in " ".join(done.stderr.split())) == (3, True)
+    checked = CliRunner().invoke(app, ["gallery", "verify", str(path)])
+    assert (checked.exit_code, "may still be in site.db-wal" in " ".join(checked.stderr.split())) == (3, True)
+    reader.close()
+    with Gallery(path) as gallery:  # whoever opens it next sees to it
+        assert gallery.traces is None
+    assert traces(path.parent, "ann", features_of("ann")) == []
+    assert CliRunner().invoke(app, ["gallery", "verify", str(path)]).exit_code == 0
 
 
 def test_an_error_is_one_line(path):

@@ -126,16 +126,30 @@ def test_an_error_about_another_file_stays_what_it_is(old):
     assert old.read_text() == "good"
 
 
-def test_permissions_are_those_of_the_earlier_file_or_of_any_new_one(old):
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_permissions_are_those_of_the_earlier_file_and_new_files_are_the_owners_alone(old):
     old.chmod(0o640)
     write_whole(old, "new")
-    assert stat.S_IMODE(old.stat().st_mode) == 0o640
+    assert mode(old) == 0o640
     before = os.umask(0o027)
     try:
-        write_whole(old.parent / "new", "new")
+        write_whole(old.parent / "people", "new")
+        write_whole(old.parent / "model", "new", private=False)
     finally:
         os.umask(before)
-    assert stat.S_IMODE((old.parent / "new").stat().st_mode) == 0o640
+    assert (mode(old.parent / "people"), mode(old.parent / "model")) == (0o600, 0o640)
+
+
+def test_a_planted_link_is_not_written_through(old, monkeypatch):
+    """Not even by whoever knows what the file beside its place will be called."""
+    monkeypatch.setattr("sdk.output.secrets.token_hex", lambda _: "00000000")
+    (old.parent / ".new.00000000.part").symlink_to(old)
+    with pytest.raises(DataError, match="File exists"):
+        write_whole(old.parent / "new", "mine")
+    assert old.read_text() == "good"
 
 
 def test_a_link_is_written_through(old):
@@ -226,6 +240,7 @@ FILES = {
     "report": ("report {run} -o {out}", "page.html", ["run/tracks.jsonl", "run/dock.mp4"]),
     "evaluate-tracks": ("evaluate-tracks {run} {run} -o {out}", "figures.json", ["run/tracks.jsonl"]),
     "gallery export": ("gallery export {gallery} -o {out}", "saved.npz", ["site.npz"]),
+    "gallery backup": ("gallery backup {gallery} -o {out}", "copy.db", ["site.npz"]),
     "align": ("align {crop} {crop} --model {checkpoint} -o {out}", "path.png", ["people/00000/00_00.png"]),
     "evaluate": ("evaluate {model} --data {people} -o {out}", "e.json", ["model.onnx", "people/00000/00_00.png"]),
     "benchmark": ("benchmark {model} --data {people} -o {out}", "table.md", ["model.onnx", "people/00000/00_00.png"]),
@@ -381,3 +396,10 @@ def test_no_command_leaves_half_a_file_or_takes_the_earlier_one(app, site, case,
     result = invoke(app, line, site, out)
     assert result.exit_code == 0, result.exception
     assert out.read_bytes() != b"good"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_what_no_file_can_be_called_is_refused(tmp_path, name):
+    for refuse in (check_output, lambda path: write_whole(path, "new")):
+        with pytest.raises(DataError, match="no name that a file can have"):
+            refuse(tmp_path / name)

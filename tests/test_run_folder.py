@@ -4,21 +4,25 @@ import errno
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from datetime import datetime
 
+import cv2
 import numpy as np
 import pytest
 import supervision as sv
+from typer.testing import CliRunner
 
 from sdk import __version__
-from sdk.errors import DataError
+from sdk.cli import build_app
+from sdk.errors import DataError, ReIDError
 from sdk.report import PictureWriter
 from sdk.video import run_folder
 from sdk.video.annotate import AnnotatedVideo
 from sdk.video.records import RecordWriter
-from sdk.video.run_folder import RunFolder, read_manifest
+from sdk.video.run_folder import PlainFolder, RunFolder, read_manifest
 
 
 def manifest_of(folder):
@@ -53,6 +57,53 @@ def test_run_marks_its_folder_from_the_start(tmp_path):
     }
     assert (folder.path / "tracks.jsonl").read_text(encoding="utf-8") == "größer\n"
     assert sorted(os.listdir(folder.path)) == ["dock.mp4", "run.json", "tracks.jsonl"]
+
+
+def test_a_run_that_failed_before_it_wrote_anything_leaves_nothing(tmp_path):
+    def fail(path, content):
+        with RunFolder(path, "reid track") as folder:
+            folder.open("tracks.jsonl").close()
+            with folder.open("events.jsonl") as file:
+                file.write(content)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail(tmp_path / "nothing", "")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ZeroDivisionError):
+        fail(tmp_path / "something", "{}")
+    assert manifest_of(tmp_path / "something")["state"] == "interrupted"
+    (tmp_path / "theirs").mkdir()
+    with pytest.raises(ZeroDivisionError):
+        fail(tmp_path / "theirs", "")
+    assert manifest_of(tmp_path / "theirs")["state"] == "interrupted", "a folder that was there stays"
+
+
+def test_a_run_is_its_owners_alone(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with RunFolder(tmp_path / "run", "reid track") as folder:
+            folder.open("tracks.jsonl").close()
+        PlainFolder(tmp_path).claim("frame.mp4")
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "run").iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "frame.mp4").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("wrong", ["source", "detector"])
+def test_a_command_that_fails_leaves_nothing_behind(tmp_path, wrong):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(2):
+        cv2.imwrite(str(folder / f"{number}.png"), np.zeros((240, 320, 3), np.uint8))
+    source = folder if wrong == "detector" else tmp_path / "missing.mp4"
+    made = ["--gallery", tmp_path / "site.db", "--events", tmp_path / "events.jsonl", "-o", tmp_path / "out"]
+    result = CliRunner().invoke(build_app(), list(map(str, ["track", source, "--detector", "no.onnx", *made])))
+    assert isinstance(result.exception, ReIDError), result.output
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_run_that_ended_early_says_so(tmp_path):

@@ -13,7 +13,7 @@ from sdk.gallery.statistic import MOST_BYTES
 from sdk.tracking.multi_camera import known_site
 from sdk.tracking.site import SiteModel, Witnesses
 from sdk.tracking.site.memory import SiteMemory, restore, statistics_of
-from tests.galleries import features_of, traces
+from tests.galleries import earlier_file, features_of, traces
 from tests.moving import ColourEngine, World
 
 DIM = 384
@@ -231,8 +231,7 @@ def mean_of(tracker):
 
 def test_a_gallery_of_an_earlier_release_opens_and_gets_room_for_it(tmp_path):
     path = tmp_path / "site.db"
-    with Gallery(path) as gallery:
-        gallery.add(features_of("ann"), identity="ann")
+    path.write_bytes(earlier_file("gallery-schema-1"))
     connection = sqlite3.connect(path)
     connection.execute("DROP TABLE statistic")
     connection.commit()
@@ -241,7 +240,7 @@ def test_a_gallery_of_an_earlier_release_opens_and_gets_room_for_it(tmp_path):
         assert gallery.statistics() == []
         assert gallery.verify().ok
     with Gallery(path) as gallery:
-        assert gallery.identities() == ["ann"]
+        assert gallery.identities() == ["anna", "bob", "kim"]
         gallery.keep_statistics([Statistic(20, b"x")])
     with Gallery(path) as gallery:
         assert gallery.statistics() == [Statistic(20, b"x")]

@@ -58,7 +58,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 def save_tensors(content: dict, path: Path) -> None:
     """`torch.save` to a whole file. Raises `DataError` if it cannot be written."""
-    with whole_file(path, "wb") as file:
+    with whole_file(path, "wb", private=False) as file:
         torch.save(content, file)
 
 

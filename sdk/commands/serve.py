@@ -85,13 +85,14 @@ def serve(
     check_sinks(events or (), [*(source_files(sources) if sources else ()), *used])
     with contextlib.ExitStack() as stack:
         recording = stack.enter_context(contextlib.ExitStack())
-        sinks = [stack.enter_context(open_sink(address, tell=note)) for address in events or ()]
         reid = ReIdentifier(model, gallery=gallery, threshold=threshold)
         stack.enter_context(reid.gallery)
         if simulated:
             opened = stack.enter_context(open_drawn_site(reid, Site(0, cameras=4, people=12, seconds=300.0)))
         else:
             opened = stack.enter_context(open_sources(sources, reid, detector, rate, settings))
+        # Nothing is made before the sources and the detector have been looked at.
+        sinks = [stack.enter_context(open_sink(address, tell=note)) for address in events or ()]
         recorders = []
         if output is not None:
             folder = recording.enter_context(RunFolder(new_run(output), "reid serve"))

@@ -81,13 +81,14 @@ def track(
     RunFolder.check(output, files, [*used, *(events or ())], overwrite)
     check_sinks(events or (), [*files, *used])
     with contextlib.ExitStack() as stack:
-        sinks = [stack.enter_context(open_sink(address, tell=note)) for address in events or ()]
         site = stack.enter_context(Sources(sources, rate, seconds=seconds))
         written = not site.live if video is None else video
         reid = ReIdentifier(model, gallery, threshold)
         stack.enter_context(reid.gallery)
         known = known_site(reid, settings)  # without what this run teaches: the second pass learns from it anew
         tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate, config=settings)
+        # Nothing is made before all that may be wrong has been looked at.
+        sinks = [stack.enter_context(open_sink(address, tell=note)) for address in events or ()]
         folder = stack.enter_context(RunFolder(output, "reid track", overwrite))
         segment = SEGMENT if site.live else None
         remember_origin(folder, site, segment=segment, model=model, detector=detector)

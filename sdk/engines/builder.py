@@ -191,7 +191,7 @@ class _TimingCache:
         if self._cache is None:
             return
         try:
-            write_whole(self._path, bytes(self._cache.serialize()), error=EngineError)
+            write_whole(self._path, bytes(self._cache.serialize()), error=EngineError, private=False)
         except EngineError as error:
             notes.print(f"the timing cache is not kept: {error}")
 

@@ -77,7 +77,7 @@ def rebuild_plan(path: Path, onnx_path: Path) -> Metadata:
             )
         options = BuildOptions(max_batch=before.max_batch or options.max_batch)
     content, metadata = build_engine(onnx_path, _library_at_hand(path), options)
-    write_whole(path, content, error=EngineError)
+    write_whole(path, content, error=EngineError, private=False)
     return metadata
 
 

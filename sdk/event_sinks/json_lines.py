@@ -20,7 +20,7 @@ def json_lines_sink(path: str | Path | None = None, **settings) -> Delivery:
         # A descriptor of its own: a reader that does not read would hold the lock of sys.stdout for ever.
         return Delivery("standard output", _Lines(os.dup(sys.stdout.fileno())), **settings)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
         raise DataError(f"{hide(path)}: events cannot be written there ({error.strerror})") from error
     return Delivery(hide(path), _Lines(descriptor, torn=_is_torn(descriptor)), **settings)

@@ -1,8 +1,10 @@
 """`Gallery`: the identities that are known, in memory, on disk, or shared by several sites."""
 
+import contextlib
 import re
 import time as clock
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,15 @@ import numpy as np
 from sdk.confidential import hide
 from sdk.distances import local_distance_gathered
 from sdk.errors import GalleryError
-from sdk.gallery.journal import Journal
-from sdk.gallery.ledger import MAX_EXEMPLARS, Exemplars, Ledger, shape_of
+from sdk.gallery import arguments
+from sdk.gallery.journal import Journal, passphrase_of
+from sdk.gallery.ledger import MAX_EXEMPLARS, NOTED, Exemplars, Ledger, shape_of
 from sdk.gallery.records import ExemplarLayout
 from sdk.gallery.results import AuditLine, Candidate, IdentitySummary, VerifyReport
 from sdk.gallery.rows import Snapshot
 from sdk.gallery.search import AGGREGATES, Align, Question, State, search
 from sdk.gallery.statistic import Statistic, check
+from sdk.gallery.timeline import JUMP
 from sdk.names import checked_name
 
 UNIT_TOLERANCE = 1e-3
@@ -51,55 +55,116 @@ class Gallery(Ledger):
         a `*.milvus.db` file of Milvus Lite.
 
         max_exemplars: of an identity, beyond which the most redundant go (default 32). retention: seconds after their
-        enrolment for which exemplars are kept (default: for ever; 0: for ever again). store_crops: keep the crops that
-        `ReIdentifier.enroll` sees, for `reid gallery reembed` (default: no). A file remembers the three.
-        passphrase: of an encrypted file; None: that of the environment variable ALIGNED_REID_GALLERY_KEY, with which a
-        new file is encrypted. cache: file that keeps a shared gallery, and what the store has not heard of yet.
+        enrolment for which exemplars are kept (default: for ever; 0: for ever again), as far as the gallery has seen
+        them pass (`clock_ahead`). store_crops: keep the crops that `ReIdentifier.enroll` sees, for `reid gallery
+        reembed` (default: no). A file remembers the three. passphrase: of an encrypted file; None: that of the
+        environment variable ALIGNED_REID_GALLERY_KEY, with which a new file is encrypted; for a file that is not
+        encrypted it is refused. cache: file that keeps a shared gallery, and what the store has not heard of yet.
         Raises `GalleryError` naming the file and the remedy.
         """
         shared = where is not None and is_shared(where)
-        super().__init__("the gallery in memory" if where is None else shown(where), read_only, shared)
-        self._passphrase = passphrase
-        _check_options(max_exemplars, retention)
+        super().__init__(
+            "the gallery in memory" if where is None else shown(where), arguments.flag(read_only, "read_only"), shared
+        )
+        if where is not None and not shared:
+            where = arguments.path(where, "the gallery")
+        if cache is not None:
+            cache = arguments.path(cache, "cache")
+        options = _checked_options(max_exemplars, retention, store_crops)
         if cache is not None and not shared:
             raise GalleryError(f"cache={str(cache)!r} is for a shared gallery; pass the file as the first argument")
         path = cache if shared else where
         if read_only and path is None:
             raise GalleryError("read_only=True is for a gallery file; pass its path")
+        self._passphrase = None if path is None else passphrase_of(path, passphrase)
         if path is not None:
-            self._journal = Journal(path, read_only, passphrase)
-            try:
+            self._journal = Journal(path, self.read_only, self._passphrase)
+        try:
+            if self._journal:
                 self._load(self._journal)
-            except BaseException:
-                self._journal.close()
-                raise
-        self._settle_options(max_exemplars, retention, store_crops)
-        if shared:
-            from sdk.gallery.shared import Sync
+            self._settle_options(options)
+            if shared:
+                from sdk.gallery.shared import Sync
 
-            try:
                 self._sync = Sync(self, str(where))
-            except BaseException:
-                self.close()
-                raise
-        if self.retention and not read_only:
-            with self._lock:
+        except BaseException:
+            if self._journal:
+                self._journal.discard()
+            raise
+        with self._lock:
+            self._look_at_clock()
+            if not self.read_only:
                 self._expire()
+            if self._journal and not self.read_only and self._journal.traces:
+                self._scrub_later()
         self._refresh_index()
 
-    def _settle_options(self, max_exemplars, retention, store_crops) -> None:
+    def _settle_options(self, given: dict) -> None:
         meta = self._journal.meta if self._journal else {}
-        given = {"max_exemplars": max_exemplars, "retention": retention, "store_crops": store_crops}
-        given = {name: value for name, value in given.items() if value is not None and meta.get(name) != value}
-        if self._journal and given and not self.read_only:
+        changed = {name: value for name, value in given.items() if meta.get(name) != value}
+        if self._journal and changed and not self.read_only:
             with self._journal.transaction():
-                self._journal.set_meta(**given)
+                self._journal.set_meta(**changed)
         settings = {"max_exemplars": MAX_EXEMPLARS, "retention": 0.0, "store_crops": False} | meta | given
         self.max_exemplars = int(settings["max_exemplars"])
         self.retention = float(settings["retention"])
         self.stores_crops = bool(settings["store_crops"]) and self._journal is not None
 
+    def settle(
+        self, *, max_exemplars: int | None = None, retention: float | None = None, store_crops: bool | None = None
+    ) -> None:
+        """Change what the gallery was opened with; None: stays. What the retention has run out for goes at once.
+
+        Raises `GalleryError` for a value that is none, or if it cannot be stored; nothing is changed then.
+        """
+        options = _checked_options(max_exemplars, retention, store_crops)
+        with self._lock:
+            self._require_writable()
+            kept = {"max_exemplars": self.max_exemplars, "retention": self.retention, "store_crops": self.stores_crops}
+            self._settle_options(kept | options)
+            self._expired = -np.inf
+            self._expire()
+
     # What is there.
+
+    @property
+    def traces(self) -> str | None:
+        """Why, and until when, bytes of what was erased may still be in a file; None: none are.
+
+        `forget`, `merge`, `rename` and `prune` have done what they say when they return, and they raise if they have
+        not. Where another process reads the file, or the disk is full, the old bytes stay a while: this says so until
+        they are gone, which is tried again in the background.
+        """
+        return self._journal.traces if self._journal else None
+
+    @property
+    def clock_ahead(self) -> float:
+        """Seconds by which the clock is ahead of the time that the gallery has seen pass; 0 for less than an hour.
+
+        Retention does not count them before `settle_clock` says what they are.
+        """
+        ahead = self._timeline.ahead
+        return ahead if ahead > JUMP else 0.0
+
+    def settle_clock(self, passed: bool) -> float:
+        """Say of `clock_ahead` whether that time has passed, and counts from now on, or the clock was wrong before and
+        has been set; how many seconds that concerns. What the retention has run out for then goes at once.
+
+        Raises `GalleryError` if it cannot be stored.
+        """
+        with self._lock:
+            self._require_writable()
+            self._look_at_clock()
+            before = replace(self._timeline, starts=list(self._timeline.starts))
+            seconds = self._timeline.settle(arguments.flag(passed, "passed"))
+            try:
+                self.note("clock", 0)
+            except BaseException:
+                vars(self._timeline).update(vars(before))
+                raise
+            self._expired = -np.inf
+            self._expire()
+            return seconds
 
     def __len__(self) -> int:
         """The number of exemplars."""
@@ -108,8 +173,12 @@ class Gallery(Ledger):
     def __enter__(self) -> "Gallery":
         return self
 
-    def __exit__(self, *_) -> None:
-        self.close()
+    def __exit__(self, kind, *_) -> None:
+        """Close it; a new file that came to nothing, because something was raised before anybody was in it, goes."""
+        if kind is not None and not len(self):
+            self.discard()
+        else:
+            self.close()
 
     def identities(self) -> list[str]:
         """The names of the identities, sorted."""
@@ -191,23 +260,31 @@ class Gallery(Ledger):
         Fewer than k, or none, come back where there are no more.
         """
         state = self._open_state()
-        if k < 1:
-            raise GalleryError(f"k is {k}; ask for at least 1 candidate")
-        if aggregate not in AGGREGATES:
-            raise GalleryError(f"aggregate '{aggregate}' is unknown; choose of {', '.join(AGGREGATES)}")
+        k = arguments.whole(k, "k", "ask for at least 1 candidate", 1)
+        if not isinstance(aggregate, str) or aggregate not in AGGREGATES:
+            raise GalleryError(f"aggregate {str(aggregate)[:40]!r} is unknown; choose of {', '.join(AGGREGATES)}")
+        since, until = (
+            None if bound is None else arguments.number(bound, name, "give seconds, or None", finite=False)
+            for name, bound in (("since", since), ("until", until))
+        )
+        weight = arguments.number(weight, "weight", "give a number of at least 0", 0)
         queries = self._checked(embedding)
-        cameras = [camera] * len(queries) if camera is None or isinstance(camera, str) else list(camera)
+        cameras = [camera] * len(queries)
+        if camera is not None and not isinstance(camera, str):
+            cameras = arguments.names(camera, "camera", "give a camera's name, or one or None for each query")
         if len(cameras) != len(queries):
             raise GalleryError(f"{len(cameras)} cameras for {len(queries)} queries; give one a query, or one for all")
         if stripes is not None:
-            stripes = np.asarray(stripes)
+            stripes = arguments.floats(stripes, "stripes", "pass those of embed()", np.float16)
             if len(state.rows.blocks) and not state.rows.stripe_blocks:
                 raise GalleryError(
                     f"{self.where} keeps no stripes, so nothing can be re-scored; "
                     "enrol its people again, into a new gallery, with ReIdentifier(…, rescore=True)"
                 )
             self._check_stripes(stripes, len(queries))
-        names = None if identities is None else frozenset(identities)
+        names = None
+        if identities is not None:
+            names = frozenset(arguments.names(identities, "identities", "give a list of names"))
         question = Question(queries, k, cameras, since, until, names, aggregate, stripes, weight)
         return search(state, question, align)
 
@@ -234,15 +311,18 @@ class Gallery(Ledger):
         finite, or not of unit length, or it cannot be stored; nothing is added then.
         """
         self._check_names(identity, camera)
-        if time is not None and not np.isfinite(time):
-            raise GalleryError(f"time is {time}; give seconds, or None")
+        if time is not None:
+            time = arguments.number(time, "time", "give seconds, or None")
         rows = self._checked(embedding)
         number = len(rows)
+        qualities = arguments.floats(quality, "quality", "give a number, or one for each embedding")
+        if qualities.shape not in ((), (1,), (number,)) or not np.isfinite(qualities).all():
+            raise GalleryError(f"quality has shape {qualities.shape}; give a finite number, or {number} of them")
         if stripes is not None:
-            stripes = np.asarray(stripes, np.float16)
+            stripes = arguments.floats(stripes, "stripes", "pass those of embed()", np.float16)
             self._check_stripes(stripes, number)
-        if crops is not None and len(crops) != number:
-            raise GalleryError(f"{len(crops)} crops for {number} embeddings; give one for each")
+        if crops is not None:
+            crops = arguments.crops(crops, number)
         files = [_encoded(crop) for crop in crops] if crops is not None and self.stores_crops else None
         exemplars = Exemplars(
             identity,
@@ -251,7 +331,7 @@ class Gallery(Ledger):
             stripes,
             np.full(number, np.nan if time is None else time),
             np.full(number, clock.time()),
-            np.broadcast_to(np.asarray(quality, np.float32), number),
+            np.broadcast_to(qualities, number),
             files,
         )
         with self._lock:
@@ -262,19 +342,24 @@ class Gallery(Ledger):
     def merge(self, identity: str, into: str) -> int:
         """Two names, one person: the exemplars of `identity` become those of `into`; how many there were.
 
-        Raises `GalleryError` if either is unknown, or both are the same.
+        Raises `GalleryError` if either is unknown (`UnknownIdentityError`), both are the same, or it cannot be stored;
+        nothing is changed then.
         """
         with self._lock:
             self._require_writable()
-            if identity == into:
-                raise GalleryError(f"identity '{identity}' cannot be merged into itself")
             source, target = self._known(identity), self._known(into)
+            if source == target:
+                raise GalleryError(f"identity '{identity}' cannot be merged into itself")
             count = len(self._people[source].rows)
             self._merge(source, target)
             return count
 
     def rename(self, identity: str, to: str) -> None:
-        """Give an identity another name. Raises `GalleryError` if it is unknown, or the name is taken."""
+        """Give an identity another name.
+
+        Raises `GalleryError` if it is unknown (`UnknownIdentityError`), the name is taken, or it cannot be stored;
+        nothing is changed then.
+        """
         checked_name(to, "the new name")
         with self._lock:
             self._require_writable()
@@ -287,7 +372,10 @@ class Gallery(Ledger):
         """Delete an identity and leave no trace of it; how many exemplars there were.
 
         Rows, crops, the name, and what SQLite keeps in its WAL are overwritten before it returns; the codes in the
-        approximate index go in the background. Raises `GalleryError` if the identity is unknown.
+        approximate index go in the background. Where something of the WAL cannot be overwritten yet, `traces` says so.
+
+        Raises `GalleryError` if the identity is unknown (`UnknownIdentityError`), or it cannot be stored; nothing is
+        changed then.
         """
         with self._lock:
             self._require_writable()
@@ -296,14 +384,26 @@ class Gallery(Ledger):
             self._remove([number], "forget")
             return count
 
-    def prune(self, before: float) -> int:
-        """Delete the exemplars that were enrolled before a time (seconds since 1970), and whom none is left of.
+    def prune(self, before: float | None = None, *, older_than: float | None = None) -> int:
+        """Delete exemplars that were enrolled long ago, and whom none is left of; how many exemplars there were.
 
-        How many exemplars there were. Nothing of them is left either.
+        before: a time of the clock, seconds since 1970. older_than: instead, an age in seconds, as far as the gallery
+        has seen them pass: a clock that is wrong deletes nobody then. Nothing of them is left either.
+
+        Raises `GalleryError` if it cannot be stored; nothing is changed then.
         """
+        if (before is None) == (older_than is None):
+            raise GalleryError("say which exemplars: before=TIME, or older_than=SECONDS")
+        if before is not None:
+            before = arguments.number(before, "before", "give seconds since 1970")
+        else:
+            older_than = arguments.number(older_than, "older_than", "give seconds", 0)
         with self._lock:
             self._require_writable()
-            return self._prune(before)
+            if before is None:
+                return self._erase(self._older_than(older_than), "prune")
+            rows = self._state.rows
+            return self._erase(np.flatnonzero(rows.alive & (rows.added < before)), "prune")
 
     def keep_statistics(self, statistics: Sequence[Statistic]) -> None:
         """Keep what was learned of many people at once, in the place of what was kept before; none: nothing.
@@ -329,21 +429,58 @@ class Gallery(Ledger):
 
     def close(self) -> None:
         """Release what the gallery holds; in memory, its contents. What a file holds is on the disk already."""
+        self._end()
+        if self._journal is not None:
+            self._journal.close()
+
+    def discard(self) -> None:
+        """As `close`, and delete the file if it was made when this was opened: for what came to nothing."""
+        self._end()
+        if self._journal is not None:
+            self._journal.discard()
+
+    def _end(self) -> None:
         with self._lock:
             sync, self._sync = self._sync, None
         if sync is not None:
             sync.close()
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             self._state = State(Snapshot(), [], [None])
             self._people, self._number, self._by_uid = {}, {}, {}
             self._statistics = []
-            if self._journal is not None:
-                self._journal.close()
+            if self._scrubber is not None:
+                self._scrubber.stop()
+            if self._journal is not None and not self.read_only:
+                self._write_time()
+                if self._journal.traces:
+                    self._journal.scrub(wait=0)
+
+    def _write_time(self) -> None:
+        """Until when the gallery has seen time pass, if the file says something else."""
+        self._look_at_clock()
+        if abs(self._timeline.clock - self._journal.noted) > NOTED:
+            with contextlib.suppress(GalleryError), self._journal.transaction():
+                pass
+
+    def backup(self, path: str | Path) -> int:
+        """Write a copy of the gallery's file, as of now, while it goes on; how many exemplars are in it.
+
+        Raises `GalleryError` if there is no file, or the copy cannot be written; an earlier copy stays then.
+        """
+        from sdk.gallery.backup import backup
+
+        self._open_state()
+        if self._journal is None:
+            raise GalleryError(f"{self.where} has no file to copy; write what is in it with export()")
+        return backup(self._journal.path, arguments.path(path, "the copy"), self._passphrase)
 
     def audit(self) -> list[AuditLine]:
         """What was done to identities, oldest first."""
         with self._lock:
+            self._open_state()
             return self._journal.audit() if self._journal else list(self._audit)
 
     def verify(self) -> VerifyReport:
@@ -359,14 +496,14 @@ class Gallery(Ledger):
         `GalleryError` if they cannot be written."""
         from sdk.gallery.portable import export_gallery
 
-        return export_gallery(self, path)
+        return export_gallery(self, arguments.path(path, "the export"))
 
     def load(self, path: str | Path) -> int:
         """Add what `export` wrote; how many exemplars. Raises `GalleryError` for files that are damaged, or of another
         model; nothing is added then."""
         from sdk.gallery.portable import import_gallery
 
-        return import_gallery(self, path)
+        return import_gallery(self, arguments.path(path, "the export"))
 
     def crops(self, identity: str) -> list[tuple[np.ndarray, str | None, float | None]]:
         """The stored crops of an identity: (uint8 BGR, camera, time) each; none where none are stored.
@@ -401,6 +538,10 @@ class Gallery(Ledger):
 
         The first model that comes is the gallery's. Raises `GalleryError` for another, with the remedy.
         """
+        model = arguments.text("" if model is None else model, "the model", "give the SHA-256 of its checkpoint")
+        dim = arguments.whole(dim, "dim", "give the length of the features", 1)
+        if stripes is not None:
+            stripes = arguments.shape(stripes, "the stripes' shape", "give (S, d), or None")
         with self._lock:
             self._open_state()
             if self._model and model and model != self._model:
@@ -443,13 +584,13 @@ class Gallery(Ledger):
 
     def _check_names(self, identity: str, camera: str | None, what: str = "") -> None:
         """Of exemplars to be added. A name that is here already was given before there were rules."""
-        if identity not in self._number:
+        if not isinstance(identity, str) or identity not in self._number:
             checked_name(identity, f"{what}identity")
-        if camera is not None and camera not in self._state.cameras:
+        if camera is not None and not (isinstance(camera, str) and camera in self._state.cameras):
             checked_name(camera, f"{what}camera")
 
     def _check_stripes(self, stripes: np.ndarray, number: int) -> None:
-        if stripes.ndim != 3 or len(stripes) != number:
+        if stripes.ndim != 3 or len(stripes) != number or not stripes.size:
             raise GalleryError(f"stripes have shape {stripes.shape}; expected [{number}, S, d], one for each embedding")
         if self._layout and stripes.shape[1:] != self._layout.stripes:
             raise GalleryError(
@@ -460,7 +601,7 @@ class Gallery(Ledger):
             raise GalleryError("stripes are not finite; pass those of embed()")
 
     def _checked(self, embedding: np.ndarray) -> np.ndarray:
-        rows = np.atleast_2d(np.asarray(embedding, np.float32))
+        rows = np.atleast_2d(arguments.floats(embedding, "embedding", "pass unit-length features of embed()"))
         if rows.ndim != 2 or not len(rows):
             raise GalleryError(f"embedding has shape {np.shape(embedding)}; expected [N, D] with N ≥ 1")
         if self._layout and rows.shape[1] != self._layout.dim:
@@ -468,7 +609,8 @@ class Gallery(Ledger):
                 f"embedding has {rows.shape[1]} dimensions, the gallery {self._layout.dim}; "
                 "another model made it: enrol its people again with this one"
             )
-        lengths = np.linalg.norm(rows, axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.linalg.norm(rows, axis=1)
         if not np.all(np.abs(lengths - 1) < UNIT_TOLERANCE):  # also catches NaN
             worst = int(np.argmax(~(np.abs(lengths - 1) < UNIT_TOLERANCE)))
             raise GalleryError(f"embedding {worst} has length {lengths[worst]:g}; pass unit-length features of embed()")
@@ -493,11 +635,18 @@ def shown(where: str | Path) -> str:
     return str(where)
 
 
-def _check_options(max_exemplars: int | None, retention: float | None) -> None:
-    if max_exemplars is not None and max_exemplars < 1:
-        raise GalleryError(f"max_exemplars is {max_exemplars}; keep at least 1 exemplar of an identity")
-    if retention is not None and not retention >= 0:
-        raise GalleryError(f"retention is {retention}; give seconds, or 0 to keep exemplars for ever")
+def _checked_options(max_exemplars, retention, store_crops) -> dict:
+    """Those that are not None, as they are kept. Raises `GalleryError`."""
+    options = {}
+    if max_exemplars is not None:
+        wanted = "keep at least 1 exemplar of an identity"
+        options["max_exemplars"] = arguments.whole(max_exemplars, "max_exemplars", wanted, 1)
+    if retention is not None:
+        wanted = "give seconds, or 0 to keep exemplars for ever"
+        options["retention"] = arguments.number(retention, "retention", wanted, 0)
+    if store_crops is not None:
+        options["store_crops"] = arguments.flag(store_crops, "store_crops")
+    return options
 
 
 def _decoded(content: bytes, identity: str, where: str) -> np.ndarray:

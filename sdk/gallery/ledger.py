@@ -14,20 +14,24 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sdk.errors import GalleryError
+from sdk.errors import GalleryError, UnknownIdentityError
 from sdk.gallery.index import INDEX_FROM, Index, load_faiss
 from sdk.gallery.journal import Journal
 from sdk.gallery.records import GONE, UNSENT, ExemplarLayout, IdentityRecord
 from sdk.gallery.results import AuditLine
 from sdk.gallery.rows import BLOCK, Rows, Snapshot
+from sdk.gallery.scrubber import Scrubber
 from sdk.gallery.search import State
 from sdk.gallery.selection import surplus
 from sdk.gallery.statistic import MANY, Statistic
+from sdk.gallery.timeline import Timeline, uptime
 
 MAX_EXEMPLARS = 32
 """Of an identity, unless the gallery says otherwise."""
 EXPIRE_EVERY = 60.0
 """Seconds between two looks for what the retention has run out for."""
+NOTED = 60.0
+"""Seconds of the clock after which a gallery that is closed writes down what time it was."""
 
 log = logging.getLogger("aligned_reid.gallery")
 
@@ -89,8 +93,10 @@ class Ledger:
         self._closed = False
         self._indexer: threading.Thread | None = None
         self._said_exact = False
-        self._expired = 0.0
+        self._expired = -np.inf
+        self._timeline = Timeline()
         self._journal: Journal | None = None
+        self._scrubber: Scrubber | None = None
         self._sync = None
         self.problems: tuple[str, ...] = ()
         """What could not be read of a damaged file that was opened read-only."""
@@ -104,15 +110,10 @@ class Ledger:
 
     def _load(self, journal: Journal) -> None:
         contents = journal.load()
-        if contents.problems and not self.read_only:
-            raise GalleryError(
-                f"{journal.path}: is damaged ({contents.problems[0]}"
-                + (f", and {len(contents.problems) - 1} more" if len(contents.problems) > 1 else "")
-                + "); what can be read opens with read_only=True, and is saved by: reid gallery export FILE -o saved"
-            )
+        self._removals = set(journal.removals(contents.problems))
         self.problems = tuple(contents.problems)
+        self._require_whole()
         self._layout, self._model, self._chunks = journal.layout, journal.meta.get("model"), contents.chunks
-        self._removals = set(journal.removals())
         self._statistics, damage = journal.statistics()
         if damage:  # nobody is lost by it, so it is no reason not to open
             log.warning("%s: what was learned of the site is damaged (%s); it is learned anew", journal.path, damage)
@@ -130,8 +131,12 @@ class Ledger:
             self._people[len(names)] = _Person(record, slot)
             self._number[record.name] = len(names)
             names.append(record.name)
-        for line in journal.audit():
-            self._next_number = max(self._next_number, 1 + (line.number or 0))
+        lines = journal.audit(damage := [])
+        if damage:  # nobody is lost by it either
+            log.warning("%s: %s", journal.path, damage[0])
+            self.problems += tuple(damage) if self.read_only else ()
+        self._next_number = max(self._next_number, journal.progress.next_number)
+        self._next_number = max([self._next_number, *(1 + (line.number or 0) for line in lines)])
         cameras: list[str | None] = [None]
         camera_of = {-1: 0}
         for slot, name in contents.cameras:
@@ -139,6 +144,7 @@ class Ledger:
             cameras.append(name)
             self._camera_slots.append(slot)
         snapshot = self._read_rows(contents.exemplars, local, camera_of)
+        self._require_whole()
         for number, rows in _groups(snapshot.person).items():
             self._people[number].rows = rows
         for number in [n for n, person in self._people.items() if not person.rows]:
@@ -147,15 +153,30 @@ class Ledger:
             del self._number[self._people.pop(number).record.name]
         self._by_uid = {person.record.uid: number for number, person in self._people.items()}
         self._state = State(snapshot, names, cameras)
+        self._timeline = journal.progress.timeline
+        if not self._timeline.starts and snapshot.count:  # by an earlier release, which wrote no time down
+            known = [journal.last_written, *(line.time for line in lines), float(snapshot.added.max())]
+            self._timeline.look(max(known), bytes(16), 0.0)
+
+    def _require_whole(self) -> None:
+        """Raises `GalleryError` if something is damaged and the gallery is to be written."""
+        if self.problems and not self.read_only:
+            raise GalleryError(
+                f"{self._journal.path}: is damaged ({self.problems[0]}"
+                + (f", and {len(self.problems) - 1} more" if len(self.problems) > 1 else "")
+                + "); restore a backup (reid gallery restore), or save what can be read, with read_only=True or: "
+                "reid gallery export FILE -o saved"
+            )
 
     def _read_rows(self, exemplars, local: dict[int, int], camera_of: dict[int, int]) -> Snapshot:
         snapshot = Snapshot()
-        lost = 0
+        lost, unknown = 0, 0
         for start in range(0, len(exemplars), BLOCK):
             part = []
             for slot, record in exemplars[start : start + BLOCK]:
                 if record[0] in local:
                     part.append((slot, record))
+                    unknown += record[1] not in camera_of
                 else:
                     lost += 1
             if not part:
@@ -179,6 +200,8 @@ class Ledger:
             )
         if lost:
             self.problems += (f"{lost} exemplars belong to identities that cannot be read",)
+        if unknown:
+            self.problems += (f"{unknown} exemplars are of cameras that cannot be read",)
         return snapshot
 
     # Adding.
@@ -344,28 +367,46 @@ class Ledger:
         elif self._journal:
             self._journal.erase("identity", [person.slot])
 
-    def _prune(self, before: float) -> int:
-        rows = self._state.rows
-        old = np.flatnonzero(rows.alive & (rows.added < before))
-        if not len(old):
+    def _erase(self, which: np.ndarray, action: str) -> int:
+        """Delete some exemplars (rows), and whom none is left of; how many there were."""
+        if not len(which):
             return 0
+        rows = self._state.rows
         change = Change(rows)
         with self._transaction():
-            for number, places in _groups(rows.person[old]).items():
+            for number, places in _groups(rows.person[which]).items():
                 person = change.person(self._people, number)
-                self._drop_rows(change, person, old[places], wipe=True)
+                self._drop_rows(change, person, which[places], wipe=True)
                 if not person.rows:
                     self._remove_record(change, number, person, into=person.record.uid)
-                self._write_audit(AuditLine(clock.time(), "prune", person.record.number, None, len(places)))
+                self._write_audit(AuditLine(clock.time(), action, person.record.number, None, len(places)))
         self._apply(change)
         self._scrub()
-        return len(old)
+        return len(which)
+
+    def _older_than(self, seconds: float) -> np.ndarray:
+        """Rows of exemplars that were enrolled so long ago, as far as the gallery has seen time pass."""
+        self._look_at_clock()
+        rows = self._state.rows
+        alive = np.flatnonzero(rows.alive)
+        return alive[self._timeline.ages(rows.added[alive]) >= seconds] if len(alive) else alive
 
     def _expire(self) -> None:
-        now = clock.time()
-        if self.retention and now - self._expired >= EXPIRE_EVERY:
-            self._expired = now
-            self._prune(now - self.retention)
+        self._look_at_clock()
+        seen = self._timeline.seen
+        if self.retention and seen - self._expired >= EXPIRE_EVERY:
+            self._expired = seen
+            self._erase(self._older_than(self.retention), "retention")
+
+    def _look_at_clock(self) -> None:
+        jump = self._timeline.look(clock.time(), *uptime())
+        if jump and self.retention:
+            log.warning(
+                "%s: the clock has jumped by %+.1f hours; retention does not count what it is ahead by. If that time "
+                "has passed, say so: reid gallery clock FILE --passed; if the clock was set: --was-wrong",
+                self.where,
+                jump / 3600,
+            )
 
     def _merge(self, source: int, target: int) -> None:
         change = Change(self._state.rows)
@@ -494,10 +535,40 @@ class Ledger:
     def _transaction(self):
         return self._journal.transaction() if self._journal else _Nothing()
 
-    def _note(self, action: str, exemplars: int) -> None:
-        """An audit line about several identities."""
-        with self._transaction():
+    def note(self, action: str, exemplars: int) -> None:
+        """Write an audit line about several identities."""
+        with self._lock, self._transaction():
             self._write_audit(AuditLine(clock.time(), action, None, None, exemplars))
+
+    @property
+    def created(self) -> float | None:
+        """When the file began, seconds since 1970: copies of it have it too. None without a file."""
+        return self._journal.created if self._journal else None
+
+    def catch_up(self, lines: Sequence[AuditLine], next_number: int) -> int:
+        """This is an earlier copy of a gallery whose audit has `lines`: forget whom that one has forgotten since; how
+        many people. Numbers below `next_number` are taken. The audit gets those lines, and one that says so."""
+        with self._lock:
+            known = set(self.audit())
+            later = [line for line in lines if line not in known]
+            gone: set[int] = set()
+            bearers: dict[int, set[int]] = {}  # by number: who was merged into it
+            for line in later:
+                if line.action == "merge":
+                    bearers.setdefault(line.into, set()).update({line.number}, bearers.pop(line.number, ()))
+                elif line.action == "forget":
+                    gone |= {line.number, *bearers.pop(line.number, ())}
+            self._next_number = max(self._next_number, next_number)
+            with self._transaction():
+                if self._journal:
+                    self._journal.reserve(self._next_number)
+                for line in later:
+                    self._write_audit(line)
+            numbers = [number for number, person in self._people.items() if person.record.number in gone]
+            if numbers:
+                self._remove(numbers, "forget")
+            self.note("restore", len(self))
+            return len(numbers)
 
     def _write_audit(self, line: AuditLine) -> None:
         if self._journal:
@@ -507,13 +578,28 @@ class Ledger:
         log.info("%s: identity %s, into %s, %d exemplars", line.action, line.number, line.into, line.exemplars)
 
     def _scrub(self) -> None:
-        if self._journal:
-            self._journal.scrub()
+        """Leave no byte of what was erased. It is gone all the same if some cannot be reached now: that is told, and
+        tried again in the background."""
+        if self._journal and not self._journal.scrub():
+            log.warning("%s: %s", self.where, self._journal.traces)
+            self._scrub_later()
+
+    def _scrub_later(self) -> None:
+        if self._scrubber is None:
+            self._scrubber = Scrubber(self._scrub_again, self.where)
+
+    def _scrub_again(self) -> bool:
+        """Whether nothing is left to do."""
+        with self._lock:
+            done = self._closed or self._journal.scrub(wait=0)
+            if done:
+                self._scrubber = None
+            return done
 
     def _known(self, identity: str) -> int:
-        number = self._number.get(identity)
+        number = self._number.get(identity) if isinstance(identity, str) else None
         if number is None:
-            raise GalleryError(f"identity '{identity}' is not in the gallery")
+            raise UnknownIdentityError(f"identity '{identity}' is not in the gallery")
         return number
 
     def _open_state(self) -> State:

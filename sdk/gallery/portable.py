@@ -5,6 +5,7 @@ belong together. Nothing is pickled; nothing is encrypted.
 """
 
 import json
+import zipfile
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -12,20 +13,34 @@ from pathlib import Path
 import numpy as np
 
 from sdk.errors import GalleryError
+from sdk.gallery import arguments
 from sdk.output import whole_files
 
 SCHEMA = 1
+LONGEST_LINE = 1 << 16
+"""Bytes of a line; names are much shorter."""
+HEADER = 10_000
+"""Bytes of an array's header."""
+ARRAYS = {
+    "embedding": (2, 1 << 16, np.float32),
+    "stripes": (3, 1 << 12, np.float16),
+    "time": (1, 0, np.float64),
+    "added": (1, 0, np.float64),
+    "quality": (1, 0, np.float32),
+}
+"""Of each array: how many dimensions it has, the most that they may be after the first, and what it is read as."""
 
 
 def paths_of(path: str | Path) -> tuple[Path, Path]:
-    """The two files that `path`, with or without one of their endings, stands for."""
-    path = Path(path)
+    """The two files that `path`, with or without one of their endings, stands for. Raises `GalleryError`."""
+    path = arguments.path(path, "the export")
     base = path.with_suffix("") if path.suffix in (".npz", ".jsonl") else path
     return base.with_name(base.name + ".npz"), base.with_name(base.name + ".jsonl")
 
 
 def export_gallery(gallery, path: str | Path) -> int:
-    """Write all exemplars; how many. Existing files are replaced when the new ones are whole.
+    """Write all exemplars; how many. Existing files are replaced when the new ones are whole; new ones are for the
+    owner's eyes alone.
 
     Raises `GalleryError` if they cannot be written.
     """
@@ -51,8 +66,8 @@ def export_gallery(gallery, path: str | Path) -> int:
 def import_gallery(gallery, path: str | Path) -> int:
     """Add what `export_gallery` wrote; how many exemplars. People of the same name become one.
 
-    All of them or none. Raises `GalleryError` naming what
-    is wrong with them, or if another model made them than the gallery's.
+    All of them or none. Raises `GalleryError` naming what is wrong with them, or if another model made them than the
+    gallery's.
     """
     from sdk.gallery.ledger import Exemplars
 
@@ -64,9 +79,9 @@ def import_gallery(gallery, path: str | Path) -> int:
         gallery._check_names(line["identity"], line["camera"], f"{path}: ")
     embedding = gallery._checked(arrays["embedding"])
     stripes = arrays.get("stripes")
-    gallery.bind(head["model"] or "", embedding.shape[1], None if stripes is None else tuple(stripes.shape[1:]))
     with gallery._lock:
         gallery._require_writable()
+        gallery.bind(head["model"] or "", embedding.shape[1], None if stripes is None else tuple(stripes.shape[1:]))
         groups = []
         for (identity, camera), places in _runs(lines):
             part = slice(places[0], places[-1] + 1)
@@ -82,7 +97,7 @@ def import_gallery(gallery, path: str | Path) -> int:
                 )
             )
         gallery._insert(groups)
-        gallery._note("import", number)
+        gallery.note("import", number)
     return number
 
 
@@ -99,24 +114,75 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict, list[dict]]:
         if not file.is_file():
             raise GalleryError(f"{file}: no such file; `reid gallery export` writes {arrays_path.name} and .jsonl")
     try:
-        with np.load(arrays_path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        with lines_path.open(encoding="utf-8") as file:
-            head, *lines = (json.loads(line) for line in file)
+        head, lines = _read_lines(lines_path)
+        return _read_arrays(arrays_path, len(lines)) if lines else {}, head, lines
+    except GalleryError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy have exceptions of their own
+        raise GalleryError(f"{arrays_path}: damaged export ({error}); export again, or copy both files anew") from error
+
+
+def _read_lines(path: Path) -> tuple[dict, list[dict]]:
+    with path.open("rb") as file:
+        head = _object(file.readline(LONGEST_LINE))
         schema = head["schema"]
-        if schema > SCHEMA:
+        if not isinstance(schema, int) or schema > SCHEMA:
             raise GalleryError(
-                f"{lines_path}: schema {schema}; this release reads up to {SCHEMA}: upgrade aligned-reid"
+                f"{path}: schema {str(schema)[:20]}; this release reads up to {SCHEMA}: upgrade aligned-reid"
             )
-        lengths = {len(arrays[name]) for name in ("embedding", "time", "added", "quality")} | {len(lines)}
-        if len(lengths) != 1 or head["exemplars"] != len(lines):
-            raise ValueError(f"{len(lines)} lines for {len(arrays['embedding'])} rows")
-        if not all({"identity", "camera"} <= line.keys() for line in lines) or "model" not in head:
-            raise ValueError("a line without identity and camera")
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        if isinstance(error, GalleryError):
-            raise
-        raise GalleryError(f"{arrays_path}: damaged export ({error}); export again, or copy both files anew") from error
-    except Exception as error:  # zipfile has exceptions of its own
-        raise GalleryError(f"{arrays_path}: damaged export ({error}); export again, or copy both files anew") from error
-    return arrays, head, lines
+        lines = []
+        while text := file.readline(LONGEST_LINE):
+            line = _object(text)
+            if not isinstance(line["identity"], str) or not isinstance(line["camera"], str | None):
+                raise ValueError(f"line {len(lines) + 2} without identity and camera")
+            lines.append(line)
+    if not isinstance(head["model"], str | None):
+        raise ValueError("its model is no text")
+    if head["exemplars"] != len(lines):
+        raise ValueError(f"{len(lines)} lines, not {str(head['exemplars'])[:20]}")
+    return head, lines
+
+
+def _object(text: bytes) -> dict:
+    found = json.loads(text.decode())
+    if not isinstance(found, dict):
+        raise ValueError("a line is no JSON object")
+    return found
+
+
+def _read_arrays(path: Path, number: int) -> dict[str, np.ndarray]:
+    """The arrays of `number` exemplars. What an array says of its size is checked before room is made for it: a small
+    file can unpack to any size."""
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+        held = {info.filename: info for info in archive.infolist()}
+        for name, (dimensions, most, kind) in ARRAYS.items():
+            info = held.get(f"{name}.npy")
+            if info is None:
+                if name == "stripes":
+                    continue
+                raise ValueError(f"no {name}")
+            with archive.open(info) as file:
+                shape, dtype = _header(file)
+            if len(shape) != dimensions or shape[0] != number or not all(0 < n <= most for n in shape[1:]):
+                raise ValueError(f"{name} has shape {shape}, for {number} lines")
+            if dtype.kind != "f":
+                raise ValueError(f"{name} is of {dtype}")
+            with archive.open(info) as file:
+                array = np.lib.format.read_array(file, allow_pickle=False, max_header_size=HEADER)
+            found[name] = array.astype(kind, copy=False)
+    for name in ("added", "quality", "stripes"):
+        if name in found and not np.isfinite(found[name]).all():
+            raise ValueError(f"{name} has numbers that are none")
+    if np.isinf(found["time"]).any():
+        raise ValueError("time has numbers that are none")
+    return found
+
+
+def _header(file) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read is None:
+        raise ValueError(f"arrays of format {version}")
+    shape, _, dtype = read(file, max_header_size=HEADER)
+    return shape, dtype

@@ -30,6 +30,8 @@ class Damaged(Exception):
 class Checksum:
     """Seals a record with the CRC-32 of itself and its place, so that a page written to a wrong place is noticed."""
 
+    encrypts = False
+
     overhead = 4
 
     def seal(self, place: bytes, body: bytes) -> bytes:
@@ -43,6 +45,8 @@ class Checksum:
 
 class Cipher:
     """Seals a record with AES-256-GCM; its place is authenticated too."""
+
+    encrypts = True
 
     overhead = 12 + 16
 

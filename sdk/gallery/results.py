@@ -51,7 +51,7 @@ class AuditLine:
     time: float
     """Seconds since 1970."""
     action: str
-    """merge, rename, forget, prune, import or reembed."""
+    """merge, rename, forget, prune, retention, import, reembed, restore, clock or accept."""
     number: int | None
     """Of the identity; None: of several."""
     into: int | None
@@ -68,6 +68,8 @@ class VerifyReport:
     identities: int
     problems: tuple[str, ...] = ()
     """Each names what is damaged; empty: nothing is."""
+    traces: str | None = None
+    """Why, and until when, bytes of what was erased may still be in a file; None: none are."""
 
     @property
     def ok(self) -> bool:

@@ -25,7 +25,7 @@ def verify(gallery, journal: Journal | None) -> VerifyReport:
         problems.append(f"{len(alive)} exemplars are in memory, identities list {counted}")
     if journal is not None:
         problems += _compare(gallery, journal)
-    return VerifyReport(len(alive), len(gallery._people), tuple(dict.fromkeys(problems)))
+    return VerifyReport(len(alive), len(gallery._people), tuple(dict.fromkeys(problems)), gallery.traces)
 
 
 def _compare(gallery, journal: Journal) -> list[str]:
@@ -34,9 +34,11 @@ def _compare(gallery, journal: Journal) -> list[str]:
     try:
         contents = again.load()
         statistics, damage = again.statistics()
+        again.audit(contents.problems)
+        again.removals(contents.problems)
+        problems += contents.problems
     finally:
         again.close()
-    problems += contents.problems
     if damage:
         problems.append(f"what was learned of the site is damaged ({damage}); no person is lost by it")
     elif statistics != gallery.statistics() and not gallery.read_only:

@@ -9,7 +9,7 @@ import numpy as np
 import supervision as sv
 
 from sdk.colours import colour_of
-from sdk.errors import GalleryError
+from sdk.errors import UnknownIdentityError
 from sdk.events import Event
 from sdk.names import checked_name
 from sdk.report.thumbnails import thumbnail
@@ -183,6 +183,7 @@ class LiveSite:
                 ],
                 "unnamed": sum(name is None for camera in self.cameras for _, name in camera.people),
                 "known": known,
+                "traces": self.traces,
                 "lately": list(self._lately)[::-1][:30],
             }
 
@@ -261,22 +262,38 @@ class LiveSite:
                 people.append({"identity": name, "colour": colour_of(name), "last": last, "picture": picture})
             return {"people": people, "total": len(found)}
 
-    def forget(self, identity: str) -> None:
-        """Delete somebody from the gallery, the tracks and the page. Raises `GalleryError` if nobody knows them."""
+    def forget(self, identity: str) -> dict[str, str]:
+        """Delete somebody from the gallery, the tracks and the page.
+
+        Returns nothing, or `{"traces": …}`: they are gone, and until when bytes of them may still be in a file. Raises
+        `GalleryError` if nobody knows them, `ReIDError` if it cannot be done; the page shows them as before then.
+        """
         with self.tracker.turn():
-            error = None
+            unknown = None
             try:
                 self.tracker.forget(identity)
-            except GalleryError as unknown:
-                error = unknown
+            except UnknownIdentityError as error:  # the page may know them all the same
+                unknown = error
             with self._lock:
-                if not self.people.forget(identity) and error is not None:
-                    raise error
+                if not self.people.forget(identity) and unknown is not None:
+                    raise unknown
                 self._lately = deque((line for line in self._lately if not _names(line, identity)), maxlen=RECENT)
                 self._replace(identity, None)
+        return self._traces()
+
+    @property
+    def traces(self) -> str | None:
+        """Why, and until when, bytes of what was erased may still be in the gallery's file; None: none are."""
+        return self.tracker.reid.gallery.traces
+
+    def _traces(self) -> dict[str, str]:
+        return {"traces": self.traces} if self.traces else {}
 
     def rename(self, identity: str, to: str) -> str:
-        """Give somebody another name, which is returned. Raises `GalleryError` if that is none or somebody has it."""
+        """Give somebody another name, which is returned.
+
+        Raises `GalleryError` if that is none, somebody has it, or it cannot be done; nothing is changed then.
+        """
         to = checked_name(to.strip())
         if to != identity:
             with self.tracker.turn():
@@ -284,11 +301,15 @@ class LiveSite:
                 self._renamed(identity, to)
         return to
 
-    def merge(self, identity: str, into: str) -> None:
-        """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
+    def merge(self, identity: str, into: str) -> dict[str, str]:
+        """Two names, one person: `into` stays. Returns as `forget` does.
+
+        Raises `GalleryError` if either is unknown, both are the same, or it cannot be done; nothing is changed then.
+        """
         with self.tracker.turn():
             self.tracker.merge(identity, into)
             self._renamed(identity, into)
+        return self._traces()
 
     def _renamed(self, identity: str, to: str) -> None:
         with self._lock:

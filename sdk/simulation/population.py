@@ -89,10 +89,10 @@ def write_people(output: str | Path, population: Population) -> None:
     if not begun and output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output}: exists and holds something else; choose a new folder")
     if not begun:
-        write_whole(note, made_from)
+        write_whole(note, made_from, private=False)
     for identity, camera, view in track(population, "drawing people", total=len(population)):
         path = output / identity_name(identity) / f"{camera:02d}_{view:02d}.png"
         if path.exists():
             continue
         _, png = cv2.imencode(".png", population.draw(identity, camera, view))
-        write_whole(path, png.tobytes(), durable=False)
+        write_whole(path, png.tobytes(), durable=False, private=False)

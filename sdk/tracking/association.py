@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
 
-from sdk.errors import DataError, GalleryError
+from sdk.errors import DataError, GalleryError, UnknownIdentityError
 from sdk.events import Event, Listener
 from sdk.gallery import Gallery
 from sdk.tracking.apart import Apart
@@ -426,12 +426,15 @@ class Identities:
         return nearest <= change - NEARER * thresholds.tracklet
 
     def _unite(self, kept: Person, other: Person) -> None:
+        known = set(self.gallery.identities())  # first: what cannot be stored must not be so here alone
+        if {kept.name, other.name} <= known:
+            self.gallery.merge(other.name, into=kept.name)
+        elif other.name in known:
+            self.gallery.rename(other.name, kept.name)
         for tracklet in other.members.values():
             tracklet.identity = kept.name
         kept.absorb(other)
         self.people.pop(other.name, None)
-        if {kept.name, other.name} <= set(self.gallery.identities()):
-            self.gallery.merge(other.name, into=kept.name)
         for tracklet in self.tracklets.values():
             tracklet.from_gallery.pop(other.name, None)
         self.emit("merged", identity=kept.name, detail={"other": other.name, "distance": None})
@@ -450,9 +453,15 @@ class Identities:
     def forget(self, identity: str) -> int:
         """Delete a person from the gallery and from memory; how many exemplars there were.
 
-        Who is in view at the time is somebody nobody knows from then on. Raises `GalleryError` if they are unknown.
+        Who is in view at the time is somebody nobody knows from then on. Raises `UnknownIdentityError` if neither knows
+        them, `GalleryError` if it cannot be done; nothing is changed then.
         """
-        count = self.gallery.forget(identity)
+        try:
+            count = self.gallery.forget(identity)
+        except UnknownIdentityError:
+            if identity not in self.people:
+                raise
+            count = 0  # retention has run out for them
         person = self.people.pop(identity, None)
         for key, old in person.members.items() if person else ():
             fresh = Tracklet(*key, old.last, old.last, seen=1, changed=1, frame=old.frame)
@@ -479,16 +488,18 @@ class Identities:
 
     def merge(self, identity: str, into: str) -> None:
         """Two names, one person: `into` stays, and no review parts them again. Raises `GalleryError` if either is
-        unknown, or both are the same."""
+        unknown, both are the same, or it cannot be done; nothing is changed then."""
         for name in (identity, into):
             if name not in self.people and name not in self.gallery.identities():
-                raise GalleryError(f"identity '{name}' is not in the gallery")
+                raise UnknownIdentityError(f"identity '{name}' is not in the gallery")
         if identity == into:
             raise GalleryError(f"identity '{identity}' cannot be merged into itself")
-        kept = self.people.setdefault(into, Person(into, self._now, known=True))
+        kept = self.people.get(into) or Person(into, self._now, known=True)
         other = self.people.get(identity) or Person(identity, self._now)
-        kept.bound |= other.bound | kept.members.keys() | other.members.keys()
+        bound = other.bound | kept.members.keys() | other.members.keys()
         self._unite(kept, other)
+        self.people[into] = kept
+        kept.bound |= bound
 
     def forget_before(self, then: float) -> list[Tracklet]:
         """Drop the tracklets that ended before `then`, s on the tracker's clock, and give them back.

@@ -81,4 +81,4 @@ class TrackerConfig:
 
     def save(self, path: str | Path) -> None:
         """Write them all as YAML."""
-        write_whole(Path(path), yaml.safe_dump(asdict(self), sort_keys=False))
+        write_whole(Path(path), yaml.safe_dump(asdict(self), sort_keys=False), private=False)

@@ -204,8 +204,9 @@ class MultiCameraTracker:
     def forget(self, identity: str) -> int:
         """Delete a person here, in the gallery and in what keepers have kept; how many exemplars there were.
 
-        Who is in view at the time is somebody nobody knows from then on. Raises `GalleryError` if they are unknown to
-        the gallery; what was kept of them is gone all the same.
+        Who is in view at the time is somebody nobody knows from then on. Raises `UnknownIdentityError` if nobody knows
+        them, `GalleryError` or `DataError` if it cannot be done: they stay then, here and in the gallery, but keepers
+        may have erased theirs. Where bytes of them are still in a file, `reid.gallery.traces` says so.
         """
         for forget in self._forgetters:
             forget(identity)
@@ -215,12 +216,14 @@ class MultiCameraTracker:
 
     @_in_turn
     def rename(self, identity: str, to: str) -> None:
-        """Give a person another name. Raises `GalleryError` if they are unknown, or the name is taken."""
+        """Give a person another name. Raises `GalleryError` if they are unknown, the name is taken, or it cannot be
+        stored; nothing is changed then."""
         self._identities.rename(identity, to)
 
     @_in_turn
     def merge(self, identity: str, into: str) -> None:
-        """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, or both are the same."""
+        """Two names, one person: `into` stays. Raises `GalleryError` if either is unknown, both are the same, or it
+        cannot be stored; nothing is changed then."""
         self._identities.merge(identity, into)
 
     def _go_on(self, time: float | None, cameras: Iterable[str]) -> None:

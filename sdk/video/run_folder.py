@@ -20,7 +20,7 @@ from typing import IO
 
 from sdk import __version__
 from sdk.errors import DataError
-from sdk.output import remove_leftovers, whole_files, write_whole
+from sdk.output import private_opener, remove_leftovers, whole_files, write_whole
 from sdk.terminal import notes
 
 try:
@@ -62,7 +62,8 @@ class Manifest:
 
 
 class RunFolder:
-    """The folder that one run writes into. A context manager, which begins and ends the run.
+    """The folder that one run writes into. A context manager, which begins and ends the run. A new one, and the files
+    in it, are for their owner alone.
 
     Files are made with `open` and `claim`, which refuse to touch what this run did not make. While the run goes on, the
     folder is locked: the system lets go of it when the process ends, however it ends.
@@ -80,7 +81,7 @@ class RunFolder:
         self._turn = threading.RLock()
         self._started = self._version = ""
         self._state = self._former = ""
-        self._again = False
+        self._again = self._made = False
 
     @classmethod
     def reopen(cls, path: str | Path) -> "RunFolder":
@@ -119,7 +120,9 @@ class RunFolder:
             return self._enter_again()
         _require_place(self.path)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._made = not self.path.exists()
+            self.path.mkdir(mode=0o700, exist_ok=True)  # what a run writes shows people
         except OSError as error:
             raise DataError(f"{self.path}: cannot be made a folder ({error.strerror}); choose another") from error
         with contextlib.ExitStack() as stack:
@@ -169,8 +172,23 @@ class RunFolder:
                 self._state, self._former = self._former, ""
             else:
                 self._state = "interrupted" if kind is not None or self.interrupted else "finished"
-            self._changed()
+            if isinstance(error, Exception) and self._made and not self._wrote_something():
+                self._vanish()
+            else:
+                self._changed()
             self._held.close()
+
+    def _wrote_something(self) -> bool:
+        sizes = (found.st_size for name in self._files if (found := _stat(self.path / name)) is not None)
+        return any(sizes)
+
+    def _vanish(self) -> None:
+        """Of a run that came to nothing, nothing is left; what others have put into its folder is."""
+        for name in (*self._files, MANIFEST):
+            with contextlib.suppress(OSError):
+                (self.path / name).unlink()
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     @property
     def files(self) -> list[str]:
@@ -264,7 +282,7 @@ class RunFolder:
         if not _is_plain(name):
             raise DataError(f"{path}: no name for a file of a run; choose one without / and other than {MANIFEST}")
         with _told(path):
-            path.open("x").close()
+            os.close(private_opener(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         self._files.add(name)
 
     def _changed(self) -> None:
@@ -292,6 +310,8 @@ class PlainFolder:
         return self.claim(name).open(mode, **options)
 
     def claim(self, name: str) -> Path:
+        with contextlib.suppress(OSError):  # whoever opens it then says so
+            os.close(private_opener(self.path / name, os.O_WRONLY | os.O_CREAT))
         return self.path / name
 
     def rename(self, name: str, to: str) -> Path:

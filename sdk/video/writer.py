@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from sdk.errors import DataError
-from sdk.video.run_folder import RunFolder
+from sdk.video.run_folder import PlainFolder, RunFolder
 
 
 class VideoWriter:
@@ -32,8 +32,7 @@ class VideoWriter:
         """Add a frame uint8 BGR `[H, W, 3]`. Raises `DataError` if the file cannot be written."""
         if self._writer is None:
             height, width = frame.shape[:2]
-            if self._folder is not None:
-                self._folder.claim(self.path.name)
+            (self._folder or PlainFolder(self.path.parent)).claim(self.path.name)
             codec = cv2.VideoWriter_fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self.path), codec, self._frame_rate, (width, height))
             if not self._writer.isOpened():

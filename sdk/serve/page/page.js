@@ -205,7 +205,7 @@ function drawFacts() {
   const live = state.cameras.filter((camera) => camera.state === "live").length;
   find("facts").textContent = live + " of " + count(state.cameras.length, "camera", "cameras") + " live  ·  "
     + count(state.present.length, "person", "people") + " here  ·  " + moment(state.now, true);
-  write("trouble", state.ended || "");
+  write("trouble", [state.ended, state.traces].filter(Boolean).join("  ·  "));
   find("sign-out").hidden = !state.signed_in;
 }
 
@@ -332,7 +332,7 @@ find("forget-yes").addEventListener("click", async () => {
   const [done, answer] = await act("/api/forget", { identity });
   if (!done) { write("answer", answer); return; }
   find("person").close();
-  say(identity + " is forgotten");
+  say(identity + " is forgotten" + (answer.traces ? ", but " + answer.traces : ""));
 });
 
 find("close").addEventListener("click", () => find("person").close());
