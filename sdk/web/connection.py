@@ -8,7 +8,7 @@ length; then the connection is closed, for nobody knows what the rest of it mean
 import socket
 import ssl
 import time as clock
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
@@ -164,9 +164,13 @@ class Connection:
             f"HTTP/1.1 {answer.status.value} {answer.status.phrase}",
             *(f"{name}: {value}" for name, value in fields),
         ]
-        self._send("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
-        for piece in answer.content if with_content else ():
-            self._send(piece)
+        try:
+            self._send("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
+            for piece in answer.content if with_content else ():
+                self._send(piece)
+        finally:
+            if isinstance(answer.content, Generator):
+                answer.content.close()
 
     def _refuse_and_close(self, refusal: Refusal) -> None:
         """Say why, and wait a little while the client still sends, or it would see a broken connection instead."""
