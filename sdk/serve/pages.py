@@ -104,7 +104,10 @@ class Pages:
         def handle(request: Request) -> Answer:
             self._check_sight(request)
             if not self._access.may_act(request.headers, self._scheme, self._port):
-                raise Refusal(HTTPStatus.FORBIDDEN, "reload the page: this request was not made by it")
+                proxy = (
+                    "" if request.headers.get("Origin") is None else "; behind a proxy, name its address: --public-url"
+                )
+                raise Refusal(HTTPStatus.FORBIDDEN, f"reload the page: this request was not made by it{proxy}")
             return handler(request)
 
         return handle
