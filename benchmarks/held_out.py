@@ -28,7 +28,7 @@ from training.config import ModelConfig, RunConfig, TrainConfig
 from training.data import PeopleDataset
 from training.embedder import TorchEmbedder
 from training.evaluation import embed_dataset, evaluate_ranking
-from training.start import FINE_TUNING, choose_start
+from training.start import FINE_TUNING, shipped_start
 from training.trainer import train
 
 FIGURES = ("rank1", "rank5", "mAP")
@@ -37,12 +37,12 @@ FIGURES = ("rank1", "rank5", "mAP")
 def run_seed(people: PeopleDataset, hold_out: int, seed: int) -> Iterator[dict]:
     """The figures of one seed, arm by arm."""
     training, held_out = people.hold_out(hold_out, seed)
-    start = choose_start(ModelConfig())
+    start = shipped_start()
     runs = {"fine-tuned": (FINE_TUNING, start), "from scratch": (TrainConfig(), None)}
     yield {"arm": "the shipped weights", "seed": seed, **measure(start, training, held_out)}
     for arm, (settings, init) in runs.items():
         started = time.monotonic()
-        config = RunConfig(ModelConfig(), replace(settings, seed=seed))
+        config = RunConfig(ModelConfig() if init is None else init.config.model, replace(settings, seed=seed))
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = train(training, Path(folder), config, init=init)
         seconds = round(time.monotonic() - started)

@@ -19,7 +19,9 @@ those of one person, how many are under one name. Right: tracklets that bear the
 one-to-one naming.
 
 **Arms.** `as it comes`: the records as they are written while it runs; `names at the end`: the same with every later
-change of mind and every merge. `greedily`: each tracklet is the nearest earlier one's person, up to the model's
+change of mind and every merge. `without joint decisions`: the same where names stay as given, so without reviews and
+without a second pass; `without site statistics`: where the tracker knows what the model tells of people, and learns
+nothing more. `greedily`: each tracklet is the nearest earlier one's person, up to the model's
 threshold. `offline`: average linkage over all tracklets at once, with what one camera saw together forbidden, each
 camera's mean and deviation taken away; the distance up to which it joins is chosen on as many people of the training
 half, or by the truth itself: that is an upper bound and no method. `before`: the tracker of another checkout
@@ -37,6 +39,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
+from unittest.mock import patch
 
 import numpy as np
 import typer
@@ -49,6 +52,8 @@ from tracklet_replay import tracked, tracked_elsewhere
 
 from sdk.reidentifier import ReIdentifier
 from sdk.terminal import Table, results
+from sdk.tracking import TrackerConfig, multi_camera
+from sdk.tracking.site import SiteModel, SitePrior
 
 NEVER_JOIN = 1e3
 """The distance of two who cannot be one person."""
@@ -162,9 +167,16 @@ def run_arms(
     learned: float,
     offline: bool = True,
     before: Path | None = None,
+    parts: bool = False,
 ) -> dict[str, np.ndarray]:
     """The names of each arm, `[T]`."""
     names = tracked(tracklets, model)
+    if parts:
+        without = tracked(tracklets, model, config=TrackerConfig(review_seconds=0))
+        names |= {f"{arm}, without joint decisions": of_arm for arm, of_arm in without.items()}
+        with patch.object(multi_camera, "site_model", untaught):
+            without = tracked(tracklets, model)
+        names |= {f"{arm}, without site statistics": of_arm for arm, of_arm in without.items()}
     if before:
         names |= tracked_elsewhere(before, tracklets, model)
     names["greedily"] = greedily(tracklets, limit)
@@ -175,6 +187,11 @@ def run_arms(
         raw = joined(tracklets, tracklets.mean)
         names["offline, cameras as they are, cut chosen by the truth"] = cut(raw, best_cut([(tracklets, raw)]))
     return names
+
+
+def untaught(reid: ReIdentifier, config: TrackerConfig) -> SiteModel:
+    """What the model tells of people, to which no site adds anything."""
+    return SiteModel(SitePrior.of(reid.engine.metadata, reid.tracklet_threshold), learns=False)
 
 
 def mean_scores(scores: list[Scores]) -> dict:
@@ -232,6 +249,7 @@ def main(
     at_random: Annotated[bool, typer.Option(help="People of all the hours, not those who came in a row.")] = False,
     one_camera: Annotated[int, typer.Option(help="People for the measure of one camera; 0: leave it out.")] = 30,
     before: Annotated[Path | None, typer.Option(help="Another checkout, whose tracker is measured as well.")] = None,
+    parts: Annotated[bool, typer.Option("--parts", help="Also without joint decisions, without statistics.")] = False,
     cache: Annotated[Path, typer.Option(help="Where features are kept.")] = Path("out/market"),
     output: Annotated[Path, typer.Option(help="JSON to write, or to add to.")] = Path(
         "benchmarks/results/real_association.json"
@@ -275,7 +293,7 @@ def main(
             whole = count == len(np.unique(this.person))
             for seed in numbers[:1] if whole else numbers:
                 site = choose(this, count, seed, at_random)
-                for arm, names in run_arms(site, file, limit, learned, before=before).items():
+                for arm, names in run_arms(site, file, limit, learned, before=before, parts=parts).items():
                     scores[arm].append(Scores.of(site, names))
             who = "" if whole else f", seeds {seeds}, {'at random' if at_random else 'in a row'}"
             keep(f"{count} people of the {half} half{who}", scores, clock.perf_counter() - started)

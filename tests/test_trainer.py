@@ -28,7 +28,7 @@ from training.evaluation import evaluate_dataset
 from training.losses import class_mutual_loss
 from training.model import AlignedReID, Outputs
 from training.schedule import learning_rate_factor
-from training.start import choose_start, describe_start, write_start
+from training.start import choose_start, default_shape, describe_start, shipped_start, write_start
 from training.trainer import loss_terms, train
 
 CONFIG = RunConfig(
@@ -360,22 +360,33 @@ def test_a_run_hands_on_a_share_of_what_it_started_from(people, tmp_path, small_
 
 
 def test_runs_start_from_the_shipped_weights_where_the_shape_is_theirs(tmp_path, small_run):
-    shipped = choose_start(ModelConfig())
+    shipped = shipped_start()
+    shape = shipped.config.model
     assert shipped.identities == []
+    assert choose_start(shape).config == shipped.config
+    assert choose_start(dataclasses.replace(shape, input_size=(256, 128), last_stride=2)).config == shipped.config
     assert choose_start(ModelConfig(width=8)) is None
-    assert choose_start(ModelConfig(), from_scratch=True) is None
+    assert choose_start(shape, from_scratch=True) is None
     assert choose_start(ModelConfig(width=8), init="default").config == shipped.config
     assert describe_start(shipped, "default") == describe_start(shipped)
-    own = choose_start(ModelConfig(), init=small_run / "model.pt")
+    own = choose_start(shape, init=small_run / "model.pt")
     assert own.config.model.width == 8
     with pytest.raises(DataError, match="contradict"):
-        choose_start(ModelConfig(), init=small_run / "model.pt", from_scratch=True)
+        choose_start(shape, init=small_run / "model.pt", from_scratch=True)
     assert describe_start(shipped, None) != describe_start(None, None) == "random weights"
+
+
+def test_the_shape_of_a_run_is_that_of_its_start_unless_another_network_is_named(small_run):
+    own = load_checkpoint(small_run / "model.pt").config.model
+    assert default_shape([]) == default_shape(["pooling"]) == shipped_start().config.model
+    assert default_shape([], init=small_run / "model.pt") == own
+    assert default_shape(["backbone"], init=small_run / "model.pt") == default_shape(["width"]) == ModelConfig()
+    assert default_shape([], from_scratch=True) == ModelConfig()
 
 
 def test_the_shipped_weights_are_those_of_the_shipped_model():
     crops = [draw_crop(5, identity, 0, 1) for identity in range(8)]
-    ours = TorchEmbedder(choose_start(ModelConfig()).build_model())(crops)
+    ours = TorchEmbedder(shipped_start().build_model())(crops)
     shipped = ReIdentifier().embed(crops).embedding
     assert (ours * shipped).sum(axis=1).min() > 0.9999  # half precision in the one file
 

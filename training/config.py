@@ -1,6 +1,6 @@
 """What a run is made of: the model's shape and the training's settings, both stored in the checkpoint."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import get_args, get_origin, get_type_hints
@@ -60,6 +60,10 @@ class ModelConfig:
         check_types(self)
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling is {self.pooling}; it must be one of {', '.join(POOLINGS)}")
+
+    def has_weights_of(self, other: "ModelConfig") -> bool:
+        """Whether weights of `other` fit: convolutions know neither the size of the picture nor their stride."""
+        return replace(self, input_size=other.input_size, last_stride=other.last_stride) == other
 
 
 @dataclass(frozen=True)

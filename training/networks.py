@@ -49,11 +49,11 @@ def build_networks(
     init: Checkpoint | None = None,
     backbone_weights: Path | None = None,
 ) -> list[Network]:
-    """The network of the run, then its partners. Those of the shape of `init` start from its weights.
+    """The network of the run, then its partners. Those that the weights of `init` fit start from them.
 
     `backbone_weights` is a file for the first network's backbone, and for partners that have the same; keys that
     are not used are told. Layers are frozen in networks that do not start from random weights. Raises `DataError`
-    where `init` has another shape than the first network, or a setting does not suit a backbone.
+    where the weights of `init` do not fit the first network, or a setting does not suit a backbone.
     """
     if config.train.frozen and init is None and backbone_weights is None:
         raise DataError("frozen layers with random weights would stay random; give --weights or --init")
@@ -61,7 +61,7 @@ def build_networks(
     networks = []
     for shape in shapes:
         model, start = _build(shape, num_identities), {}
-        if init is not None and shape == init.config.model:
+        if init is not None and shape.has_weights_of(init.config.model):
             start = _start_from(init, model)
         elif init is not None and shape is config.model:
             raise DataError(f"the weights to start from are of {init.config.model}; the run is of {shape}")

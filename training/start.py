@@ -5,6 +5,7 @@ The last are the whole network of `sdk/models/default.onnx`, both branches, trai
 """
 
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,24 @@ FROM_PUBLISHED = replace(FINE_TUNING, start_share=0.0)
 """Settings for a run whose backbone another project trained on people: the rest is random, so nothing is mixed."""
 
 
+def shipped_start() -> Checkpoint:
+    """The network that ships, both branches; it knows no identities."""
+    return load_checkpoint(SHIPPED)
+
+
+def default_shape(chosen: Collection[str], init: Path | None = None, from_scratch: bool = False) -> ModelConfig:
+    """The shape of a run where nothing else is said: that of what it starts from.
+
+    chosen: names of `ModelConfig` that were said. Who names a backbone or a width means no other network, so the rest
+    is then as in `ModelConfig()`; so it is `from_scratch`. Raises `DataError` for an unusable `init`.
+    """
+    if from_scratch or {"backbone", "width"} & set(chosen):
+        return ModelConfig()
+    return _open(init).config.model
+
+
 def choose_start(model: ModelConfig, init: Path | None = None, from_scratch: bool = False) -> Checkpoint | None:
-    """The checkpoint to start from: `init` if given, else the shipped one if it is of the shape `model`.
+    """The checkpoint to start from: `init` if given, else the shipped one if its weights fit the shape `model`.
 
     `init` may be the word "default", which asks for the shipped one. None means random weights: where `from_scratch`
     asks for them, or for any other shape. Raises `DataError` for an unusable `init`, or if both are asked for.
@@ -31,10 +48,8 @@ def choose_start(model: ModelConfig, init: Path | None = None, from_scratch: boo
         raise DataError(f"--from-scratch and --init {init} contradict each other; leave one away")
     if from_scratch:
         return None
-    if init is not None:
-        return load_checkpoint(SHIPPED if str(init) == "default" else init)
-    shipped = load_checkpoint(SHIPPED)
-    return shipped if shipped.config.model == model else None
+    start = _open(init)
+    return start if init is not None or model.has_weights_of(start.config.model) else None
 
 
 def is_published(init: Path | None) -> bool:
@@ -47,6 +62,10 @@ def describe_start(start: Checkpoint | None, init: Path | None = None, backbone_
     if start is None:
         return f"{backbone_weights.name} for the backbone" if backbone_weights else TrainConfig.start
     return "the shipped weights (drawn people)" if init is None or str(init) == "default" else str(init)
+
+
+def _open(init: Path | None) -> Checkpoint:
+    return shipped_start() if init is None or str(init) == "default" else load_checkpoint(init)
 
 
 def write_start(run: Path, output: Path) -> None:

@@ -58,15 +58,16 @@ def ablate(
     from training.config import RunConfig, TrainConfig
     from training.data import PeopleDataset, SimulatedPeople
     from training.recipe import read_recipe, settle
-    from training.start import FINE_TUNING, choose_start, describe_start
+    from training.start import FINE_TUNING, choose_start, default_shape, describe_start
 
     runs, table, picture = (output / f"ablation.{ending}" for ending in ("json", "md", "png"))
     for path in (runs, table, picture):
         check_output(path, named_files(recipe, init))
     settings = read_recipe(recipe) if recipe else {}
-    shape = settle(RunConfig(), settings, {}).model
+    default = RunConfig(default_shape(settings.get("model", {}), init, from_scratch))
+    shape = settle(default, settings, {}).model
     start = choose_start(shape, init, from_scratch)
-    defaults = RunConfig(train=TrainConfig() if start is None else FINE_TUNING)
+    defaults = replace(default, train=TrainConfig() if start is None else FINE_TUNING)
     config = settle(defaults, settings, {"train": {"epochs": epochs, "start_share": start_share}})
     people = open_people([data], identities, cameras, site_cameras, people_seed, shape.input_size, misalignment)
     origin = {"start": describe_start(start, init), "data": people.source}

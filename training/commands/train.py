@@ -1,5 +1,6 @@
 """`reid train`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -51,12 +52,13 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="YAML file of settings, or: edge, edge-again, edge-from-nothing, market1501-paper, mutual-paper."
+            help="YAML file of settings, or: edge, edge-again, edge-from-nothing, market1501-edge, market1501-paper, "
+            "mutual-paper."
         ),
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(help=f"{BACKBONES}, or timm/NAME. Default: resnet18.", rich_help_panel=NETWORK),
+        typer.Option(help=f"{BACKBONES}, or timm/NAME. Default: of what the run starts from.", rich_help_panel=NETWORK),
     ] = None,
     width: Annotated[
         int | None,
@@ -171,7 +173,7 @@ def train(
     from training.config import RunConfig, TrainConfig
     from training.parallel import join_processes, leave_processes
     from training.recipe import read_recipe, settle
-    from training.start import FINE_TUNING, FROM_PUBLISHED, choose_start, describe_start, is_published
+    from training.start import FINE_TUNING, FROM_PUBLISHED, choose_start, default_shape, describe_start, is_published
     from training.trainer import BEST, FINAL, LAST, evaluate_checkpoint
     from training.trainer import train as run
 
@@ -202,15 +204,17 @@ def train(
     }
     if weights is not None and init is not None:
         raise DataError(f"--weights {weights} and --init {init} contradict each other; leave one away")
-    shape = settle(RunConfig(), settings, {"model": chosen["model"]}).model
-    if width is not None and has_own_width(shape.backbone):
-        raise DataError(f"--width {width}: {shape.backbone} has a width of its own; leave --width away")
     published = is_published(init)
     if published and not from_scratch:
         weights, init = init, None
+    named = settings.get("model", {}).keys() | {name for name, value in chosen["model"].items() if value is not None}
+    default = RunConfig(default_shape(named, init, from_scratch or weights is not None))
+    shape = settle(default, settings, {"model": chosen["model"]}).model
+    if width is not None and has_own_width(shape.backbone):
+        raise DataError(f"--width {width}: {shape.backbone} has a width of its own; leave --width away")
     start = choose_start(shape, init, from_scratch or weights is not None)
     defaults = FROM_PUBLISHED if published else TrainConfig() if start is None else FINE_TUNING
-    config = settle(RunConfig(train=defaults), settings, chosen)
+    config = settle(replace(default, train=defaults), settings, chosen)
     size = config.model.input_size
     drawn = (identities, cameras, site_cameras, people_seed, size, misalignment)
     drawing = {"new_cameras": new_cameras, "street": street}
