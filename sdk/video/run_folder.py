@@ -21,7 +21,6 @@ from typing import IO
 from sdk import __version__
 from sdk.errors import DataError
 from sdk.output import remove_leftovers, whole_files, write_whole
-from sdk.reading import parse_json
 from sdk.terminal import notes
 
 try:
@@ -331,7 +330,7 @@ def read_manifest(folder: str | Path) -> Manifest | None:
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise ValueError("it is no ordinary file")
-        content = parse_json(path.read_bytes())
+        content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError("not a JSON object")
         if content.get("format") != FORMAT:
@@ -347,7 +346,7 @@ def read_manifest(folder: str | Path) -> Manifest | None:
             raise ValueError("it names what is no plain file of this folder")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         reason = f"has no {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{path}: cannot be trusted ({reason}); choose a new folder") from error
     return manifest
