@@ -1,4 +1,4 @@
-"""Text that somebody else may have written or damaged, read with care: JSON, JSON Lines and YAML.
+"""Text that somebody else may have written or damaged, read with care: JSON, JSON Lines, YAML, and settings in them.
 
 What cannot be used is one kind of error, whatever the libraries under it raise: not UTF-8, nested without end, a number
 that no float holds, a date that is none.
@@ -7,7 +7,10 @@ that no float holds, a date that is none.
 import json
 import math
 from collections.abc import Iterable, Iterator
+from numbers import Integral, Real
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import get_args, get_origin, get_type_hints
 
 from sdk.errors import DataError
 
@@ -76,6 +79,31 @@ def read_lines(path: Path, types: dict) -> Iterator[dict]:
                     f"{path}: line {number} has a wrong {', '.join(wrong)}; it is not a file of `reid track`"
                 )
             yield row
+
+
+def check_types(values: object) -> None:
+    """Raises `ValueError` naming a field of a dataclass whose value is not of the type that is written there.
+
+    Of a dictionary the keys and values may be anything; a number is none where it is NaN or beyond `±2**64`.
+    """
+    for name, kind in get_type_hints(type(values)).items():
+        if not _is_a(getattr(values, name), kind):
+            wanted = kind.__name__ if isinstance(kind, type) else str(kind)
+            raise ValueError(f"{name} is {getattr(values, name)!r}; it must be of the type {wanted}")
+
+
+def _is_a(value: object, kind: object) -> bool:
+    if get_origin(kind) is UnionType:
+        return any(_is_a(value, each) for each in get_args(kind))
+    if get_origin(kind) is tuple:
+        kinds = get_args(kind)
+        if kinds[-1] is Ellipsis:
+            kinds = kinds[:1] * len(value) if isinstance(value, tuple) else ()
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_is_a, value, kinds))
+    if kind in (int, float):
+        number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
+        return number and abs(value) <= 2**64
+    return value is None if kind is NoneType else isinstance(value, get_origin(kind) or kind)
 
 
 def _check_depth(events: Iterable, yaml) -> None:

@@ -1,9 +1,8 @@
 """What a run is made of: the model's shape and the training's settings, both stored in the checkpoint."""
 
 from dataclasses import asdict, dataclass, field, replace
-from numbers import Integral, Real
-from types import NoneType, UnionType
-from typing import get_args, get_origin, get_type_hints
+
+from sdk.reading import check_types
 
 PRECISIONS = ("float32", "bf16", "fp16")
 POOLINGS = ("average", "gem")
@@ -11,28 +10,6 @@ POOLINGS = ("average", "gem")
 FILLS = ("noise", "mean")
 SHARES = ("local_start", "erasing", "grey_patches", "degrading", "style_mixing", "backbone_rate", "start_share")
 """Settings between 0 and 1."""
-
-
-def check_types(config: object) -> None:
-    """Raises `ValueError` naming a setting of a dataclass whose value is not of the type that is written there."""
-    for name, kind in get_type_hints(type(config)).items():
-        if not _fits(getattr(config, name), kind):
-            wanted = kind.__name__ if isinstance(kind, type) else str(kind)
-            raise ValueError(f"{name} is {getattr(config, name)!r}; it must be of the type {wanted}")
-
-
-def _fits(value: object, kind: object) -> bool:
-    if get_origin(kind) is UnionType:
-        return any(_fits(value, each) for each in get_args(kind))
-    if get_origin(kind) is tuple:
-        kinds = get_args(kind)
-        if kinds[-1] is Ellipsis:
-            kinds = kinds[:1] * len(value) if isinstance(value, tuple) else ()
-        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
-    if kind in (int, float):
-        number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
-        return number and abs(value) <= 2**64  # which NaN is not
-    return value is None if kind is NoneType else isinstance(value, kind)
 
 
 @dataclass(frozen=True)
