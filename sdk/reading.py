@@ -27,6 +27,8 @@ EVENT = {"time": NUMBER, "kind": str, "camera": NAME, "track": (int, type(None))
 """Fields of an event."""
 DETAIL = {"seconds": NUMBER, "other": NAME, "reason": NAME}
 """Of an event's detail, where it has them: what readers of events go by."""
+OF_TWO_NAMES = ("merged", "renamed")
+"""Kinds of events by which one name, `detail["other"]`, becomes another."""
 
 
 def parse_json(text: str | bytes) -> object:
@@ -74,6 +76,9 @@ def read_lines(path: Path, types: dict) -> Iterator[dict]:
             if not wrong and "detail" in types:
                 there = [name for name in DETAIL if name in row["detail"]]
                 wrong = [f"detail.{name}" for name in there if not _fits(row["detail"][name], DETAIL[name])]
+            if not wrong and row.get("kind") in OF_TWO_NAMES and "detail" in types:
+                named = {"identity": row["identity"], "detail.other": row["detail"].get("other")}
+                wrong = [name for name, value in named.items() if not isinstance(value, str)]
             if wrong:
                 raise DataError(
                     f"{path}: line {number} has a wrong {', '.join(wrong)}; it is not a file of `reid track`"

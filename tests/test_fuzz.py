@@ -90,8 +90,10 @@ EVENT_LINE = (
         (TRACK, TRACK_LINE.replace("[1, 2, 3, 4]", "[1, 2, 3]"), "wrong box"),
         (TRACK, TRACK_LINE.replace("[1, 2, 3, 4]", "[1, 2, 3, 1e300]"), "wrong box"),
         (TRACK, TRACK_LINE.replace("null", "5"), "wrong identity"),
-        (EVENT, EVENT_LINE.replace('"bob"', "[]"), "wrong detail.other"),
-        (EVENT, EVENT_LINE.replace('"other": "bob"', '"seconds": "x"'), "wrong detail.seconds"),
+        (EVENT, EVENT_LINE.replace('"bob"', "[]"), r"wrong detail\.other"),
+        (EVENT, EVENT_LINE.replace('"ann"', "null"), "wrong identity"),
+        (EVENT, EVENT_LINE.replace('"other": "bob"', ""), r"wrong detail\.other"),
+        (EVENT, EVENT_LINE.replace('"other": "bob"', '"seconds": "x"'), r"wrong detail\.seconds"),
     ],
 )
 def test_a_record_of_wrong_values_is_refused_by_its_line(tmp_path, types, line, named):
