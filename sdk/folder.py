@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from sdk.errors import DataError
-from sdk.image_header import image_size
+from sdk.image_header import image_size, promises_more
 from sdk.output import check_output, write_whole
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -71,6 +71,8 @@ def read_image(path: str | Path) -> np.ndarray:
         raise DataError(
             f"{path}: has {size[0]}×{size[1]} px, more than {MOST_PIXELS // 10**6} million; make it smaller"
         )
+    if promises_more(memoryview(content)):
+        raise DataError(f"{path}: is cut short; replace the file")
     try:  # not cv2.imread: it writes warnings of its own to the terminal
         image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     except cv2.error:

@@ -23,6 +23,19 @@ def image_size(content: bytes) -> tuple[int, int] | None:
     return None
 
 
+def promises_more(content: bytes | memoryview) -> bool:
+    """Whether a PNG has a chunk that says it is longer than the file: a reader makes room for that, up to 4 GB."""
+    place = len(PNG)
+    if bytes(content[:place]) != PNG:
+        return False
+    while place + 8 <= len(content):
+        (length,) = struct.unpack_from(">I", content, place)
+        place += 12 + length
+        if place > len(content):
+            return True
+    return False
+
+
 def _jpeg_size(content: bytes) -> tuple[int, int] | None:
     position = 2
     while True:

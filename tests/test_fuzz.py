@@ -134,6 +134,10 @@ def test_an_image_that_does_not_fit_into_memory_is_refused(tmp_path):
     rows = zlib.compress(bytes(1000))
     content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
     (tmp_path / "bomb.png").write_bytes(content)
+    small = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    (tmp_path / "chunk.png").write_bytes(content[:8] + chunk(b"IHDR", small) + struct.pack(">I", 2**32 - 20) + b"IDATx")
+    with pytest.raises(DataError, match=r"chunk\.png: is cut short"):
+        read_image(tmp_path / "chunk.png")
     (tmp_path / "bomb.ppm").write_bytes(b"P6\n99999 99999\n255\n")
     with pytest.raises(DataError, match=rf"bomb\.png: has {side}×{side} px, more than 100 million"):
         read_image(tmp_path / "bomb.png")

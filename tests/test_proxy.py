@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sdk.serve import Access, serve
+from sdk.serve import Access, pages, serve
 from tests.stage import Stage, make_busy
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -131,9 +131,16 @@ def test_signing_in_acting_looking_and_signing_out(busy, proxy):
     assert proxy.ask("GET", "/api/state", headers=session)[0] == 401
 
 
-def test_a_smuggled_request_gets_nothing(proxy):
+def test_a_smuggled_request_gets_nothing(proxy, monkeypatch):
+    asked, find = [], pages.find_answer
+
+    def noting(routes, request):
+        asked.append(request.path)
+        return find(routes, request)
+
+    monkeypatch.setattr(pages, "find_answer", noting)
     bearer = {"Authorization": f"Bearer {TOKEN}"}
-    inside = "GET /sign-in HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    inside = "GET /sign-in.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
     head = "GET /look.css HTTP/1.1\r\nHost: localhost\r\n"
     for smuggled in (
         f"{head}Content-Length: {len(inside)}\r\n\r\n{inside}",
@@ -149,6 +156,7 @@ def test_a_smuggled_request_gets_nothing(proxy):
             assert (status, "secret" in json.loads(content)) == (200, True)
             status, content, _ = proxy.ask("GET", "/look.css")
             assert (status, b"secret" in content, b"{" in content) == (200, False, True)
+    assert {"/look.css", "/api/state"} == set(asked), "what was in a body was never taken for a request"
 
 
 def test_who_guesses_keeps_nobody_else_out(proxy):
