@@ -419,7 +419,9 @@ PIECES = (
     *(b"Cookie: " + b"a=" * 99 + b"\r\n", b"Origin: null\r\n", b"Authorization: Bearer " + TOKEN.encode() + b"\r\n"),
 )
 GOOD = (
-    b"GET /api/state HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\nConnection: close\r\n\r\n"
+    b"GET /api/state HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9\r\nAuthorization: Bearer "
+    + TOKEN.encode()
+    + b"\r\nConnection: close\r\n\r\n"
 )
 _page: list[int] = []
 """The port of the page, once it is there."""
@@ -436,7 +438,9 @@ def requests(rng: random.Random, folder: Path) -> Case:
             + b" "
             + rng.choice([b"/", b"/api/forget", b"/api/rename", b"/metrics"])
         )
-        data += b" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + TOKEN.encode()
+        # Through a proxy, for somebody else each time: who shows wrong tokens is not looked at for a while.
+        data += f" HTTP/1.1\r\nX-Forwarded-For: 198.51.{rng.randrange(256)}.{rng.randrange(256)}".encode()
+        data += b"\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + TOKEN.encode()
         data += f"\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
         data = damaged(data, rng) if rng.random() < 0.7 else data
     place = rng.randrange(len(data) + 1)
@@ -479,7 +483,7 @@ def _open_page() -> int:
     tracker = SimpleNamespace(reid=SimpleNamespace(gallery=gallery), turn=contextlib.nullcontext)
     tracker.forget, tracker.rename, tracker.merge = gallery.forget, gallery.rename, gallery.merge
     site = LiveSite(tracker, ["dock"])
-    address = _stack.enter_context(serve(site, Access(TOKEN)))
+    address = _stack.enter_context(serve(site, Access(TOKEN, "https://reid.example")))
     return int(address.rstrip("/").rpartition(":")[2])
 
 
