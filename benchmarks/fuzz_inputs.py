@@ -37,8 +37,6 @@ import numpy as np
 import typer
 
 from sdk import Gallery
-from sdk.calibration import CameraStatistics
-from sdk.engines.metadata import Metadata
 from sdk.errors import ReIDError
 from sdk.folder import Sample, read_folder, read_image
 from sdk.report import build_report
@@ -290,21 +288,6 @@ def images(rng: random.Random, folder: Path) -> Case:
     return read
 
 
-def metadata(rng: random.Random, folder: Path) -> Case:
-    """What a model file says of itself."""
-    good = {"backbone": "resnet18", "input_size": [128, 64], "embedding_dim": 256, "precision": "fp32", "stripes": 8}
-    good |= {"schema": 1, "threshold": {"value": 0.3, "tracklet_value": 0.4}, "max_batch": None, "stripe_dim": 128}
-    text = json_text(changed(good, rng), rng).decode("utf-8", "surrogateescape")
-
-    def read() -> str | None:
-        found = Metadata.from_json(text, "model.onnx")
-        if found.cameras:
-            CameraStatistics.from_dict(found.cameras)
-        return None if all(side > 0 for side in found.input_size) else "a side is none"
-
-    return read
-
-
 def addresses(rng: random.Random, folder: Path) -> Case:
     """Sources as they are written on the command line."""
     pieces = (
@@ -490,7 +473,7 @@ def _open_page() -> int:
 _stack = contextlib.ExitStack()
 
 FAMILIES: dict[str, Callable[[random.Random, Path], Case]] = {
-    family.__name__: family for family in (records, mot, settings, images, metadata, addresses, questions, requests)
+    family.__name__: family for family in (records, mot, settings, images, addresses, questions, requests)
 }
 
 

@@ -12,8 +12,7 @@ import pytest
 
 from benchmarks.fuzz_inputs import FAMILIES, FAULTS, fuzz, outcomes
 from sdk import ReIdentifier
-from sdk.engines.metadata import Metadata
-from sdk.errors import DataError, EngineError
+from sdk.errors import DataError
 from sdk.folder import MOST_PIXELS, read_image
 from sdk.image_header import image_size
 from sdk.reading import EVENT, TRACK, check_types, parse_json, parse_yaml, read_lines
@@ -164,21 +163,6 @@ def test_settings_have_the_types_that_are_written():
         (name,) = wrong
         with pytest.raises(ValueError, match=f"{name} is "):
             check_types(Settings(**wrong))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        '"threshold": {"value": NaN}', '"threshold": {"value": 3}', '"threshold": {}', '"threshold": {"value": "x"}',
-        '"input_size": [0, 64]', '"input_size": [128]', '"embedding_dim": 1e3', '"max_batch": 0', '"schema": "1"',
-        '"stripes": -1',
-    ],
-)  # fmt: skip
-def test_metadata_that_cannot_be_is_refused(change):
-    good = '"backbone": "resnet18", "input_size": [128, 64], "embedding_dim": 8, "precision": "fp32", "schema": 1'
-    assert Metadata.from_json(f"{{{good}}}", "m.onnx").embedding_dim == 8
-    with pytest.raises(EngineError, match=r"m\.onnx: damaged AlignedReID metadata"):
-        Metadata.from_json(f"{{{good}, {change}}}", "m.onnx")
 
 
 @pytest.mark.parametrize("threshold", [math.nan, math.inf, -0.1, 2.1])

@@ -7,14 +7,11 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 
 from sdk.errors import EngineError
-from sdk.reading import check_types, parse_json
 
 KEY = "aligned_reid"
 """The name under which an ONNX file's `metadata_props` hold the JSON."""
 
 SCHEMA = 1
-LARGEST_SIDE = 1 << 16
-"""Of the crops in px, of the embedding, of a batch."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +59,6 @@ class Metadata:
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
 
-    def check(self) -> None:
-        """Raises `ValueError` for what no model can say of itself."""
-        check_types(self)
-        sides = (*self.input_size, self.embedding_dim, 1 if self.max_batch is None else self.max_batch)
-        if not all(0 < side <= LARGEST_SIDE for side in sides) or self.stripes < 0 or self.stripe_dim < 0:
-            raise ValueError("a size is none")
-        for name in ("value", "tracklet_value"):
-            found = {"value": 0.0} if self.threshold is None else self.threshold
-            if name in (*found, "value") and not 0 <= float(found[name]) <= 2:
-                raise ValueError(f"the threshold is {found[name]}; a cosine distance is from 0 to 2")
-
     @classmethod
     def from_json(cls, text: str | None, source: str) -> "Metadata":
         """Read the JSON of the file `source`. Raises `EngineError` if it is absent, damaged or of a newer schema."""
@@ -80,14 +66,12 @@ class Metadata:
         if not text:
             raise EngineError(f"{source}: carries no AlignedReID metadata, so its preprocessing is unknown{remedy}")
         try:
-            data = parse_json(text)
+            data = json.loads(text)
             schema = data["schema"]
             if schema > SCHEMA:
                 raise EngineError(f"{source}: metadata schema {schema}; this release reads up to {SCHEMA}: upgrade")
             data["input_size"] = tuple(data["input_size"])
             known = {field.name for field in fields(cls)}
-            metadata = cls(**{name: value for name, value in data.items() if name in known})
-            metadata.check()
-            return metadata
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return cls(**{name: value for name, value in data.items() if name in known})
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise EngineError(f"{source}: damaged AlignedReID metadata ({error}){remedy}") from error
