@@ -30,6 +30,7 @@ PACKAGES = (
     ("onnxruntime", "running .onnx models", "aligned-reid"),
     ("supervision", "reid track, MultiCameraTracker", "aligned-reid[track]"),
     ("trackers", "reid track, MultiCameraTracker", "aligned-reid[track]"),
+    ("h11", "reid serve, reid human", "aligned-reid[track]"),
     ("torch", "reid train, converting checkpoints", "aligned-reid[train]"),
     ("onnx", "reid convert", "aligned-reid[convert]"),
     ("onnxscript", "converting checkpoints", "aligned-reid[convert]"),

@@ -8,12 +8,17 @@ import cv2
 import numpy as np
 
 from sdk.errors import DataError
+from sdk.image_header import image_size, promises_more
 from sdk.output import check_output, write_whole
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 """Of the images that are read, in lower case; they are read in upper case too."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 """Of the pictures that are written."""
+MOST_PIXELS = 100_000_000
+"""Of an image; a file of some MB can hold more than fit into memory."""
+HEADER = 1 << 20
+"""Bytes in which an image says how large it is; a JPEG may have much before that."""
 LAYOUT = "<root>/<identity>/<camera>_<anything>.png|jpg|bmp|webp"
 
 
@@ -55,13 +60,23 @@ def is_image(path: Path) -> bool:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """One image file as uint8 BGR `[H, W, 3]`. Raises `DataError` naming a file that is missing or no image."""
+    """One image file as uint8 BGR `[H, W, 3]`. Raises `DataError` naming a file that is missing, no image, or of more
+    than `MOST_PIXELS`."""
     try:
         content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    # Not cv2.imread: it writes warnings of its own to the terminal.
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    except (OSError, ValueError) as error:  # no path has a zero byte in it
+        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
+    size = image_size(content[:HEADER].tobytes())
+    if size is not None and size[0] * size[1] > MOST_PIXELS:
+        raise DataError(
+            f"{path}: has {size[0]}×{size[1]} px, more than {MOST_PIXELS // 10**6} million; make it smaller"
+        )
+    if promises_more(memoryview(content)):
+        raise DataError(f"{path}: is cut short; replace the file")
+    try:  # not cv2.imread: it writes warnings of its own to the terminal
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    except cv2.error:
+        image = None
     if image is None:
         raise DataError(f"{path}: not a readable image; remove or replace the file")
     return image

@@ -11,7 +11,7 @@ import numpy as np
 from sdk.calibration import CameraStatistics
 from sdk.distances import local_distance_gathered
 from sdk.engines import DEFAULT_MODEL, Engine, Metadata, load_engine
-from sdk.errors import EngineError, GalleryError
+from sdk.errors import DataError, EngineError, GalleryError
 from sdk.gallery import Candidate, Gallery, Match
 from sdk.preprocess import to_batch
 from sdk.rescoring import choose
@@ -62,8 +62,9 @@ class ReIdentifier:
         rescore: keep the stripes of those who are enrolled, and order the candidates of a match by cosine distance +
         `weight` × aligned local distance / (2S − 1). Whether the first is accepted is still up to its cosine distance,
         which the threshold is calibrated for.
-        Raises `EngineError` if the engine cannot be loaded, has no calibrated threshold and none is given, or gives no
-        stripes to re-score by; `GalleryError` if the gallery cannot be opened, or holds features of another model.
+        Raises `DataError` for a threshold that no distance is; `EngineError` if the engine cannot be loaded, has no
+        calibrated threshold and none is given, or gives no stripes to re-score by; `GalleryError` if the gallery cannot
+        be opened, or holds features of another model.
         """
         self.engine = load_engine(engine) if engine is None or isinstance(engine, (str, Path)) else engine
         metadata = self.engine.metadata
@@ -89,6 +90,8 @@ class ReIdentifier:
             tracklet_threshold = threshold
         self.threshold = float(threshold)
         self.tracklet_threshold = float(tracklet_threshold)
+        if not 0 <= self.threshold <= 2:
+            raise DataError(f"the threshold is {self.threshold}; a cosine distance is from 0 to 2")
         # Last, so that a file is not left open by an error above.
         self.gallery = gallery if isinstance(gallery, Gallery) else Gallery(gallery)
         stripes = (metadata.stripes, metadata.stripe_dim) if rescore else None

@@ -313,13 +313,11 @@ def test_crops_are_pixels_by_number(browser, questions, people):
         "/crop/0/1.png",
         "/crop/1/11.png",
         "/crop/1/-1.png",
-        "/crop/1/1.png?x=1",
         "/crop/%31/1.png",
         "/crop/../../etc/passwd",
         "/../pyproject.toml",
         "/questions.json",
         "/answers.jsonl",
-        "/answer",
         "/%2e%2e/",
     ],
 )
@@ -344,7 +342,6 @@ def test_nothing_else_is_served(browser, path):
         {"question": True, "choice": 3},
         {"question": 1, "choice": 3, "right": 3},
         b'{"question": 1, "choice": ' + b"1" * 900 + b"}",
-        b" " * 2000 + b'{"question": 1, "choice": 3}',
     ],
 )
 def test_malformed_answers_are_refused(browser, answers, body):
@@ -353,11 +350,14 @@ def test_malformed_answers_are_refused(browser, answers, body):
 
 
 def test_other_sites_cannot_answer_or_look(browser, answers):
-    assert browser.post({"question": 1, "choice": 3}, Content_Type="text/plain")[0] == 400
+    assert browser.post({"question": 1, "choice": 3}, Content_Type="text/plain")[0] == 415
+    assert browser.post({"question": 1, "choice": 3}, Origin="http://elsewhere.example")[0] == 403
+    assert browser.post(b" " * 5000 + b'{"question": 1, "choice": 3}')[0] == 413
     assert browser.post({"question": 1, "choice": 3}, Host="elsewhere.example")[0] == 403
     assert browser.get("/state", Host="elsewhere.example:80")[0] == 403
-    assert browser.ask("POST", "/state", "{}")[0] == 404
-    assert browser.ask("PUT", "/answer", "{}")[0] == 501
+    assert browser.ask("POST", "/state", "{}")[0] == 405
+    assert browser.ask("PUT", "/answer", "{}")[0] == 405
+    assert browser.get("/answer")[0] == 405
     assert answers.choices == []
 
 

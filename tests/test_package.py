@@ -8,6 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement  # packaging, and tomli on Python 3.10, come with pytest
+from packaging.version import Version
+
+try:
+    import tomllib
+except ImportError:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 FORBIDDEN = {
@@ -205,3 +212,48 @@ def test_nothing_is_sent_to_the_makers_of_the_runtime(tmp_path):
     assert [path for path in tmp_path.rglob("*") if "onnxruntime" in str(path)] == []
     rooms = [path for room in ("sdk", "training", "converters") for path in (ROOT / room).rglob("*.py")]
     assert [path.name for path in rooms if "onnxruntime" in imported_modules(path)] == ["onnx_runtime.py"]
+
+
+def pinned(python_version: str) -> dict[str, Version]:
+    """What constraints.txt says for a Python on Linux, x86-64."""
+    place = {"python_version": python_version, "python_full_version": f"{python_version}.0", "sys_platform": "linux"}
+    place |= {"platform_machine": "x86_64", "os_name": "posix", "implementation_name": "cpython"}
+    place |= {"platform_python_implementation": "CPython"}
+    found = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if line.partition("#")[0].strip():
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate(place):
+                (only,) = requirement.specifier
+                assert only.operator == "=="
+                assert requirement.name not in found, "one version for each Python"
+                found[requirement.name] = Version(only.version)
+    return found
+
+
+@pytest.mark.parametrize("python_version", ["3.10", "3.11", "3.12", "3.13"])
+def test_every_package_that_tests_need_has_a_version_that_works(python_version):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*extras["dependencies"], *extras["optional-dependencies"]["test"]]
+    (ours,) = [Requirement(line) for line in wanted if line.startswith("aligned-reid[")]
+    for extra in ours.extras:
+        wanted += extras["optional-dependencies"][extra]
+    versions = pinned(python_version)
+    for requirement in map(Requirement, wanted):
+        if requirement.name != "aligned-reid":
+            version = versions[requirement.name.lower().replace("_", "-")]
+            assert requirement.specifier.contains(version), requirement
+
+
+def test_everything_is_installed_in_these_versions():
+    makefile = (ROOT / "Makefile").read_text()
+    assert "INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt" in makefile
+    assert len(re.findall(r"^\t\$\(INSTALL\) ", makefile, re.M)) == 3
+    assert makefile.count("pip install") == 1
+    for path in (ROOT / "packaging" / "docker").glob("*.Dockerfile"):
+        assert "pip install --no-cache-dir -c constraints.txt '.[track]'" in path.read_text(), path
+
+
+def test_the_service_keeps_its_files_to_itself():
+    lines = (ROOT / "packaging" / "systemd" / "reid.service").read_text().splitlines()
+    assert {"UMask=0077", "StateDirectoryMode=0700"} <= set(lines)

@@ -25,7 +25,7 @@ from sdk.events import Event
 from sdk.names import LONGEST
 from sdk.report import read_record
 from sdk.report.pictures import kept_pictures
-from sdk.serve import Access, LiveSite, serve
+from sdk.serve import Access, LiveSite, guesses, pages, serve
 from sdk.serve.metrics import render_metrics
 from sdk.serve.people import People
 from sdk.serve.run import run_site
@@ -352,7 +352,7 @@ def test_an_action_that_our_page_did_not_send_is_refused(busy, address):
         (415, json.dumps(forget), {"X_Reid_Secret": ours, "Content_Type": "text/plain"}),
         (400, "[]", {"X_Reid_Secret": ours, "Content_Type": "application/json"}),
         (400, "[" * 4000, {"X_Reid_Secret": ours, "Content_Type": "application/json"}),
-        (400, "x" * 5000, {"X_Reid_Secret": ours, "Content_Type": "application/json"}),
+        (413, "x" * 5000, {"X_Reid_Secret": ours, "Content_Type": "application/json"}),
         (400, {"identity": 1}, {"X_Reid_Secret": ours}),
         (400, {"identity": "person-1", "more": "x"}, {"X_Reid_Secret": ours}),
         (404, {}, {"X_Reid_Secret": ours}),
@@ -360,7 +360,7 @@ def test_an_action_that_our_page_did_not_send_is_refused(busy, address):
         path = "/api/absent" if expected == 404 else "/api/forget"
         status, content, _ = request(address, "POST", path, body, **headers)
         assert status == expected, (body, headers, content)
-    assert request(address, "GET", "/api/forget?identity=person-1")[0] == 404
+    assert request(address, "GET", "/api/forget?identity=person-1")[0] == 405
     assert busy.reid.gallery.identities() == ["person-1", "person-2"]
     good = {"X_Reid_Secret": ours, "Origin": address.rstrip("/"), "Sec_Fetch_Site": "same-origin"}
     assert request(address, "POST", "/api/forget", forget, **good)[0] == 200
@@ -423,12 +423,111 @@ def test_signing_in_gives_a_session_and_signing_out_ends_it(busy):
 
 def test_a_token_cannot_be_guessed_by_trying():
     access = Access(TOKEN)
-    for _ in range(10):
-        assert access.sign_in("wrong") is None
-    assert access.sign_in(TOKEN) is None, "for a minute even the right one is not looked at"
+    session = {"Cookie": f"{access.cookie}={access.sign_in(TOKEN, '192.0.2.1')}"}
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    for number in range(10):
+        if number % 2:
+            assert access.sign_in("wrong", "192.0.2.1") is None
+        else:
+            assert not access.may_see({"Authorization": "Bearer wrong"}, "192.0.2.1")
+    assert access.is_kept_out("192.0.2.1")
+    assert access.sign_in(TOKEN, "192.0.2.1") is None, "for a minute even the right one is not looked at"
+    assert not access.may_see(bearer, "192.0.2.1")
+    assert access.may_see(session, "192.0.2.1"), "who has signed in stays so"
+    assert access.sign_in(TOKEN, "192.0.2.2") is not None, "nobody else is kept out"
+    assert access.may_see(bearer, "192.0.2.2")
     for short in ("secret", "", "fünfzehn Zeichen und mehr"):
         with pytest.raises(DataError, match="at least 16 letters"):
             Access(short)
+
+
+def test_guessing_ends_and_is_forgotten(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(guesses.clock, "monotonic", lambda: now[0])
+    counted = guesses.Guesses()
+    for _ in range(guesses.MOST_WRONG):
+        counted.note_wrong("192.0.2.1")
+    assert counted.too_many("192.0.2.1")
+    now[0] += guesses.SECONDS
+    assert not counted.too_many("192.0.2.1")
+    for number in range(3 * guesses.MOST_ADDRESSES):
+        counted.note_wrong(str(number))
+    assert len(counted) == guesses.MOST_ADDRESSES
+
+
+def test_wrong_tokens_are_told_to_wait(busy):
+    with serve(busy.site, Access(TOKEN)) as address:
+        wrong = [request(address, "GET", "/metrics", Authorization="Bearer wrong")[0] for _ in range(10)]
+        assert wrong == [401] * 9 + [429]
+        status, _, headers = request(address, "GET", "/metrics", Authorization=f"Bearer {TOKEN}")
+        assert (status, headers["Retry-After"]) == (429, "60")
+        assert request(address, "POST", "/sign-in", {"token": TOKEN})[0] == 429
+        assert request(address, "GET", "/metrics")[0] == 401, "who shows none guesses none"
+
+
+def test_behind_a_proxy_the_public_address_counts(busy):
+    access = Access(TOKEN, "https://Reid.example/")
+    through = {"Host": "reid.example", "X_Forwarded_For": "198.51.100.9, 192.0.2.1"}
+    with serve(busy.site, access) as address:
+        status, _, headers = request(address, "POST", "/sign-in", {"token": TOKEN}, **through)
+        assert status == 200
+        assert headers["Set-Cookie"].endswith("; Secure")
+        ours = {**through, "Cookie": headers["Set-Cookie"].split(";")[0]}
+        ours["X_Reid_Secret"] = secret(address, **ours)
+        forget = {"identity": "person-1"}
+        for origin in ("http://reid.example", "https://reid.example:444", "https://reid.example.evil", "null", ""):
+            assert request(address, "POST", "/api/forget", forget, Origin=origin, **ours)[0] == 403, origin
+        for body, origin in ((forget, "https://reid.example"), ({"identity": "person-2"}, address.rstrip("/"))):
+            if origin != "https://reid.example":  # at this machine itself
+                ours["Host"] = address.split("/")[2]
+            assert request(address, "POST", "/api/forget", body, Origin=origin, **ours)[0] == 200, origin
+        for _ in range(10):
+            request(address, "POST", "/sign-in", {"token": "wrong"}, **through)
+        assert request(address, "POST", "/sign-in", {"token": TOKEN}, **through)[0] == 429
+        other = {**through, "X_Forwarded_For": "192.0.2.1, 192.0.2.2"}
+        assert request(address, "POST", "/sign-in", {"token": TOKEN}, **other)[0] == 200, "the proxy's word comes last"
+
+
+@pytest.mark.parametrize(
+    "public_url",
+    ["reid.example", "ftp://reid.example", "https://", "https://reid.example/page", "https://a:b@c", "https://x:y"],
+)
+def test_a_public_address_is_scheme_and_host(public_url):
+    with pytest.raises(DataError, match="scheme and host alone"):
+        Access(TOKEN, public_url)
+    with pytest.raises(DataError, match="give it a token"):
+        Access(None, "https://reid.example")
+
+
+def test_only_a_proxy_on_this_machine_is_believed():
+    behind, direct = Access(TOKEN, "https://reid.example"), Access(TOKEN)
+    headers = {"X-Forwarded-For": "192.0.2.1"}
+    assert behind.client(headers, "127.0.0.1") == "192.0.2.1"
+    assert behind.client({}, "127.0.0.1") == "127.0.0.1"
+    assert behind.client(headers, "198.51.100.7") == "198.51.100.7"
+    assert direct.client(headers, "127.0.0.1") == "127.0.0.1"
+
+
+def test_head_and_wrong_methods_at_the_page(address):
+    got, head = request(address, "GET", "/page.js"), request(address, "HEAD", "/page.js")
+    assert (head[0], head[1], head[2]["Content-Length"]) == (200, b"", str(len(got[1])))
+    assert request(address, "HEAD", "/camera/0.mjpeg")[0] == 200
+    for path, allowed in (("/api/forget", "POST"), ("/api/state", "GET, HEAD"), ("/sign-in", "GET, HEAD, POST")):
+        status, _, headers = request(address, "DELETE", path)
+        assert (status, headers["Allow"]) == (405, allowed)
+        assert "default-src 'self'" in headers["Content-Security-Policy"]
+
+
+def test_a_stream_that_stands_still_is_sent_again(busy, address, monkeypatch):
+    monkeypatch.setattr(pages, "REPEAT_SECONDS", 0.2)
+    host, port = address.split("/")[2].split(":")
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(f"GET /camera/1.mjpeg HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+        content = b""
+        while content.count(b"--frame") < 3:
+            content += connection.recv(1 << 20)
+    parts = content.split(b"--frame\r\n")
+    assert parts[1] == parts[2]
 
 
 def test_what_others_can_reach_needs_a_token(busy):
@@ -555,6 +654,7 @@ def test_the_command_serves_a_video_until_it_is_told_to_end(tmp_path):
         (("absent.mp4",), "absent.mp4"),
         (("absent.mp4", "--token-file", "absent"), "absent: the token cannot be read"),
         (("--simulated", "--events", "ftp://x"), "ftp"),
+        (("--simulated", "--public-url", "reid.example"), "public address"),
     ],
 )
 def test_what_is_wrong_with_the_command_is_one_line(arguments, message, monkeypatch, capsys):

@@ -153,7 +153,7 @@ def test_folders_as_the_commands_write_them(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "named"),
     [
-        ("tracks.jsonl", '{"frame": 0}\n', "line 1: no track record"),
+        ("tracks.jsonl", '{"frame": 0}\n', "line 1 has no camera"),
         ("tracks.jsonl", '{"camera": "c", "frame": 0, "identity": "x", "box": [1, 2]}', "line 1"),
         ("dock.txt", "1,2,3\n", "line 1: no MOTChallenge line"),
         ("other.txt", "1,1,0,0,40,100,1,-1,-1,-1\n", "camera other is not in the truth"),

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass, field, replace
 
+from sdk.reading import check_types
+
 PRECISIONS = ("float32", "bf16", "fp16")
 POOLINGS = ("average", "gem")
 """gem: the generalised mean, whose exponent is learned (`training.pooling`)."""
@@ -32,6 +34,7 @@ class ModelConfig:
     normalisation. `training.reduce` finds one for a trained network."""
 
     def __post_init__(self):
+        check_types(self)
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling is {self.pooling}; it must be one of {', '.join(POOLINGS)}")
 
@@ -100,6 +103,7 @@ class TrainConfig:
     (docs/training.md)."""
 
     def __post_init__(self):
+        check_types(self)
         for name in ("epochs", "identities_per_batch", "images_per_identity"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from sdk.errors import DataError, missing_package
+from sdk.reading import parse_yaml
 from training.config import ModelConfig, RunConfig, TrainConfig
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -18,7 +19,7 @@ def read_recipe(name: str) -> dict[str, dict]:
     Raises `DataError` naming a recipe that is missing, a file that is no YAML, or a setting that does not exist.
     """
     try:
-        import yaml
+        import yaml  # noqa: F401
     except ImportError:
         raise missing_package("pyyaml", "train", "--recipe") from None
     path = Path(name)
@@ -28,8 +29,8 @@ def read_recipe(name: str) -> dict[str, dict]:
         known = ", ".join(sorted(recipe.stem for recipe in FOLDER.glob("*.yaml")))
         raise DataError(f"no recipe '{name}': neither a file nor one of {known}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = parse_yaml(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a YAML file ({error})") from error
     if not isinstance(content, dict) or not all(isinstance(section, dict) for section in content.values()):
         raise DataError(f"{path}: expected the sections 'model' and 'train' with settings in each")

@@ -15,7 +15,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN pip install --no-cache-dir '.[track]' && rm -rf /src/*
+RUN pip install --no-cache-dir -c constraints.txt '.[track]' && rm -rf /src/*
 RUN useradd --system --create-home --groups video reid
 USER reid
 WORKDIR /home/reid

@@ -19,7 +19,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN python3 -m venv /opt/reid && /opt/reid/bin/pip install --no-cache-dir '.[track]' && rm -rf /src/*
+RUN python3 -m venv /opt/reid && /opt/reid/bin/pip install --no-cache-dir -c constraints.txt '.[track]' && rm -rf /src/*
 ENV PATH=/opt/reid/bin:$PATH
 RUN useradd --system --create-home --groups video reid
 USER reid

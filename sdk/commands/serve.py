@@ -19,6 +19,12 @@ def serve(
     ] = None,
     certificate: Annotated[Path | None, typer.Option(help="PEM file, for https.")] = None,
     key: Annotated[Path | None, typer.Option(help="PEM file with its private key, if that is not in it.")] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Where browsers find the page if a proxy is before it: https://reid.example. Asks for a token."
+        ),
+    ] = None,
     events: Annotated[
         list[str] | None,
         typer.Option(help="Where events go: a file, - (standard output), http(s)://…, mqtt(s)://…; may be repeated."),
@@ -78,8 +84,9 @@ def serve(
             token = token_file.read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
             raise DataError(f"{token_file}: the token cannot be read ({error})") from error
-    elif not is_loopback(host):
+    elif public_url is not None or not is_loopback(host):
         token = secrets.token_urlsafe(18)
+    access = Access(token, public_url)
     used = [path for path in (model, detector, gallery, config, token_file, certificate, key) if path is not None]
     settings = TrackerConfig() if config is None else TrackerConfig.load(config)
     check_sinks(events or (), [*(source_files(sources) if sources else ()), *used])
@@ -104,11 +111,11 @@ def serve(
         live = LiveSite(opened.tracker, opened.cameras, sinks)
         listeners = [live.listen, print_trouble, *sinks[: len(events or ())], *(r.listen for r in recorders)]
         stack.enter_context(listening((opened.ticks, opened.tracker), listeners))
-        address = stack.enter_context(serve_page(live, Access(token), host, port, certificate, key))
+        address = stack.enter_context(serve_page(live, access, host, port, certificate, key))
         (notes if "-" in (events or ()) else results).print(address)
         if token is not None and token_file is None:
             note(f"token: {token}")
-        if not is_loopback(host) and certificate is None:
+        if not is_loopback(host) and certificate is None and public_url is None:
             note("without --certificate the token and the pictures cross the network unencrypted")
         if run(opened.ticks, opened.tracker, [*recorders, live]) != INTERRUPTED:
             recording.close()

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from sdk.errors import DataError
+from sdk.reading import NUMBER, read_lines
 from sdk.report.thumbnails import thumbnail
-from sdk.report.visits import NUMBER, Visit, covered_shares, read_lines, worth
+from sdk.report.visits import Visit, covered_shares, worth
 from sdk.video.run_folder import RunFolder, as_folder
 
 NAME = "pictures.jsonl"

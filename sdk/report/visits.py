@@ -1,13 +1,12 @@
 """What the files of a run say: visits of people to cameras, and what happened to the cameras."""
 
 import itertools
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdk.errors import DataError
+from sdk.reading import EVENT, TRACK, read_lines
 from sdk.video.summary import record_files
 
 GAP_SECONDS = 5.0
@@ -198,7 +197,7 @@ def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -
             _note_reason(record, event)
         elif kind in ("camera_lost", "camera_frozen"):
             state = kind.removeprefix("camera_")
-            began = time - float(detail.get("seconds", 0)) if state == "frozen" else time
+            began = time - detail.get("seconds", 0) if state == "frozen" else time
             down.setdefault((camera, state), (began, str(detail.get("reason", ""))))
         elif kind == "camera_back":
             for state in ("lost", "frozen"):
@@ -223,35 +222,3 @@ def _note_reason(record: Record, event: dict) -> None:
         record.reasons[key] = event["detail"]
     elif event["kind"] == "withdrawn":
         record.reasons.pop(key, None)
-
-
-NUMBER, NAME = (int, float), (str, type(None))
-TRACK = {"time": NUMBER, "camera": str, "frame": int, "track": int, "identity": NAME, "box": list, "confidence": NUMBER}
-EVENT = {"time": NUMBER, "kind": str, "camera": NAME, "track": (int, type(None)), "identity": NAME, "detail": dict}
-
-
-def read_lines(path: Path, types: dict) -> Iterator[dict]:
-    """The objects of a JSON Lines file, each with fields of these `types`."""
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line, parse_constant=_refuse)
-            except ValueError:
-                if not line.endswith(b"\n"):
-                    return  # the program was killed while it wrote this
-                raise DataError(f"{path}: line {number} is not JSON; remove it") from None
-            missing = types if not isinstance(row, dict) else [name for name in types if name not in row]
-            if missing:
-                raise DataError(f"{path}: line {number} has no {', '.join(missing)}; it is not a file of `reid track`")
-            wrong = [name for name, kind in types.items() if not isinstance(row[name], kind)]
-            if not wrong and "box" in types and [isinstance(v, NUMBER) for v in row["box"]] != [True] * 4:
-                wrong = ["box"]
-            if wrong:
-                raise DataError(
-                    f"{path}: line {number} has a wrong {', '.join(wrong)}; it is not a file of `reid track`"
-                )
-            yield row
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")

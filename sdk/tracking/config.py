@@ -8,6 +8,7 @@ import yaml
 
 from sdk.errors import DataError
 from sdk.output import write_whole
+from sdk.reading import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class TrackerConfig:
     def load(cls, path: str | Path) -> "TrackerConfig":
         """Read a YAML file, `setting: value` a line. Raises `DataError` naming file and line, or the setting."""
         try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            values = parse_yaml(Path(path).read_bytes())
+        except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read as settings ({error}); write 'setting: value' a line") from error
         if not isinstance(values or {}, Mapping):
             raise DataError(f"{path}: holds no settings; write 'setting: value' a line")

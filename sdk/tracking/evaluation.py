@@ -9,7 +9,6 @@ Boxes without an identity count as not found. With `min_visibility`, whoever sho
 that lies on them is neither right nor wrong (MOTChallenge's rule for distractors).
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
 from trackers.eval import box_iou, compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
 from sdk.errors import DataError
+from sdk.reading import LARGEST, NAME, NUMBER, read_lines
 
 MIN_IOU = 0.5
 """From which a box lies on a person, for IDF1 and MOTA; HOTA averages over 0.05 to 0.95."""
@@ -163,25 +163,27 @@ def measure(true: Iterable[Box], found: Iterable[Box], min_visibility: float = 0
     )
 
 
+BOX = {"camera": str, "frame": int, "identity": NAME, "box": list}
+"""Fields that a record of either side must have."""
+
+
 def _from_json_lines(path: Path) -> Iterable[Box]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = json.loads(line)
-                weight = record.get("visibility", record.get("confidence", 1.0))
-                box = tuple(float(value) for value in record["box"])
-                if len(box) != 4:
-                    raise ValueError("a box has four values")
-                yield Box(record["camera"], int(record["frame"]), record["identity"], box, float(weight))
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{path}, line {number}: no track record ({error}); write it anew") from error
+    for number, record in enumerate(read_lines(path, BOX), start=1):
+        weight = record.get("visibility", record.get("confidence", 1.0))
+        if not isinstance(weight, NUMBER):
+            raise DataError(f"{path}, line {number}: no track record (a wrong visibility); write it anew")
+        box = tuple(float(value) for value in record["box"])
+        yield Box(record["camera"], record["frame"], record["identity"], box, float(weight))
 
 
 def _from_mot(path: Path) -> Iterable[Box]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                frame, identity, x, y, w, h, score, *rest = (float(value) for value in line.split(","))
+                values = [float(value) for value in line.decode("ascii").split(",")]
+                frame, identity, x, y, w, h, score, *rest = values
+                if not all(abs(value) <= LARGEST for value in values):
+                    raise ValueError("a number is too large, or none")
             except ValueError as error:
                 raise DataError(f"{path}, line {number}: no MOTChallenge line ({error}); write it anew") from error
             # Truth has nine columns, of which the last is the visibility; results have ten, the last three being -1.

@@ -1,7 +1,6 @@
 """How long people take from one camera to another, at the least: who is seen in one cannot be in the other sooner."""
 
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sdk.errors import DataError
+from sdk.reading import NAME, NUMBER, read_lines
 
 SOON = 0.02
 """Share of the passages seen that may have been quicker than the time that is learned: some are mistakes."""
@@ -41,13 +41,12 @@ class TravelTimes:
         """
         visits: dict[str, dict[tuple[str, int], list[float]]] = defaultdict(dict)
         try:
-            with Path(records).open(encoding="utf-8") as lines:
-                for record in map(json.loads, lines):
-                    if record["identity"] is not None:
-                        key, time = (record["camera"], record["track"]), float(record["time"])
-                        span = visits[record["identity"]].setdefault(key, [time, time])
-                        span[1] = max(span[1], time)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            for record in read_lines(Path(records), {"time": NUMBER, "camera": str, "track": int, "identity": NAME}):
+                if record["identity"] is not None:
+                    key, time = (record["camera"], record["track"]), float(record["time"])
+                    span = visits[record["identity"]].setdefault(key, [time, time])
+                    span[1] = max(span[1], time)
+        except OSError as error:
             raise DataError(f"{records}: cannot be read as track records ({error}); pass a tracks.jsonl") from error
         gaps: dict[tuple[str, str], list[float]] = defaultdict(list)
         for tracks in visits.values():

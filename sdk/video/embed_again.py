@@ -10,8 +10,8 @@ import numpy as np
 
 from sdk.errors import DataError
 from sdk.preprocess import MIN_SIDE
+from sdk.reading import TRACK, read_lines
 from sdk.reidentifier import MAX_BATCH, ReIdentifier, features_of
-from sdk.report.visits import TRACK, read_lines
 from sdk.terminal import progress_bar
 from sdk.tracking import TrackerConfig
 from sdk.tracking.tracklet import Tracklet, crop_quality

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sdk.errors import DataError
 from sdk.events import Event
-from sdk.report.visits import TRACK, read_lines
+from sdk.reading import TRACK, read_lines
 from sdk.terminal import notes
 from sdk.video.history import EVENTS, History, Track, changes, read_history
 from sdk.video.records import Page, TrackRecord, mot_file

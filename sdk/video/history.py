@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdk.events import Event
-from sdk.report.visits import EVENT, read_lines
+from sdk.reading import EVENT, read_lines
 
 EVENTS = "events.jsonl"
 

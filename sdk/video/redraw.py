@@ -12,8 +12,8 @@ import numpy as np
 import supervision as sv
 
 from sdk.errors import DataError
+from sdk.reading import TRACK, read_lines
 from sdk.report.thumbnails import find_videos
-from sdk.report.visits import TRACK, read_lines
 from sdk.terminal import progress_bar
 from sdk.video.annotate import AnnotatedVideo
 from sdk.video.origin import Origin, origin_of

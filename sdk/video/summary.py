@@ -1,10 +1,10 @@
 """Who was seen where and when."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sdk.reading import NAME, NUMBER, read_lines
 from sdk.terminal import Table
 
 SINCE_1970 = 1e8
@@ -52,6 +52,8 @@ class Tally:
         return [self._rows[key] for key in sorted(self._rows)]
 
 
+SEEN = {"time": NUMBER, "camera": str, "track": int, "identity": NAME}
+"""Fields of a record that a sighting is made of."""
 TODAY = "today"
 """The day whose records have no date in their file's name yet."""
 
@@ -71,19 +73,13 @@ def record_files(folder: str | Path) -> dict[str, Path]:
 def read_sightings(records: str | Path) -> list[Sighting]:
     """Sum up a `tracks.jsonl`, or all that there are in a folder: a row for each identity and camera, sorted.
 
-    Tracks without identity are left out; a last line that was never finished is passed over.
+    Tracks without identity are left out; a last line that was never finished is passed over. Raises `DataError` naming
+    a line that is no record.
     """
     records, tally = Path(records), Tally()
     for path in record_files(records).values() if records.is_dir() else [records]:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                try:
-                    record = json.loads(line)
-                except ValueError:
-                    if line.endswith("\n"):
-                        raise
-                    break  # the program was killed while it wrote this
-                tally.add(record["identity"], record["camera"], record["time"], record["track"])
+        for record in read_lines(path, SEEN):
+            tally.add(record["identity"], record["camera"], record["time"], record["track"])
     return tally.sightings
 
 

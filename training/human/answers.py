@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sdk.errors import DataError
 from sdk.output import write_whole
+from sdk.reading import parse_json
 from training.data import PeopleDataset
 from training.human.questions import Question
 from training.human.statistics import Comparison
@@ -57,12 +58,14 @@ def read_questions(folder: Path, settings: dict, people: PeopleDataset) -> list[
             raise DataError(f"{folder}: holds answers without their questions; choose a new folder")
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_bytes())
         version, begun_with, rows = content["version"], content["settings"], content["questions"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not readable as questions of `reid human`; choose a new folder") from error
     if version != VERSION:
         raise DataError(f"{path}: version {version}; this release reads version {VERSION}")
+    if not isinstance(begun_with, dict) or not isinstance(rows, list):
+        raise DataError(f"{path}: not readable as questions of `reid human`; choose a new folder")
     if begun_with != settings:
         other = [name for name in settings if begun_with.get(name) != settings[name]]
         raise DataError(
@@ -82,6 +85,8 @@ def read_questions(folder: Path, settings: dict, people: PeopleDataset) -> list[
         ]
     except KeyError as error:
         raise DataError(f"{path}: asks for {error}, which is not among the people any more") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: a question is none ({error}); choose a new folder") from error
 
 
 class Answers:
@@ -158,7 +163,7 @@ class Answers:
         lines = whole.splitlines()
         for number, line in enumerate(lines):
             try:
-                answer = json.loads(line)
+                answer = parse_json(line)
                 question = self.questions[number]
                 names = [self._names[crop] for crop in question.candidates]
                 if answer["question"] != number + 1 or answer["candidates"] != names:

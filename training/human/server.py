@@ -1,26 +1,19 @@
 """The questionnaire's web server: for this machine alone, one page, no files by name."""
 
-import json
-import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from sdk.errors import DataError, ReIDError
+from sdk.errors import ReIDError
+from sdk.web.messages import HTML, PNG, Answer, Refusal, Request, json_answer, json_object
+from sdk.web.routes import Route, find_answer
+from sdk.web.server import listen, serving
 from training.human.questionnaire import OutOfTurnError, Questionnaire
 
 HOST = "127.0.0.1"
 
 PAGE = (Path(__file__).parent / "page.html").read_bytes()
-
-CROP = re.compile(r"/crop/([0-9]{1,6})/([0-9]{1,2})\.png", re.ASCII)
-"""Question (from 1) and position: 0 the query, 1 to 10 the candidates."""
-
-MAX_BODY = 1024
-"""Bytes of a request's body; an answer has about thirty."""
 
 HEADERS = {
     # Crops are named by number alone, and the next questionnaire has others under the same names.
@@ -28,131 +21,75 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; connect-src 'self'; "
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 
 
-class Server(ThreadingHTTPServer):
-    """Listens on 127.0.0.1 only."""
-
-    daemon_threads = True
-
-    def __init__(self, questionnaire: Questionnaire, port: int):
-        self.questionnaire = questionnaire
-        super().__init__((HOST, port), Handler)
-
-    def handle_error(self, request, client_address) -> None:
-        """A browser that hangs up is no error to print."""
-
-
-class Handler(BaseHTTPRequestHandler):
+class Pages:
     """GET /, /state, /crop/<question>/<position>.png; POST /answer."""
 
-    server: Server
-    timeout = 10  # s, of a client that sends nothing
-    server_version, sys_version = "reid", ""
+    def __init__(self, questionnaire: Questionnaire, port: int):
+        self._questionnaire = questionnaire
+        self._hosts = {f"{HOST}:{port}", f"localhost:{port}"}
+        self._port = port
+        self._routes = [
+            Route("GET", "/", lambda request: Answer(PAGE, HTML)),
+            Route("GET", "/state", lambda request: json_answer(questionnaire.state())),
+            # Question (from 1) and position: 0 the query, 1 to 10 the candidates.
+            Route("GET", r"/crop/([0-9]{1,6})/([0-9]{1,2})\.png", self._crop),
+            Route("POST", "/answer", self._take),
+        ]
 
-    def do_GET(self) -> None:
-        if not self._is_local():
-            return
-        if self.path == "/":
-            self._send(HTTPStatus.OK, "text/html; charset=utf-8", PAGE)
-        elif self.path == "/state":
-            self._send_state(HTTPStatus.OK)
-        elif match := CROP.fullmatch(self.path):
-            self._send_crop(*map(int, match.groups()))
-        else:
-            self._refuse(HTTPStatus.NOT_FOUND, "no such page")
+    def answer(self, request: Request) -> Answer:
+        """Raises `Refusal` for what is not there, and for other sites: by a name made to point here, or from a page."""
+        host = request.headers.get("Host", "")
+        if host not in self._hosts or request.headers.get("Origin", f"http://{host}") != f"http://{host}":
+            raise Refusal(HTTPStatus.FORBIDDEN, f"open http://{HOST}:{self._port}/")
+        return find_answer(self._routes, request)
 
-    def do_POST(self) -> None:
-        if not self._is_local():
-            return
-        if self.path != "/answer":
-            self._refuse(HTTPStatus.NOT_FOUND, "no such page")
-            return
+    def _take(self, request: Request) -> Answer:
+        number, choice = _read_answer(request)
         try:
-            number, choice = self._read_answer()
-            self.server.questionnaire.answer(number, choice)
+            self._questionnaire.answer(number, choice)
         except ValueError as error:
-            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+            raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from error
         except OutOfTurnError:
-            self._send_state(HTTPStatus.CONFLICT)
+            return json_answer(self._questionnaire.state(), HTTPStatus.CONFLICT)
         except OSError as error:
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"the answer cannot be written: {error.strerror or error}")
-        else:
-            self._send_state(HTTPStatus.OK)
+            reason = f"the answer cannot be written: {error.strerror or error}"
+            raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, reason) from error
+        return json_answer(self._questionnaire.state())
 
-    def _is_local(self) -> bool:
-        """Whether the request is meant for this server: another site's name that was made to point here is refused."""
-        port = self.server.server_address[1]
-        if self.headers.get("Host") in {f"{HOST}:{port}", f"localhost:{port}"}:
-            return True
-        self._refuse(HTTPStatus.FORBIDDEN, f"open http://{HOST}:{port}/")
-        return False
-
-    def _read_answer(self) -> tuple[int, int]:
-        """Question and position. Raises `ValueError` for anything but JSON `{"question": …, "choice": …}`."""
-        # A form on another site can post, but not with this type.
-        if self.headers.get_content_type() != "application/json":
-            raise ValueError("an answer is application/json")
-        length = self.headers.get("Content-Length", "")
-        if not re.fullmatch("[0-9]{1,6}", length) or int(length) > MAX_BODY:
-            raise ValueError(f"an answer has a length, of at most {MAX_BODY} bytes")
+    def _crop(self, request: Request, number: str, position: str) -> Answer:
         try:
-            answer = json.loads(self.rfile.read(int(length)))
-        except (ValueError, RecursionError):
-            raise ValueError("an answer is JSON") from None
-        if not isinstance(answer, dict) or set(answer) != {"question", "choice"}:
-            raise ValueError("an answer has question and choice")
-        numbers = answer["question"], answer["choice"]
-        if any(type(number) is not int for number in numbers):
-            raise ValueError("question and choice are whole numbers")
-        return numbers
-
-    def _send_crop(self, number: int, position: int) -> None:
-        try:
-            png = self.server.questionnaire.crop(number, position)
+            png = self._questionnaire.crop(int(number), int(position))
         except ReIDError:  # its message would name the file, and so the person
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the image cannot be read")
-            return
+            raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the image cannot be read") from None
         if png is None:
-            self._refuse(HTTPStatus.NOT_FOUND, "no such image")
-        else:
-            self._send(HTTPStatus.OK, "image/png", png)
+            raise Refusal(HTTPStatus.NOT_FOUND, "no such image")
+        return Answer(png, PNG)
 
-    def _send_state(self, status: HTTPStatus) -> None:
-        self._send(status, "application/json", json.dumps(self.server.questionnaire.state()).encode())
 
-    def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        self._send(status, "text/plain; charset=utf-8", reason.encode())
-
-    def _send(self, status: HTTPStatus, content_type: str, content: bytes) -> None:
-        self.send_response(status)
-        for name, value in {**HEADERS, "Content-Type": content_type, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *arguments) -> None:
-        """Requests are nobody's news."""
+def _read_answer(request: Request) -> tuple[int, int]:
+    """Question and position. Raises `Refusal` for anything but JSON `{"question": …, "choice": …}`."""
+    answer = json_object(request)
+    if set(answer) != {"question", "choice"}:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "an answer has question and choice")
+    numbers = answer["question"], answer["choice"]
+    if any(type(number) is not int for number in numbers):
+        raise Refusal(HTTPStatus.BAD_REQUEST, "question and choice are whole numbers")
+    return numbers
 
 
 @contextmanager
 def serve(questionnaire: Questionnaire, port: int = 0) -> Iterator[str]:
-    """Serve in a thread of its own; yields the address of the page. port 0: any that is free.
+    """Serve in threads of its own; yields the address of the page. port 0: any that is free.
 
     Raises `DataError` if the port cannot be had.
     """
-    try:
-        server = Server(questionnaire, port)
-    except (OSError, OverflowError) as error:
-        raise DataError(f"port {port} cannot be had ({error}); choose another, or 0 for any") from error
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://{HOST}:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listen(HOST, port) as listener:
+        port = listener.getsockname()[1]
+        with serving(listener, Pages(questionnaire, port).answer, HEADERS):
+            yield f"http://{HOST}:{port}/"
