@@ -43,7 +43,7 @@ def test_a_mistake_in_a_recipe_is_named(tmp_path, text, said):
 
 
 def test_an_unknown_recipe_names_the_known():
-    with pytest.raises(DataError, match="edge, edge-again, edge-from-nothing, market1501-paper"):
+    with pytest.raises(DataError, match="edge, edge-again, edge-from-nothing, market1501-edge, market1501-paper"):
         read_recipe("egde")
 
 
