@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.foreign import Authors
+from converters.authors import Authors
 from converters.sources import Source, open_source, require, tools
 from converters.threshold import transfer_threshold
 from converters.verify import Agreement, Crops, Ranking, check, compare_features, compare_ranking, embed_all

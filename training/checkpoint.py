@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from sdk.engines.kinds import explain_kind
 from sdk.errors import DataError
 from sdk.output import whole_file
 from training.config import RunConfig
@@ -79,7 +80,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     try:
         content = read_tensors(path)
     except Exception as error:  # torch raises many kinds here: zip, pickle, runtime
-        raise DataError(f"{path}: not a readable checkpoint ({type(error).__name__}); was it copied whole?") from error
+        raise DataError(
+            explain_kind(path) or f"{path}: not a readable checkpoint ({type(error).__name__}); was it copied whole?"
+        ) from error
     facts = json.loads(content["facts"]) if isinstance(content, dict) and "facts" in content else {}
     if facts.get("format") != FORMAT:
         raise DataError(

@@ -64,7 +64,11 @@ class Metadata:
         """Read the JSON of the file `source`. Raises `EngineError` if it is absent, damaged or of a newer schema."""
         remedy = "; make it again with: reid convert checkpoint.pt -o model.onnx"
         if not text:
-            raise EngineError(f"{source}: carries no AlignedReID metadata, so its preprocessing is unknown{remedy}")
+            raise EngineError(
+                f"{source}: carries no AlignedReID metadata, so its preprocessing is unknown; of another project: "
+                "reid convert theirs.onnx -o ours.onnx --from PROJECT (docs/convert.md); of a checkpoint of `reid "
+                "train`: reid convert checkpoint.pt -o model.onnx"
+            )
         try:
             data = json.loads(text)
             schema = data["schema"]

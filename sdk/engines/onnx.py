@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
+from sdk.engines.kinds import explain_kind
 from sdk.engines.metadata import KEY, Metadata
 from sdk.errors import CropError, EngineError
 from sdk.onnx_runtime import onnxruntime
@@ -44,9 +45,12 @@ def open_session(content: str | Path | bytes, optimised: bool = True) -> onnxrun
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
-        name = "the graph" if isinstance(content, bytes) else content
-        reason = str(error).strip().splitlines()[0]
-        raise EngineError(f"{name}: ONNX Runtime cannot load it ({reason}); was it copied whole?") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if isinstance(content, bytes):  # no file that somebody could have copied
+            raise EngineError(f"the graph: ONNX Runtime cannot load it ({reason})") from error
+        raise EngineError(
+            explain_kind(content) or f"{content}: ONNX Runtime cannot load it ({reason}); was it copied whole?"
+        ) from error
 
 
 def read_onnx_metadata(path: str | Path) -> Metadata:
