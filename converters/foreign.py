@@ -143,6 +143,8 @@ def _form(session, path: Path, authors: Authors) -> _Form:
 
 def _output(outputs, path: Path, authors: Authors) -> str:
     names = [node.name for node in outputs]
+    if not names:
+        raise DataError(f"{path}: has no output; export it again")
     described = ", ".join(f"{node.name} {node.shape}" for node in outputs)
     if authors.output_name is None and len(names) > 1:
         raise DataError(

@@ -134,7 +134,7 @@ def assemble(path: Path, authors: Authors) -> Assembled:
     given = {f"backbone.{key}": value for key, value in own.items()}
     given |= {f"neck.{new}": others.pop(key) for key, new in neck_names.items()}
     given |= {f"pooling.{key}": value for key, value in pooling.state_dict().items()}  # where nothing was learned
-    given |= {f"pooling.{key[-1]}": others.pop(key) for key in list(others) if key == project.exponent}
+    given |= {f"pooling.{key[-1]}": others.pop(key) for key in list(others) if key and key == project.exponent}
     if project.stripes == "projected":
         given |= {
             f"local.{key}": others.pop(key) for key in list(others) if key.startswith(("local_conv.", "local_bn."))
@@ -220,7 +220,7 @@ def _in_the_file(others: dict[str, Tensor], project: Project) -> Authors:
 
 def _pooling(others: dict[str, Tensor], project: Project, authors: Authors, path: Path) -> nn.Module:
     """The pooling, not yet with its weight."""
-    said, learned = authors.pooling, project.exponent in others
+    said, learned = authors.pooling, bool(project.exponent) and project.exponent in others
     if learned and said not in (None, "gem"):
         raise DataError(f"{path}: has {project.exponent}, so its pooling is gem; leave --pooling away")
     if learned:

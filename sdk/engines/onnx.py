@@ -16,7 +16,7 @@ class OnnxEngine:
 
     def __init__(self, path: str | Path):
         """Raises `EngineError` if ONNX Runtime cannot load the file or it does not keep the contract."""
-        self._session = open_session(path)
+        self._path, self._session = path, open_session(path)
         self.metadata = _metadata_of(self._session, path)
         inputs = {node.name: node for node in self._session.get_inputs()}
         outputs = [node.name for node in self._session.get_outputs()]
@@ -27,11 +27,16 @@ class OnnxEngine:
     def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """uint8 BGR `[B, H, W, 3]` → embedding float32 `[B, D]` at unit length, and stripes `[B, S, d]` or None.
 
-        Raises `CropError` for anything else than such an array, and for an empty batch.
+        Raises `CropError` for anything else than such an array, and for an empty batch; `EngineError` where ONNX
+        Runtime fails.
         """
         check_batch(crops, self.metadata)
         _check_length(len(crops), self.metadata.max_batch)
-        results = self._session.run(self._outputs, {INPUT: crops})
+        try:
+            results = self._session.run(self._outputs, {INPUT: crops})
+        except Exception as error:  # ONNX Runtime's own: of a graph whose parts do not fit together
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise EngineError(f"{self._path}: ONNX Runtime cannot run it ({reason}); was it copied whole?") from error
         return results[0], results[1] if len(results) > 1 else None
 
 
