@@ -81,7 +81,7 @@ def read_foreign_onnx(path: Path, authors: Authors) -> Foreign:
         proto = onnx.load(path)
         trained = training_mode(proto)
         inside = normalisation_inside(proto.graph, form.name)
-    except (OSError, ValueError, onnx.onnx_cpp2py_export.checker.ValidationError) as error:
+    except Exception as error:  # of protobuf and of ONNX, kinds of their own; of this reading, what damage leads to
         raise DataError(f"{path}: cannot be read ({_first_line(error)}); export it again") from error
     if trained is not None:
         raise DataError(
@@ -239,6 +239,9 @@ def _try_free(proto, form: _Form, run: Callable[[np.ndarray], np.ndarray], path:
 def wrap(proto, authors: Authors, form: _Form, path: Path):
     """The file's graph with the preprocessing before it and the normalisation to unit length behind it."""
     import onnx
+    import onnx.checker
+    import onnx.shape_inference
+    import onnx.version_converter
     from onnx import TensorProto, helper, numpy_helper
 
     from converters.foreign_graph import opset_of
@@ -295,7 +298,14 @@ def wrap(proto, authors: Authors, form: _Form, path: Path):
     graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["batch", *form.size, 3]))
     graph.output.append(helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", None]))
     graph.initializer.extend(numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items())
-    return onnx.shape_inference.infer_shapes(proto)
+    try:
+        proto = onnx.shape_inference.infer_shapes(proto)
+        onnx.checker.check_model(proto)
+    except Exception as error:  # of both, kinds of their own
+        raise DataError(
+            f"{path}: its graph does not keep ONNX's rules ({_first_line(error)}); export it again"
+        ) from error
+    return proto
 
 
 def _first_line(error: Exception) -> str:

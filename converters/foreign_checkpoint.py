@@ -140,7 +140,7 @@ def assemble(path: Path, authors: Authors) -> Assembled:
             f"local.{key}": others.pop(key) for key in list(others) if key.startswith(("local_conv.", "local_bn."))
         }
     title = f"{name} of {project.name}" if project.name else f"plain {name}"
-    unknown = [key for key in others if key not in (project.mean_name, project.std_name)]
+    unknown = [key for key in others if not key or key not in (project.mean_name, project.std_name)]
     _load(module, given, unknown, path, title)
     module.eval()
     return Assembled(module, name, length, authors, _notes(path, title, authors, published, left))
@@ -211,9 +211,11 @@ def _feature_layers(weights: dict[str, Tensor], inputs: int) -> nn.Sequential | 
 
 def _in_the_file(others: dict[str, Tensor], project: Project) -> Authors:
     """What the file itself says of the preprocessing, in buffers."""
-    mean, std = others.get(project.mean_name), others.get(project.std_name)
-    if mean is None or std is None or not mean.numel() == std.numel() == 3:
+    if not project.mean_name or not {project.mean_name, project.std_name} <= others.keys():
         return Authors()
+    mean, std = others[project.mean_name], others[project.std_name]
+    if not mean.numel() == std.numel() == 3 or not (std > 0).all():
+        raise DataError(f"{project.mean_name} and {project.std_name} in the file are no statistics of three channels")
     # Of images from 0 to 255, in RGB, whatever the flags say of others.
     return Authors("rgb", tuple(mean.flatten().tolist()), tuple(std.flatten().tolist()), 255)
 

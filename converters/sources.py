@@ -135,8 +135,15 @@ def _from_our_onnx(path: Path, rescore: bool) -> Source:
     def graph():
         require("onnx")
         import onnx
+        import onnx.checker
 
-        return onnx.load(path)
+        try:
+            proto = onnx.load(path)
+            onnx.checker.check_model(proto)
+        except Exception as error:  # of protobuf and of ONNX, kinds of their own
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise DataError(f"{path}: its graph is damaged ({reason}); was it copied whole?") from error
+        return proto
 
     def embed(crops):
         return engine.run(to_batch(crops, metadata.input_size))[0]
