@@ -12,6 +12,7 @@ import numpy as np
 
 from converters.authors import FLAGS, PROJECTS, Authors
 from sdk.engines.contract import EMBEDDING, INPUT
+from sdk.engines.metadata import LARGEST_SIDE
 from sdk.engines.onnx import open_session
 from sdk.errors import DataError, EngineError
 from sdk.preprocess import to_batch
@@ -22,6 +23,8 @@ LEAST_LENGTH = 1e-12
 """Of features before they are made as long as 1."""
 TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 """Of an image input."""
+LARGEST_BATCH = 1024
+"""That a file may be exported for."""
 TRIED = 3
 """Crops by which a freed batch is tried, besides those that the file was exported for."""
 SAME = 1e-4
@@ -135,9 +138,11 @@ def _form(session, path: Path, authors: Authors) -> _Form:
     size = said if fixed else authors.input_size
     if size is None:
         raise DataError(f"{path}: does not say the size of its input; say it with --input-size 256x128")
+    batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
+    if not all(0 < side <= LARGEST_SIDE for side in size) or (batch or 1) > LARGEST_BATCH:
+        raise DataError(f"{path}: its input {shape} is no crop of a person; export it for one, as of 256x128")
     if authors.input_size not in (None, size):
         raise DataError(f"{path}: its input is {said[0]}x{said[1]}; leave --input-size away")
-    batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
     return _Form(inputs[0].name, _output(outputs, path, authors), size, channels_last, TYPES[inputs[0].type], batch)
 
 

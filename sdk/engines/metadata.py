@@ -12,8 +12,11 @@ KEY = "aligned_reid"
 """The name under which an ONNX file's `metadata_props` hold the JSON."""
 
 SCHEMA = 1
+PRECISIONS = ("fp32", "fp16", "int8")
 LARGEST = 1 << 16
 """Of all lengths that a model has."""
+LARGEST_SIDE = 1 << 13
+"""Of an input, px."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,14 @@ class Metadata:
         size = self.input_size
         numbers = (self.embedding_dim, self.stripes, self.stripe_dim, self.max_batch or 1, *size)
         wrong = {
-            "input_size": len(size) != 2 or min(map(_whole, size)) < 1,
+            "input_size": len(size) != 2 or min(map(_whole, size)) < 1 or max(map(_whole, size)) > LARGEST_SIDE,
+            "precision": self.precision not in PRECISIONS,
             "embedding_dim": _whole(self.embedding_dim) < 1,
             "stripes": min(map(_whole, (self.stripes, self.stripe_dim))) < 0,
             "max_batch": self.max_batch is not None and _whole(self.max_batch) < 1,
             "a length": max(map(_whole, numbers)) > LARGEST,
         }
-        for name in ("backbone", "precision", "checkpoint_sha256", "onnx_sha256", "preprocessing"):
+        for name in ("backbone", "checkpoint_sha256", "onnx_sha256", "preprocessing"):
             wrong[name] = not isinstance(getattr(self, name), str)
         for name in ("threshold", "cameras", "site_prior", "evaluation", "precision_report"):
             wrong[name] = not isinstance(getattr(self, name), dict | None)
