@@ -19,8 +19,8 @@ MOST = 64
 FEWEST = 8
 """Crops below which nothing is said of how they differ."""
 ALIKE = 0.97
-"""Mean cosine of pairs of crops, from which on they are all alike: 0.996 where the normalisation is done twice, 0.08 of
-the shipped model on real people."""
+"""Mean cosine of pairs of crops, from which on they are all alike: of a fast-reid ResNet on real people it is 0.996
+where the normalisation is done twice, and 0.05 where it is done once."""
 DIRECTIONS = 2.0
 """Effective rank of the features about their mean, below which they differ in hardly more than one way."""
 MIRRORED = 0.6
