@@ -1,5 +1,7 @@
 """Another project's network, put together of a backbone of ours and of what its project has around one."""
 
+import re
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -87,7 +89,7 @@ def build_neck(weights: dict[str, Tensor], channels: int) -> tuple[nn.Sequential
     layer lacks is found when they are loaded.
     """
     layers = {}
-    for place in sorted({key.partition(".")[0] for key in weights if key.endswith("weight")}):
+    for place in sorted(key.partition(".")[0] for key in weights if re.fullmatch(r"\d+\.weight", key)):
         weight = weights[f"{place}.weight"]
         if weight.ndim == 4:
             layers[place] = nn.Conv2d(channels, len(weight), 1, bias=False)

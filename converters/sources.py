@@ -12,7 +12,7 @@ from converters.authors import Authors
 from converters.foreign import read_foreign_onnx
 from sdk.engines import load_engine
 from sdk.engines.kinds import is_onnx
-from sdk.engines.metadata import KEY, Metadata
+from sdk.engines.metadata import Metadata
 from sdk.errors import DataError, missing_package
 from sdk.preprocess import to_batch
 
@@ -152,9 +152,9 @@ def _from_our_onnx(path: Path, rescore: bool) -> Source:
 
 
 def _is_ours(path: Path) -> bool:
-    from sdk.engines.onnx import open_session
+    from sdk.engines.onnx import open_session, own_metadata
 
-    return KEY in open_session(path, optimised=False).get_modelmeta().custom_metadata_map
+    return own_metadata(open_session(path, optimised=False), path) is not None
 
 
 def _sha256(path: Path) -> str:

@@ -73,5 +73,13 @@ def _check_length(count: int, most: int | None) -> None:
         )
 
 
+def own_metadata(session: onnxruntime.InferenceSession, path: str | Path) -> str | None:
+    """What a file of `reid convert` says of itself; None for another. Raises `EngineError` where it cannot be read."""
+    try:
+        return session.get_modelmeta().custom_metadata_map.get(KEY)
+    except UnicodeDecodeError as error:
+        raise EngineError(f"{path}: its metadata are damaged ({error.reason}); was it copied whole?") from error
+
+
 def _metadata_of(session: onnxruntime.InferenceSession, path: str | Path) -> Metadata:
-    return Metadata.from_json(session.get_modelmeta().custom_metadata_map.get(KEY), str(path))
+    return Metadata.from_json(own_metadata(session, path), str(path))
