@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.foreign import Authors
+from converters.authors import Authors
+from converters.plausible import check_alone, check_features, doubts
 from converters.sources import Source, open_source, require, tools
 from converters.threshold import transfer_threshold
-from converters.verify import Agreement, Crops, Ranking, check, compare_features, compare_ranking, embed_all
+from converters.verify import Agreement, Crops, Embedder, Ranking, check, compare_features, compare_ranking, embed_all
 from sdk.engines import load_engine
 from sdk.engines.builder import BuildOptions, build_engine
 from sdk.engines.contract import EMBEDDING, INPUT
@@ -176,7 +177,8 @@ def _convert_into(
         agreement, built_from = _write_onnx(onnx_path, precision, source, reference, crops, options)
     inspect(agreement)
     ranking = _check(agreement, output, crops, precision)
-    metadata, files, notes = load_engine(onnx_path).metadata, [beside], []
+    metadata, files = load_engine(onnx_path).metadata, [beside]
+    notes = [*_plausible(onnx_path, crops, ranking, metadata, f"{output}: not written")]
     if library is not None:
         content, metadata = build_engine(onnx_path, library, options.build, built_from)
         engine_path = folder / output.name
@@ -186,6 +188,7 @@ def _convert_into(
             agreement = _agreement(engine_path, reference, crops)
             inspect(agreement)
             ranking = _check(agreement, output, crops, precision)
+            _plausible(engine_path, crops, ranking, metadata, f"{output}: not written")
         else:
             notes.append(f"{output.name} is built but was not run: {reason}; what was compared is its ONNX graph")
             if built_from is not None:
@@ -253,8 +256,21 @@ def _half_around(source: Source) -> bytes:
 
 
 def _agreement(model: Path, reference: np.ndarray, crops: Crops) -> Agreement:
-    reid = ReIdentifier(model, threshold=0)  # only its features are compared
-    return compare_features(reference, embed_all(lambda batch: reid.embed(batch).embedding, crops.images))
+    features = embed_all(_embedder(model), crops.images)
+    check_features(features, f"{model.name}: not written")
+    return compare_features(reference, features)
+
+
+def _plausible(model: Path, crops: Crops, ranking: Ranking | None, metadata: Metadata, name: str) -> tuple[str, ...]:
+    """Doubts about a written file. Raises `EngineError` where a crop's features depend on its batch."""
+    embed = _embedder(model)
+    check_alone(embed, crops, metadata.precision, name)
+    return doubts(embed, crops, ranking, foreign=metadata.preprocessing is not None)
+
+
+def _embedder(model: Path) -> Embedder:
+    reid = ReIdentifier(model, threshold=0)  # only its features are wanted
+    return lambda batch: reid.embed(batch).embedding
 
 
 def _check_graph(graph: bytes, output: Path, metadata: Metadata, reference: np.ndarray, crops: Crops) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.foreign import Authors, read_foreign_onnx
+from converters.authors import Authors
+from converters.foreign import read_foreign_onnx
 from sdk.engines import load_engine
-from sdk.engines.metadata import KEY, Metadata
+from sdk.engines.kinds import is_onnx
+from sdk.engines.metadata import Metadata
 from sdk.errors import DataError, missing_package
 from sdk.preprocess import to_batch
 
@@ -41,14 +43,14 @@ def open_source(path: Path, rescore: bool, authors: Authors) -> Source:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such checkpoint or ONNX file; `reid train` writes a checkpoint")
-    if path.suffix == ".onnx":
+    if is_onnx(path):
+        require("onnx", "onnxruntime")
         if _is_ours(path):
             if authors.given:
                 raise DataError(
                     f"{path}: its preprocessing is in its graph; leave the flags for other projects' models away"
                 )
             return _from_our_onnx(path, rescore)
-        require("onnx", "onnxruntime")
         found = read_foreign_onnx(path, authors)
     else:
         require("torch", "onnx", "onnxscript")
@@ -60,20 +62,25 @@ def open_source(path: Path, rescore: bool, authors: Authors) -> Source:
             if project is None:
                 return _from_checkpoint(path, rescore)
             authors = replace(authors, project=project)
-        found = read_foreign_checkpoint(path, authors)
-    notes = (f"{path.name}: {found.backbone} of {authors.project}: {authors.describe()}",) if authors.project else ()
-    if rescore:
+        elif is_checkpoint(path):
+            raise DataError(f"{path}: a checkpoint of `reid train`; leave the flags for other projects' models away")
+        found = read_foreign_checkpoint(path, authors, rescore)
+    if rescore and not found.stripes[0]:
         raise DataError(f"{path}: it has no local branch, so there are no stripes; leave --rescore away")
+    more = ("its local branch gives stripes too: --rescore",) if found.has_local_branch and not rescore else ()
+    stripes, stripe_dim = found.stripes
     metadata = Metadata(
         backbone=found.backbone,
         input_size=found.input_size,
         embedding_dim=found.embedding_dim,
         precision="fp32",
+        stripes=stripes,
+        stripe_dim=stripe_dim,
         checkpoint_sha256=_sha256(path),
-        preprocessing=authors.describe(),
+        preprocessing=found.authors.describe(),
         tools=tools(),
     )
-    return Source(found.graph, metadata, found.embed, path.name, notes=notes)
+    return Source(found.graph, metadata, found.embed, path.name, notes=(*found.notes, *more))
 
 
 def require(*packages: str) -> None:
@@ -128,8 +135,15 @@ def _from_our_onnx(path: Path, rescore: bool) -> Source:
     def graph():
         require("onnx")
         import onnx
+        import onnx.checker
 
-        return onnx.load(path)
+        try:
+            proto = onnx.load(path)
+            onnx.checker.check_model(proto)
+        except Exception as error:  # of protobuf and of ONNX, kinds of their own
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise DataError(f"{path}: its graph is damaged ({reason}); was it copied whole?") from error
+        return proto
 
     def embed(crops):
         return engine.run(to_batch(crops, metadata.input_size))[0]
@@ -138,9 +152,9 @@ def _from_our_onnx(path: Path, rescore: bool) -> Source:
 
 
 def _is_ours(path: Path) -> bool:
-    from sdk.engines.onnx import open_session
+    from sdk.engines.onnx import open_session, own_metadata
 
-    return KEY in open_session(path, optimised=False).get_modelmeta().custom_metadata_map
+    return own_metadata(open_session(path, optimised=False), path) is not None
 
 
 def _sha256(path: Path) -> str:

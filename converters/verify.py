@@ -98,7 +98,10 @@ class Ranking:
 
 
 def compare_ranking(agreement: Agreement, crops: Crops) -> Ranking | None:
-    """Every crop is a query once, against all of the other cameras. None where nothing can be ranked."""
+    """Every crop is a query once, against all of the other cameras, by features of unit length on both sides.
+
+    None where nothing can be ranked.
+    """
     if crops.identities is None:
         return None
     from training.evaluation.ranking import evaluate_ranking
@@ -107,11 +110,15 @@ def compare_ranking(agreement: Agreement, crops: Crops) -> Ranking | None:
     try:
         before, after = (
             evaluate_ranking(features, features, ids, ids, cameras, cameras, cross_camera=True)
-            for features in agreement.features
+            for features in map(_unit, agreement.features)
         )
     except DataError:  # one camera only, or features that are no numbers, which the cosine says already
         return None
     return Ranking((before.rank(1), after.rank(1)), (before.mean_ap, after.mean_ap), before.num_queries)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def check(agreement: Agreement, ranking: Ranking | None, precision: str, name: str, min_cosine: float | None = None):

@@ -19,9 +19,10 @@ _HOME = {
     "Candidate": "sdk.gallery",
     "Gallery": "sdk.gallery",
     "MultiCameraTracker": "sdk.tracking",
+    "as_crops": "sdk.crops",
 }
 
-__all__ = ["Candidate", "Features", "Gallery", "Match", "MultiCameraTracker", "ReIdentifier"]
+__all__ = ["Candidate", "Features", "Gallery", "Match", "MultiCameraTracker", "ReIdentifier", "as_crops"]
 
 
 def __getattr__(name: str):

@@ -71,7 +71,7 @@ def examine_model(path: Path) -> tuple[Metadata, list[Finding]]:
     """
     metadata = read_metadata(path)
     findings = [Finding("SHA-256", OK, sha256_of(path))]
-    if path.suffix in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         findings.append(Finding("built by", OK, read_header(path).title))
         try:
             check_plan(path)

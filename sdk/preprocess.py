@@ -41,7 +41,7 @@ def _problem(crop) -> str | None:
     if crop is None:
         return "is None; an image that could not be read?"
     if not isinstance(crop, np.ndarray):
-        return f"is a {type(crop).__name__}, not a numpy array; convert with numpy.asarray(image)[..., ::-1] from RGB"
+        return f"is a {type(crop).__name__}, not a numpy array; sdk.as_crops takes files, PIL's images and tensors"
     if crop.size == 0:
         return f"is empty, shape {crop.shape}; clip the box to the frame before cutting"
     if crop.ndim == 2:

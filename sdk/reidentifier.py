@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sdk.calibration import CameraStatistics
+from sdk.crops import as_crops
 from sdk.distances import local_distance_gathered
 from sdk.engines import DEFAULT_MODEL, Engine, Metadata, load_engine
 from sdk.errors import DataError, EngineError, GalleryError
@@ -43,7 +44,8 @@ class ReIdentifier:
         print(match.identity, match.distance)   # identity None: nobody known
     ```
 
-    Crops are uint8 BGR `[H, W, 3]` as OpenCV reads them, of any size from 8×8 pixels.
+    Crops are uint8 BGR `[H, W, 3]` as OpenCV reads them, of any size from 8×8 pixels; what else they may be is said at
+    `embed`.
     """
 
     def __init__(
@@ -105,10 +107,13 @@ class ReIdentifier:
     def embed(self, crops: Sequence[np.ndarray], camera: str | Sequence[str | None] | None = None) -> Features:
         """The features of N crops. Raises `CropError` naming the first bad crop and all their indices.
 
+        crops: uint8 BGR `[H, W, 3]` arrays; paths of image files and images of PIL too. Tensors of PyTorch, and arrays
+        in RGB, go through `sdk.as_crops`, where their order of channels is said.
+
         camera: that took them, or a list of one a crop. It matters to a model that was calibrated per camera
         (`reid calibrate --per-camera`): what that camera adds to the embeddings is taken away.
         """
-        batch = to_batch(crops, self.engine.metadata.input_size)
+        batch = to_batch(as_crops(crops), self.engine.metadata.input_size)
         step = min(MAX_BATCH, self.engine.metadata.max_batch or MAX_BATCH)
         results = [self.engine.run(batch[i : i + step]) for i in range(0, len(batch), step)]
         parts, stripes = zip(*results, strict=True)
@@ -126,6 +131,7 @@ class ReIdentifier:
         camera and time (seconds) say where and when they were taken. Raises `CropError` for a bad crop and
         `GalleryError` for a bad name; nobody is enrolled then.
         """
+        crops = as_crops(crops)
         features = self.embed(crops, camera)
         stripes = features.stripes if self.rescore else None
         self.gallery.add(features.embedding, stripes, identity=identity, camera=camera, time=time, crops=crops)

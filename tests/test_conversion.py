@@ -10,11 +10,11 @@ import pytest
 import torch
 from onnx import TensorProto, numpy_helper
 
+from converters.authors import Authors
 from converters.convert import ConvertOptions, choose_target, convert
-from converters.foreign import Authors
 from converters.onnx_export import export_model, export_module
 from converters.precision import check_range, count_half, prove_half, to_half
-from converters.projects import find_backbone, find_project
+from converters.projects import find_backbone, prove_project
 from converters.quantize import calibrate, insert, quantize
 from converters.rescore_export import for_plugin, rescore_graph
 from converters.sources import open_source
@@ -381,20 +381,11 @@ def test_another_projects_onnx_is_not_guessed_at(foreign_onnx, crops, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("layout", ["torchreid", "fast-reid"])
-def test_another_projects_checkpoint_converts(layout, crops, tmp_path):
+def test_a_plain_network_converts_as_flags_describe_it(crops, tmp_path):
     torch.manual_seed(1)
-    backbone = build_backbone("resnet18", 16, 1)
-    weights = backbone.state_dict()
-    if layout == "torchreid":
-        content = {"state_dict": {f"module.{key}": value for key, value in weights.items()}, "epoch": 3}
-        content["state_dict"]["module.classifier.weight"] = torch.zeros(5, 128)
-    else:
-        neck = torch.nn.BatchNorm1d(128)
-        torch.nn.init.uniform_(neck.weight, 0.5, 2)
-        weights = {f"backbone.{key}": value for key, value in weights.items()}
-        weights |= {f"heads.bottleneck.0.{key}": value for key, value in neck.state_dict().items()}
-        content = {"model": weights, "iteration": 7}
+    weights = build_backbone("resnet18", 16, 1).state_dict()
+    content = {"state_dict": {f"module.{key}": value for key, value in weights.items()}, "epoch": 3}
+    content["state_dict"]["module.classifier.weight"] = torch.zeros(5, 128)
     path = tmp_path / "theirs.pth"
     torch.save(content, path)
     authors = Authors("rgb", input_size=(64, 32), backbone="resnet18", last_stride=1)
@@ -430,7 +421,7 @@ def test_torchreids_osnet_is_known_by_its_weights(given, torchreids_osnet):
     metadata = source.metadata
     assert (metadata.backbone, metadata.input_size, metadata.embedding_dim) == ("osnet_x0_25", (256, 128), 512)
     assert "rgb" in metadata.preprocessing
-    assert any("osnet_x0_25 of torchreid" in note for note in source.notes) == ("color" not in given)
+    assert any("osnet_x0_25 of torchreid" in note for note in source.notes)
     numbers = FROZEN["osnet_x0_25"][0]
     np.testing.assert_allclose(source.embed(noise_crop().numpy())[0, : len(numbers)], numbers, atol=1e-4)
 
@@ -479,7 +470,7 @@ def test_a_backbone_is_found_by_the_names_of_its_weights(name):
     with torch.device("meta"):
         weights = build_backbone(name, width=16).state_dict()
     assert find_backbone(weights) == name
-    assert find_project(name) == ("torchreid" if "osnet" in name else None)
+    assert prove_project(weights) == ("torchreid" if "osnet" in name else None)
 
 
 def test_of_no_known_network_is_said_so(crops, tmp_path):

@@ -245,6 +245,7 @@ FILES = {
     "evaluate": ("evaluate {model} --data {people} -o {out}", "e.json", ["model.onnx", "people/00000/00_00.png"]),
     "benchmark": ("benchmark {model} --data {people} -o {out}", "table.md", ["model.onnx", "people/00000/00_00.png"]),
     "calibrate": ("calibrate --model {model} --data {people} -o {out}", "calibrated.onnx", ["model.onnx"]),
+    "embed": ("embed {people} --model {model} -o {out}", "features.npz", ["model.onnx", "people/00000/00_00.png"]),
     "convert": ("convert {model} --crops {people} -o {out}", "converted.onnx", ["model.onnx"]),
 }
 """Commands whose -o is a file: how to call them, a name for the file, and inputs that it must not be."""
@@ -255,6 +256,7 @@ OTHER_FILES = {
         "calibrate --model {model} --data {people} --picture {out}", "scores.png", ["people/00000/00_00.png"],
     ),
     "calibrate --json": ("calibrate --model {model} --data {people} --json {out}", "figures.json", ["model.onnx"]),
+    "embed names": ("embed {people} --model {model} -o {folder}/features.npy", "features.txt", []),
     "convert --worst": (
         "convert {model} --crops {people} -o {spare} --worst {out}", "worst.png", ["people/00000/00_00.png"],
     ),

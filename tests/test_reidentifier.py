@@ -111,7 +111,7 @@ def test_a_model_without_threshold_asks_for_one(small_onnx):
     [
         ("absent.onnx", None, "no such model"),
         ("broken.onnx", b"\x08\x07truncated", "cannot load"),
-        ("weights.pt", b"", "unknown kind"),
+        ("weights.pt", b"PK\x03\x04", "unknown kind"),
         ("model.engine", b"ftrt", "only 4 bytes of a TensorRT plan"),
     ],
 )

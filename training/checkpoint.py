@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from sdk.engines.kinds import explain_kind
 from sdk.errors import DataError
 from sdk.output import whole_file
 from training.config import RunConfig
@@ -32,11 +33,20 @@ class Checkpoint:
     state: dict | None = None
     """What the next step of training needs (`training.networks.state_of`); None in a checkpoint that is only for
     inference."""
+    source: str = "checkpoint"
+    """The file that it was read from, for messages."""
 
     def build_model(self) -> AlignedReID:
-        """The network with these weights, in evaluation mode."""
-        model = AlignedReID(self.config.model, len(self.identities))
-        model.load_state_dict(self.weights)
+        """The network with these weights, in evaluation mode. Raises `DataError` if they are not of that network."""
+        try:
+            model = AlignedReID(self.config.model, len(self.identities))
+            model.load_state_dict(self.weights)
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, MemoryError) as error:
+            lines = str(error).splitlines() or [type(error).__name__]
+            raise DataError(
+                f"{self.source}: its weights are not of the network that it describes ({lines[-1].strip()}); was it "
+                "copied whole?"
+            ) from error
         return model.eval()
 
 
@@ -79,7 +89,17 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     try:
         content = read_tensors(path)
     except Exception as error:  # torch raises many kinds here: zip, pickle, runtime
-        raise DataError(f"{path}: not a readable checkpoint ({type(error).__name__}); was it copied whole?") from error
+        raise DataError(
+            explain_kind(path) or f"{path}: not a readable checkpoint ({type(error).__name__}); was it copied whole?"
+        ) from error
+    try:
+        return _read(content, path)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: damaged checkpoint ({error}); was it copied whole?") from error
+
+
+def _read(content, path: Path) -> Checkpoint:
+    """The checkpoint in what a file holds, which may be anything: raises what that leads to."""
     facts = json.loads(content["facts"]) if isinstance(content, dict) and "facts" in content else {}
     if facts.get("format") != FORMAT:
         raise DataError(
@@ -88,11 +108,15 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         )
     if facts["version"] > VERSION:
         raise DataError(f"{path}: checkpoint version {facts['version']}; this release reads up to {VERSION}: upgrade")
+    weights = content["weights"]
+    if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()):
+        raise ValueError("its weights are no tensors with names")
     return Checkpoint(
         config=RunConfig.from_dict(facts["config"]),
         identities=facts["identities"],
         epoch=facts["epoch"],
-        weights=content["weights"],
+        weights=weights,
         evaluation=facts["evaluation"],
         state=content.get("state"),
+        source=str(path),
     )

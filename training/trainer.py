@@ -11,6 +11,7 @@ from training.average import update_average
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_tensors
 from training.config import RunConfig
 from training.data import PeopleDataset
+from training.data.checks import check_held_out, check_images
 from training.data.loader import training_loader
 from training.distances import at_least_float32
 from training.embedder import TorchEmbedder
@@ -78,19 +79,25 @@ def train(
     writes the files.
 
     Raises `DataError` when `output` already holds a run and `resume` is not set, when the run there has another
-    configuration, when `init` has another shape, or when a loss is not finite (the batch is then in `output`).
+    configuration, when `init` has another shape, when an image cannot be read or the people held out cannot be ranked
+    (before anything is trained), or when a loss is not finite (the batch is then in `output`).
     """
     identities = list(dataset.identities)
     if len(identities) < 2:
         raise DataError(f"training needs at least 2 identities; the dataset has {len(identities)}")
     if not resume:
         _require_new(output)
+    continues = resume and (output / LAST).exists()
+    if processes.is_first and not continues:  # whatever would stop the run at its end
+        if held_out is not None and len(held_out):
+            check_held_out(held_out)
+        check_images(dataset, *([held_out] if held_out is not None else []))
     torch.manual_seed(config.train.seed)
     networks = build_networks(config, len(identities), device, processes, init, backbone_weights)
     optimizer = _optimizer(networks, config)
     scaler = torch.amp.GradScaler(torch.device(device).type, enabled=config.train.precision == "fp16")
     first_epoch = 0
-    if resume and (output / LAST).exists():
+    if continues:
         first_epoch = restore(output / LAST, config, identities, networks, optimizer, scaler)
 
     loader, sampler = training_loader(dataset, config, workers, processes)
@@ -244,7 +251,7 @@ def _stop(output: Path, processes: Processes, networks, crops, labels, terms: di
 
 
 def _finish(networks, config, identities, held_out, device, output, processes: Processes) -> Checkpoint:
-    """Evaluate and write the weights that every network hands on; the checkpoint of the first."""
+    """Write and evaluate the weights that every network hands on; the checkpoint of the first."""
     checkpoints = []
     for number, network in enumerate(networks):
         shape = network.model.config
@@ -252,8 +259,10 @@ def _finish(networks, config, identities, held_out, device, output, processes: P
         weights = {name: tensor.cpu() for name, tensor in network.handed_on(config.train.start_share).items()}
         checkpoint = Checkpoint(own, identities, config.train.epochs, weights)
         if processes.is_first:
+            path = output / (PARTNER.format(number) if number else FINAL)
+            save_checkpoint(checkpoint, path)  # first of all: whatever becomes of the evaluation
             if held_out is not None and len(held_out):
                 checkpoint.evaluation = evaluate_checkpoint(checkpoint, held_out, device)
-            save_checkpoint(checkpoint, output / (PARTNER.format(number) if number else FINAL))
+                save_checkpoint(checkpoint, path)
         checkpoints.append(checkpoint)
     return checkpoints[0]

@@ -50,7 +50,8 @@ def convert(
         str | None,
         typer.Option(
             "--from",
-            help="The project: torchreid. Settles what the flags below do not say, and of a checkpoint the backbone.",
+            help="Whose model it is: torchreid, fast-reid, strong-baseline, alignedreid, torchvision or timm. Settles "
+            "what the flags below do not say.",
             rich_help_panel=OTHERS,
         ),
     ] = None,
@@ -75,13 +76,21 @@ def convert(
     last_stride: Annotated[
         int | None, typer.Option(help="Of a checkpoint: 1 or 2, of the last stage.", rich_help_panel=OTHERS)
     ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help="Of a checkpoint whose weights do not tell: average, gem or max.", rich_help_panel=OTHERS),
+    ] = None,
+    output_name: Annotated[
+        str | None,
+        typer.Option(help="Of an ONNX file with several outputs: the feature.", rich_help_panel=OTHERS),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="All that the builder says.")] = False,
 ) -> None:
     """Convert a model to ONNX or to a TensorRT engine, and check it against the original, crop by crop, before it
     is written."""
+    from converters.authors import POOLINGS, PROJECTS, Authors
     from converters.convert import ConvertOptions, choose_target
     from converters.convert import convert as run
-    from converters.foreign import PROJECTS, Authors
     from converters.verify import read_crops, write_worst
     from sdk.engines.loading import sha256_of
     from sdk.folder import check_picture
@@ -113,7 +122,9 @@ def convert(
             _size(input_size),
             backbone,
             _one_of("--last-stride", last_stride, (1, 2)),
-            _one_of("--from", project, PROJECTS),
+            _one_of("--from", project, tuple(PROJECTS)),
+            _one_of("--pooling", pooling, POOLINGS),
+            output_name,
         ),
     )
     images = read_crops(crops or calibration) if crops or calibration else drawn_crops()

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sdk.engines.kinds import explain_kind, is_onnx
 from sdk.engines.metadata import Metadata
 from sdk.engines.plan import SUFFIXES
 from sdk.errors import EngineError
@@ -49,11 +50,11 @@ def load_engine(
         from sdk.engines.loading import check_sha256
 
         check_sha256(path, sha256)
-    if path.suffix == ".onnx":
+    if is_onnx(path):
         from sdk.engines.onnx import OnnxEngine
 
         return OnnxEngine(path)
-    if path.suffix in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         from sdk.engines.loading import open_plan
 
         return open_plan(path, rebuild, host_code)
@@ -64,11 +65,11 @@ def read_metadata(path: str | Path) -> Metadata:
     """What a model file says of itself, without a GPU and whatever is installed. Raises `EngineError`."""
     path = Path(path)
     _check_is_file(path)
-    if path.suffix == ".onnx":
+    if is_onnx(path):
         from sdk.engines.onnx import read_onnx_metadata
 
         return read_onnx_metadata(path)
-    if path.suffix in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         from sdk.engines.plan import read_header, read_plan_metadata
 
         read_header(path)
@@ -82,7 +83,9 @@ def _check_is_file(path: Path) -> None:
 
 
 def _unknown_kind(path: Path) -> EngineError:
+    if explained := explain_kind(path):
+        return EngineError(explained)
     return EngineError(
         f"{path}: unknown kind of model '{path.suffix}', known are .onnx, {', '.join(SUFFIXES)}; convert a checkpoint "
-        "with: reid convert checkpoint.pt -o model.onnx"
+        f"with: reid convert {path.name} -o model.onnx (--from PROJECT where another project's)"
     )

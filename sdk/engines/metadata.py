@@ -12,6 +12,11 @@ KEY = "aligned_reid"
 """The name under which an ONNX file's `metadata_props` hold the JSON."""
 
 SCHEMA = 1
+PRECISIONS = ("fp32", "fp16", "int8")
+LARGEST = 1 << 16
+"""Of all lengths that a model has."""
+LARGEST_SIDE = 1 << 13
+"""Of an input, px."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,11 @@ class Metadata:
         """Read the JSON of the file `source`. Raises `EngineError` if it is absent, damaged or of a newer schema."""
         remedy = "; make it again with: reid convert checkpoint.pt -o model.onnx"
         if not text:
-            raise EngineError(f"{source}: carries no AlignedReID metadata, so its preprocessing is unknown{remedy}")
+            raise EngineError(
+                f"{source}: carries no AlignedReID metadata, so its preprocessing is unknown; of another project: "
+                "reid convert theirs.onnx -o ours.onnx --from PROJECT (docs/convert.md); of a checkpoint of `reid "
+                "train`: reid convert checkpoint.pt -o model.onnx"
+            )
         try:
             data = json.loads(text)
             schema = data["schema"]
@@ -72,6 +81,38 @@ class Metadata:
                 raise EngineError(f"{source}: metadata schema {schema}; this release reads up to {SCHEMA}: upgrade")
             data["input_size"] = tuple(data["input_size"])
             known = {field.name for field in fields(cls)}
-            return cls(**{name: value for name, value in data.items() if name in known})
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            found = cls(**{name: value for name, value in data.items() if name in known})
+            found._check()
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise EngineError(f"{source}: damaged AlignedReID metadata ({error}){remedy}") from error
+        return found
+
+    def _check(self) -> None:
+        """Raise `ValueError` naming the first value that is not of its kind: a file may hold anything."""
+        size = self.input_size
+        numbers = (self.embedding_dim, self.stripes, self.stripe_dim, self.max_batch or 1, *size)
+        wrong = {
+            "input_size": len(size) != 2 or min(map(_whole, size)) < 1 or max(map(_whole, size)) > LARGEST_SIDE,
+            "precision": self.precision not in PRECISIONS,
+            "embedding_dim": _whole(self.embedding_dim) < 1,
+            "stripes": min(map(_whole, (self.stripes, self.stripe_dim))) < 0,
+            "max_batch": self.max_batch is not None and _whole(self.max_batch) < 1,
+            "a length": max(map(_whole, numbers)) > LARGEST,
+        }
+        for name in ("backbone", "checkpoint_sha256", "onnx_sha256", "preprocessing"):
+            wrong[name] = not isinstance(getattr(self, name), str)
+        for name in ("threshold", "cameras", "site_prior", "evaluation", "precision_report"):
+            wrong[name] = not isinstance(getattr(self, name), dict | None)
+        wrong["tools"] = not isinstance(self.tools, dict) or not all(isinstance(v, str) for v in self.tools.values())
+        wrong["target"] = not isinstance(self.target, str | None)
+        if isinstance(self.threshold, dict):
+            values = [self.threshold["value"], *(self.threshold[k] for k in ("tracklet_value",) if k in self.threshold)]
+            wrong["threshold"] = not all(isinstance(v, int | float) and -LARGEST < v < LARGEST for v in values)
+        for name, is_wrong in wrong.items():
+            if is_wrong:
+                raise ValueError(f"{name} is not what it should be")
+
+
+def _whole(value) -> int:
+    """The number itself, or one that nothing allows where it is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else -1

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
+from sdk.engines.kinds import explain_kind
 from sdk.engines.metadata import KEY, Metadata
 from sdk.errors import CropError, EngineError
 from sdk.onnx_runtime import onnxruntime
@@ -15,7 +16,7 @@ class OnnxEngine:
 
     def __init__(self, path: str | Path):
         """Raises `EngineError` if ONNX Runtime cannot load the file or it does not keep the contract."""
-        self._session = open_session(path)
+        self._path, self._session = path, open_session(path)
         self.metadata = _metadata_of(self._session, path)
         inputs = {node.name: node for node in self._session.get_inputs()}
         outputs = [node.name for node in self._session.get_outputs()]
@@ -26,11 +27,16 @@ class OnnxEngine:
     def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """uint8 BGR `[B, H, W, 3]` → embedding float32 `[B, D]` at unit length, and stripes `[B, S, d]` or None.
 
-        Raises `CropError` for anything else than such an array, and for an empty batch.
+        Raises `CropError` for anything else than such an array, and for an empty batch; `EngineError` where ONNX
+        Runtime fails.
         """
         check_batch(crops, self.metadata)
         _check_length(len(crops), self.metadata.max_batch)
-        results = self._session.run(self._outputs, {INPUT: crops})
+        try:
+            results = self._session.run(self._outputs, {INPUT: crops})
+        except Exception as error:  # ONNX Runtime's own: of a graph whose parts do not fit together
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise EngineError(f"{self._path}: ONNX Runtime cannot run it ({reason}); was it copied whole?") from error
         return results[0], results[1] if len(results) > 1 else None
 
 
@@ -44,9 +50,12 @@ def open_session(content: str | Path | bytes, optimised: bool = True) -> onnxrun
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
-        name = "the graph" if isinstance(content, bytes) else content
-        reason = str(error).strip().splitlines()[0]
-        raise EngineError(f"{name}: ONNX Runtime cannot load it ({reason}); was it copied whole?") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if isinstance(content, bytes):  # no file that somebody could have copied
+            raise EngineError(f"the graph: ONNX Runtime cannot load it ({reason})") from error
+        raise EngineError(
+            explain_kind(content) or f"{content}: ONNX Runtime cannot load it ({reason}); was it copied whole?"
+        ) from error
 
 
 def read_onnx_metadata(path: str | Path) -> Metadata:
@@ -64,5 +73,13 @@ def _check_length(count: int, most: int | None) -> None:
         )
 
 
+def own_metadata(session: onnxruntime.InferenceSession, path: str | Path) -> str | None:
+    """What a file of `reid convert` says of itself; None for another. Raises `EngineError` where it cannot be read."""
+    try:
+        return session.get_modelmeta().custom_metadata_map.get(KEY)
+    except UnicodeDecodeError as error:
+        raise EngineError(f"{path}: its metadata are damaged ({error.reason}); was it copied whole?") from error
+
+
 def _metadata_of(session: onnxruntime.InferenceSession, path: str | Path) -> Metadata:
-    return Metadata.from_json(session.get_modelmeta().custom_metadata_map.get(KEY), str(path))
+    return Metadata.from_json(own_metadata(session, path), str(path))

@@ -12,6 +12,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from sdk.engines.kinds import explain_kind
 from sdk.engines.metadata import KEY, Metadata
 from sdk.errors import EngineError
 
@@ -57,6 +58,8 @@ def read_header(path: str | Path) -> PlanHeader:
     except OSError as error:
         raise EngineError(f"{path}: cannot be read ({error.strerror})") from error
     if start[:4] not in MAGIC:
+        if explained := explain_kind(path):
+            raise EngineError(explained)
         raise EngineError(f"{path}: not a TensorRT plan, it begins with {start[:4]!r}; {_what_it_is(start)}")
     length = path.stat().st_size
     if len(start) < HEADER.size:

@@ -10,7 +10,7 @@ from training.backbones.mobilenet import MobileNetV2
 from training.backbones.osnet import OSNETS, OSNet
 from training.backbones.resnet import RESNETS, BasicBlock, Bottleneck, ResNet, XceptionBottleneck
 from training.backbones.timm import TIMM, TimmBackbone
-from training.backbones.weights import load_weights, read_weights
+from training.backbones.weights import load_weights, read_published, read_weights
 
 BACKBONES: dict[str, Callable[..., Backbone]] = RESNETS | OSNETS | {"mobilenetv2": MobileNetV2}
 """What builds each, with `last_stride=`, and with `width=` unless the network has its own (`has_own_width`)."""
@@ -56,5 +56,6 @@ __all__ = [
     "feature_map_size",
     "has_own_width",
     "load_weights",
+    "read_published",
     "read_weights",
 ]

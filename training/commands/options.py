@@ -84,7 +84,8 @@ def open_people(
     datasets.
     """
     from sdk.simulation.population import Population
-    from training.data import SIMULATED, PeopleDataset, SimulatedPeople, parse_layout, union
+    from training.data import SIMULATED, SimulatedPeople, parse_layout, union
+    from training.data.recognition import open_folder
 
     layouts = [parse_layout(text) for text in data]
     check_layout_options(data, split, split_seed, any_counts)
@@ -100,7 +101,7 @@ def open_people(
             parts.append((SIMULATED, SimulatedPeople.of(population, new_cameras)))
         else:
             check_folder(text)
-            parts.append((Path(text).resolve().name, PeopleDataset.from_folder(text)))
+            parts.append((Path(text).resolve().name, open_folder(text)))
     alone = len(parts) == 1 and layouts[0] is None
     return parts[0][1] if alone else union(parts)
 

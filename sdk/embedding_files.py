@@ -1,0 +1,116 @@
+"""Features of many images, in a file for other programs: `reid embed`."""
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sdk.errors import CropError, DataError
+from sdk.folder import IMAGE_SUFFIXES, is_image, read_image
+from sdk.output import whole_files
+from sdk.reidentifier import MAX_BATCH, Features, ReIdentifier
+
+SUFFIXES = (".npz", ".npy")
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Images and their features, row by row."""
+
+    names: list[str]
+    features: Features
+
+
+def find_images(sources: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """Images of folders (and of folders in them), of lists (.txt, a path a line), and single ones: paths and names.
+
+    An image of a folder is named by its path in it, another as it was given. Raises `DataError` for what is not
+    there, and where there is no image.
+    """
+    paths, names = [], []
+    for source in sources:
+        if source.is_dir():
+            found = sorted(filter(is_image, source.rglob("*")))
+            if not found:
+                raise DataError(f"{source}: no images in it ({', '.join(IMAGE_SUFFIXES)})")
+            paths += found
+            names += [path.relative_to(source).as_posix() for path in found]
+        elif source.suffix.lower() == ".txt":
+            lines = _lines(source)
+            paths += [source.parent / line for line in lines]  # absolute ones stay as they are
+            names += lines
+        elif source.is_file():
+            paths.append(source)
+            names.append(str(source))
+        else:
+            raise DataError(f"{source}: no such image, folder or list (.txt) of images")
+    if not paths:
+        raise DataError("no images to embed; give a folder, a list (.txt) or images")
+    return paths, names
+
+
+def embed_images(reid: ReIdentifier, paths: list[Path], names: list[str], tell: Callable = iter) -> Embedded:
+    """The features of image files, of a few at a time. `tell` may wrap the batches to show progress.
+
+    Raises `DataError` naming an image that cannot be read or used.
+    """
+    parts = []
+    for start in tell(range(0, len(paths), MAX_BATCH)):
+        some = paths[start : start + MAX_BATCH]
+        crops = [read_image(path) for path in some]
+        try:
+            parts.append(reid.embed(crops))
+        except CropError:
+            raise _named(reid, some, crops) from None
+    stripes = [part.stripes for part in parts]
+    embedding = np.concatenate([part.embedding for part in parts])
+    return Embedded(names, Features(embedding, None if stripes[0] is None else np.concatenate(stripes)))
+
+
+def check_name(path: Path) -> None:
+    """Raise `DataError` unless features can be written under this name."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: features are written to .npz, or to .npy with the names beside; choose such a name")
+
+
+def written(path: Path) -> list[Path]:
+    """The files that `write_features` writes for this name."""
+    return [path] if path.suffix.lower() == ".npz" else [path, path.with_suffix(".txt")]
+
+
+def write_features(path: Path, embedded: Embedded, model: str) -> None:
+    """Write .npz: `embedding` float32 `[N, D]`, `names` `[N]`, `model` (what features it may be compared with), and
+    `stripes` `[N, S, d]` where there are any; or .npy with the embedding alone, and a .txt beside, a name a line.
+
+    Raises `DataError` for another ending, or where it cannot be written.
+    """
+    check_name(path)
+    features = embedded.features
+    with whole_files(written(path)) as files:
+        if len(files) == 1:
+            stripes = {} if features.stripes is None else {"stripes": features.stripes}
+            content = {"embedding": features.embedding, "names": np.array(embedded.names), "model": np.array(model)}
+            np.savez(files[0], **content, **stripes)
+        else:
+            np.save(files[0], features.embedding)
+            files[1].write("".join(f"{name}\n" for name in embedded.names).encode())
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a list of images ({error})") from error
+    return [line.strip() for line in io.StringIO(text) if line.strip()]
+
+
+def _named(reid: ReIdentifier, paths: list[Path], crops: list[np.ndarray]) -> DataError:
+    """The first file that the model does not take, by its name."""
+    for path, crop in zip(paths, crops, strict=True):
+        try:
+            reid.embed([crop])
+        except CropError as error:
+            return DataError(f"{path}: {str(error).partition(': ')[2] or error}; leave it out")
+    return DataError(f"{paths[0]}: cannot be embedded with the others; leave it out")
