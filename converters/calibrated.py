@@ -30,7 +30,7 @@ def write_calibrated(
     cameras = cameras.to_dict() if cameras else None
     metadata = replace(metadata, threshold=threshold, cameras=cameras, site_prior=site_prior)
     onnx.helper.set_model_props(proto, found | {KEY: metadata.to_json()})
-    write_whole(output, proto.SerializeToString())
+    write_whole(output, proto.SerializeToString(), private=False)
 
 
 def require_calibratable(model: str | Path, output: str | Path):

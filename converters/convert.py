@@ -87,7 +87,7 @@ def convert(
         with tempfile.TemporaryDirectory(prefix=".convert-", dir=output.parent) as folder:
             converted = _convert_into(Path(folder), output, source, crops, options, library, inspect)
             files = [file for file in converted.files if not _is_file(file, source_path)]
-            with whole_files(files) as places:
+            with whole_files(files, private=False) as places:
                 for file, place in zip(files, places, strict=True):
                     with (Path(folder) / file.name).open("rb") as made:
                         shutil.copyfileobj(made, place)
