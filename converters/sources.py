@@ -44,13 +44,14 @@ def open_source(path: Path, rescore: bool, authors: Authors) -> Source:
     if not path.is_file():
         raise DataError(f"{path}: no such checkpoint or ONNX file; `reid train` writes a checkpoint")
     if is_onnx(path):
-        require("onnx", "onnxruntime")
+        require("onnxruntime")
         if _is_ours(path):
             if authors.given:
                 raise DataError(
                     f"{path}: its preprocessing is in its graph; leave the flags for other projects' models away"
                 )
-            return _from_our_onnx(path, rescore)
+            return _from_our_onnx(path, rescore)  # goes into an engine where onnx is not installed, on a Jetson
+        require("onnx")
         found = read_foreign_onnx(path, authors)
     else:
         require("torch", "onnx", "onnxscript")

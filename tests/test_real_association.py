@@ -75,7 +75,7 @@ def test_the_tracker_and_the_other_arms_name_them(folder, tmp_path):
         assert Scores.of(tracklets, names).idf1 == 1
     tree = joined(tracklets, without_cameras(tracklets))
     assert len(set(cut(tree, 1e2))) == 2, "who was seen together is never joined"
-    assert len(set(cut(tree, 0))) == 5
+    assert len(set(cut(tree, -1))) == 5
 
 
 def test_a_first_passage_has_nobody_who_was_there_before(folder, tmp_path):

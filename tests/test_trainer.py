@@ -157,7 +157,7 @@ def test_a_run_killed_at_a_random_moment_ends_with_identical_weights(drawn_peopl
         )
         while not (parts / trainer.LAST).exists() or load_checkpoint(parts / trainer.LAST).epoch <= epochs_before:
             assert process.poll() is None, "it ended before it could be killed"
-            time.sleep(0.01)
+            time.sleep(0.1)
         time.sleep(rng.uniform(0, 0.5))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

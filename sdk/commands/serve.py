@@ -119,6 +119,5 @@ def serve(
             note("without --certificate the token and the pictures cross the network unencrypted")
         if run(opened.ticks, opened.tracker, [*recorders, live]) != INTERRUPTED:
             recording.close()
-            note(f"{live.ended}; the page stays until Ctrl-C")
-            wait_for_signal()
+            wait_for_signal(lambda: note(f"{live.ended}; the page stays until Ctrl-C"))
     tell_missed(missed_events(sinks), strict)

@@ -47,9 +47,10 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def wait_for_signal() -> None:
-    """Return when SIGTERM or SIGINT (Ctrl-C) comes."""
+def wait_for_signal(ready: Callable[[], None] = lambda: None) -> None:
+    """Return when SIGTERM or SIGINT (Ctrl-C) comes. `ready` is called once one would be heard: to say so."""
     asked: list[bool] = []  # not an Event, whose lock the handler could find taken by its own thread
     with stop_on_signals(lambda: asked.append(True)):
+        ready()
         while not asked:
             time.sleep(0.1)
