@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import platform
 import resource
+import sys
 import tempfile
 import threading
 import time
@@ -249,6 +250,7 @@ def threads(seconds: float = 60.0) -> dict:
 
 def kills(rounds: int = 100) -> dict:
     """Processes killed (SIGKILL) at random moments while they enrol, match, forget, and change people in all ways."""
+    sys.path.append(str(Path(__file__).parents[1]))  # the tests are no package that is installed
     from tests.galleries import features_of, kill_while_writing, traces, wrong_changes
 
     kept, gone, traced, unverified, wrong, changes = set(), set(), 0, 0, 0, 0
