@@ -117,6 +117,8 @@ def test_what_exists_is_a_file_whatever_its_name(tmp_path):
         ("usb:0#fps=900", "'fps' is malformed"),
         ("usb:0#loop=0", "'loop' is malformed"),
         ("usb:0#size=large", "'size' is malformed"),
+        ("usb:0#size=" + "9" * 5001 + "x480", "'size' is malformed"),
+        ("usb:0#fps=" + "9" * 5001, "'fps' is malformed"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_without_its_password(text, message):

@@ -194,7 +194,7 @@ def _shown(text: str) -> str:
 
 def _options(text: str, source: str) -> dict[str, str]:
     options = dict(part.partition("=")[::2] for part in text.split("&"))
-    forms = {"fps": r"\d+(\.\d+)?", "size": r"\d+x\d+", "live": "", "loop": r"[1-9]\d{0,8}"}
+    forms = {"fps": r"\d{1,4}(\.\d{1,9})?", "size": r"[1-9]\d{0,4}x[1-9]\d{0,4}", "live": "", "loop": r"[1-9]\d{0,8}"}
     # After a URL or in a pipeline a # may be a password's.
     plain = re.fullmatch(r"[\w./~ -]*|(usb|csi):\d+", source)
     for key, value in options.items():
