@@ -123,6 +123,7 @@ def test_events_tell_of_cameras_reasons_and_merges(folder):
             event(9.0, "camera_frozen", "dock", seconds=4),
             event(10.0, "merged", identity="ann", other="person-3"),
             event(11.0, "camera_lost", "gate", reason="never there"),
+            event(12.0, "camera_lost", None, reason="of no camera, so nobody's"),
             event(30.0, "left", "dock", 3, "ann"),
         ],
     )

@@ -195,7 +195,7 @@ def _read_events(record: Record, path: Path, span: tuple[float, float] | None) -
             record.cameras.append(camera)
         if kind in ("identified", "withdrawn"):
             _note_reason(record, event)
-        elif kind in ("camera_lost", "camera_frozen"):
+        elif kind in ("camera_lost", "camera_frozen") and camera is not None:
             state = kind.removeprefix("camera_")
             began = time - detail.get("seconds", 0) if state == "frozen" else time
             down.setdefault((camera, state), (began, str(detail.get("reason", ""))))
