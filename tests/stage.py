@@ -1,6 +1,9 @@
 """A small site for tests of the live page: two cameras, and people of one colour each who walk before them."""
 
 import itertools
+import subprocess
+
+import pytest
 
 from sdk import MultiCameraTracker, ReIdentifier
 from sdk.events import listening
@@ -48,3 +51,14 @@ def make_busy(stage: Stage) -> Stage:
     stage.walk(20, dock=[(BLUE, 10), (GREEN, 150)], lobby=[])
     stage.walk(40, dock=[(GREEN, 10)], lobby=[(BLUE, 10)])
     return stage
+
+
+def make_certificate(folder):
+    """`certificate.pem` and `key.pem` of localhost; skips where openssl makes none."""
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost", "-keyout", folder / "key.pem", "-out", folder / "certificate.pem"],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip("openssl makes no certificate here")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from sdk.serve import Access, pages, serve
-from tests.stage import Stage, make_busy
+from tests.stage import Stage, make_busy, make_certificate
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 OURS = Path(__file__).parents[1] / "packaging" / "nginx" / "reid.conf"
@@ -26,16 +26,6 @@ pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (D
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
-
-
-def make_certificate(folder):
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost", "-keyout", folder / "key.pem", "-out", folder / "certificate.pem"],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if made.returncode:
-        pytest.skip("openssl makes no certificate here")
 
 
 class Proxy:

@@ -33,7 +33,7 @@ from sdk.serve.sources import open_sources
 from sdk.video.recorder import Recorder
 from sdk.video.run_folder import RunFolder, new_run
 from tests.moving import BLUE, GREEN, ColourEngine
-from tests.stage import Stage, make_busy
+from tests.stage import Stage, make_busy, make_certificate
 
 TOKEN = "a token that nobody guesses"
 
@@ -591,13 +591,7 @@ def request_or_none(address):
 def test_https_with_a_certificate(busy, tmp_path):
     import ssl
 
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "certificate.pem"],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if made.returncode:
-        pytest.skip("openssl makes no certificate here")
+    make_certificate(tmp_path)
     with serve(busy.site, Access(TOKEN), certificate=tmp_path / "certificate.pem", key=tmp_path / "key.pem") as address:
         assert address.startswith("https://")
         context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))

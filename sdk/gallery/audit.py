@@ -3,7 +3,7 @@
 import sqlite3
 import struct
 
-from sdk.gallery.records import Checksum, Cipher, Damaged
+from sdk.gallery.records import Checksum, Cipher, bears_seal
 from sdk.gallery.results import AuditLine
 
 _COLUMNS = "time, action, number, target, exemplars"
@@ -43,7 +43,7 @@ class AuditLog:
                 damaged += number - last - 1 if schema >= 2 else 0  # lines that have vanished
                 last = number
                 line = _line(values)
-                if line is None or (schema >= 2 and not self._holds(number, line, sealed)):
+                if line is None or (schema >= 2 and not bears_seal(self._seal, _place(number, line), sealed)):
                     damaged += 1
                 else:
                     lines.append(line)
@@ -55,12 +55,6 @@ class AuditLog:
 
     def _sealed(self, number: int, line: AuditLine) -> bytes:
         return self._seal.seal(_place(number, line), b"")
-
-    def _holds(self, number: int, line: AuditLine, sealed: object) -> bool:
-        try:
-            return isinstance(sealed, bytes) and self._seal.open(_place(number, line), sealed) == b""
-        except Damaged:
-            return False
 
 
 def _line(values: list) -> AuditLine | None:

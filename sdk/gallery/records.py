@@ -143,3 +143,11 @@ class ExemplarLayout:
         if self.stripes:
             stripes = np.frombuffer(body, "<f2", -1, _EXEMPLAR.size + 4 * self.dim).reshape(self.stripes)
         return *head, embedding, stripes
+
+
+def bears_seal(kind: "Checksum | Cipher", place: bytes, seal: object) -> bool:
+    """Whether `seal` is that of the values that `place` is made of; False for anything that is no seal."""
+    try:
+        return isinstance(seal, bytes) and kind.open(place, seal) == b""
+    except Damaged:
+        return False

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 
-from sdk.gallery.records import Checksum, Cipher, Damaged
+from sdk.gallery.records import Checksum, Cipher, bears_seal
 
 
 class RemovalList:
@@ -34,7 +34,11 @@ class RemovalList:
         found, damaged = [], 0
         try:
             for uid, seal in self._connection.execute(f"SELECT uid, {'seal' if schema >= 2 else 'NULL'} FROM removal"):
-                if isinstance(uid, bytes) and len(uid) == 16 and (schema < 2 or self._holds(uid, seal)):
+                if (
+                    isinstance(uid, bytes)
+                    and len(uid) == 16
+                    and (schema < 2 or bears_seal(self._seal, b"removal" + uid, seal))
+                ):
                     found.append(uid)
                 else:
                     damaged += 1
@@ -43,9 +47,3 @@ class RemovalList:
         if damaged:
             problems.append(f"{damaged} deletions that the store was to be told of are damaged")
         return found
-
-    def _holds(self, uid: bytes, seal: object) -> bool:
-        try:
-            return isinstance(seal, bytes) and self._seal.open(b"removal" + uid, seal) == b""
-        except Damaged:
-            return False
