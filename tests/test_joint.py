@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sdk.tracking.joint import CHANGE_OF_MIND, NEVER, SWEEPS, cluster, second_looks, weight_of
+from sdk.tracking.joint import CHANGE_OF_MIND, NEVER, SWEEPS, cluster, second_looks, standing, weight_of
 
 
 def asked_anew(look, odds, cannot, size, free, least, group):
@@ -23,7 +23,8 @@ def asked_anew(look, odds, cannot, size, free, least, group):
                     evidence[other] = NEVER
                 else:
                     weight = weight_of(max(size[node] * pairs.sum(), 1))
-                    evidence[other] = look[node, members] @ share * weight + odds[node, members] @ share
+                    said = look[node, members] @ share * weight + odds[node, members] @ share
+                    evidence[other] = said + standing(size[node], pairs.sum())
             own = group[node]
             alone = own not in evidence
             stays = least if alone else evidence[own]

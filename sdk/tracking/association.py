@@ -21,7 +21,7 @@ from sdk.tracking.apart import Apart
 from sdk.tracking.clock import ROUNDING
 from sdk.tracking.config import TrackerConfig
 from sdk.tracking.crowd import Crowd, witnesses
-from sdk.tracking.joint import NEVER, weight_of
+from sdk.tracking.joint import NEVER, standing, weight_of
 from sdk.tracking.people import Person
 from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import Align, aligned_stripes, local_differences
@@ -33,8 +33,8 @@ from sdk.tracking.travel import TravelTimes
 MIN_CHANGED = 0.5
 """Share of a tracklet's frames in which its picture must have changed; see `change.py`."""
 
-LEAST = -2.0
-"""Nats from which two are one person. Below 0, for the mean of a group's pairs is less than what they say together."""
+LEAST = 0.5
+"""Nats from which two are one person. Above 0, for of many who might be joined the likeliest are."""
 AT_ONCE = 1.0
 """Nats more that it takes while it is asked for the first time; a review may join later what was kept apart."""
 SURE = 1.5
@@ -280,6 +280,8 @@ class Identities:
         columns = [place[name] for name in crowd.names]
         look, odds, distance = (crowd.means(part) for part in found)
         look = look * weight_of(crowd.counts)
+        if self.site.learns:
+            odds = odds + standing(1.0, crowd.counts)
         scores.look[:, columns], scores.odds[:, columns], scores.distance[:, columns] = look, odds, distance
         scores.evidence[:, columns] = look + odds
         scores.stranger = float(self.site.likeness.stranger.mean())

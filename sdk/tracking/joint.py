@@ -20,21 +20,44 @@ def weight_of(pairs: np.ndarray) -> np.ndarray:
     return pairs / (1 + (pairs - 1) * ALIKE)
 
 
+def standing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Nats for "one person" of two groups of so many tracklets, whatever they look like, of any shape.
+
+    Whoever was seen n times is n times as likely to be who is seen now as somebody seen once (`site/newcomers.py`), so
+    a tracklet joins a group of n by log n more easily. Two groups that have both been seen often each speak for
+    themselves: only how much larger one of them is counts.
+    """
+    return np.abs(np.log(one / other))
+
+
 def solve(
-    look: np.ndarray, odds: np.ndarray, cannot: np.ndarray, size: np.ndarray, free: np.ndarray, least: float = 0.0
+    look: np.ndarray,
+    odds: np.ndarray,
+    cannot: np.ndarray,
+    size: np.ndarray,
+    free: np.ndarray,
+    least: float = 0.0,
+    counts: bool = True,
 ) -> np.ndarray:
     """Which of N nodes are one person: int `[N]`, equal for those who are.
 
     look, odds: nats for "one person" for what they look like, and for when and where they were, symmetric float
     `[N, N]`, the means of all pairs of the two nodes' tracklets. cannot: bool `[N, N]`, who is two people. size: how
     many tracklets a node stands for, `[N]`. free: bool `[N]`, which may leave a group again once it has formed. least:
-    the evidence from which two groups are one.
+    the evidence from which two groups are one. counts: whether it counts how often somebody was seen (`standing`).
     """
-    group = cluster(look, odds, cannot, size, least)
-    return second_looks(look, odds, cannot, size, free, least, group)
+    group = cluster(look, odds, cannot, size, least, counts)
+    return second_looks(look, odds, cannot, size, free, least, group, counts)
 
 
-def cluster(look: np.ndarray, odds: np.ndarray, cannot: np.ndarray, size: np.ndarray, least: float = 0.0) -> np.ndarray:
+def cluster(
+    look: np.ndarray,
+    odds: np.ndarray,
+    cannot: np.ndarray,
+    size: np.ndarray,
+    least: float = 0.0,
+    counts: bool = True,
+) -> np.ndarray:
     """Join the two groups with the most evidence, again and again, while it is `least`; as in `solve`.
 
     The group of each is the number of its first node.
@@ -46,7 +69,7 @@ def cluster(look: np.ndarray, odds: np.ndarray, cannot: np.ndarray, size: np.nda
     look, odds, size = look.astype(np.float64), odds.astype(np.float64), size.astype(float)
     never = cannot.copy()
     np.fill_diagonal(never, True)
-    evidence = np.where(never, NEVER, look * weight_of(size[:, None] * size) + odds)
+    evidence = np.where(never, NEVER, _evidence(look, odds, size[:, None], size, counts))
     best = evidence.argmax(axis=1)
     value = evidence[np.arange(count), best]
     while True:
@@ -63,7 +86,7 @@ def cluster(look: np.ndarray, odds: np.ndarray, cannot: np.ndarray, size: np.nda
         never[:, one] = never[one]
         never[other], never[:, other] = True, True
         size[one] += size[other]
-        joined = np.where(never[one], NEVER, look[one] * weight_of(size[one] * size) + odds[one])
+        joined = np.where(never[one], NEVER, _evidence(look[one], odds[one], size[one], size, counts))
         evidence[one], evidence[:, one] = joined, joined
         evidence[other], evidence[:, other] = NEVER, NEVER
         group[group == other] = one
@@ -84,6 +107,7 @@ def second_looks(
     free: np.ndarray,
     least: float,
     group: np.ndarray,
+    counts: bool = True,
 ) -> np.ndarray:
     """Let every free node go where it belongs, now that the groups are there; early joins knew little.
 
@@ -103,7 +127,7 @@ def second_looks(
             own = group[node]
             weight[own] -= size[node]
             there = np.maximum(weight, 1e-9)
-            mean = looks[node] / there * weight_of(np.maximum(size[node] * weight, 1)) + times[node] / there
+            mean = _evidence(looks[node] / there, times[node] / there, size[node], np.maximum(weight, 1), counts)
             mean[(weight == 0) | (against[node] > 0)] = NEVER
             alone = weight[own] == 0
             best = int(mean.argmax())
@@ -124,6 +148,12 @@ def second_looks(
         if not moved:
             break
     return group
+
+
+def _evidence(look: np.ndarray, odds: np.ndarray, one: np.ndarray, other: np.ndarray, counts: bool) -> np.ndarray:
+    """Nats for "one person" of two groups of so many tracklets, from the means of their pairs, of any shape."""
+    evidence = look * weight_of(one * other) + odds
+    return evidence + standing(one, other) if counts else evidence
 
 
 def _sums(values: np.ndarray, group: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ def review(
     )
     odds += stay * (name[:, None] == name) + BOUND * must
     movable = (np.arange(len(nodes)) < len(free)) & ~bound & ~anchor
-    group = solve(look, odds, cannot, size, movable, least)
+    group = solve(look, odds, cannot, size, movable, least, counts=site.learns)
     weight = np.array([t.count for t in free] + [sum(past.crops for past in p.past) for p in pasts], float)
     of_past = np.arange(len(nodes)) >= len(free)  # whoever has a past keeps their name, unless two of them are one
     kept = keep_names(group, name, weight, of_past)
