@@ -32,8 +32,9 @@ is nobody's); `pair recall`: of the pairs of found boxes of one walker in two ca
 how many there are, for 30 walkers.
 
 **Arms.** `as it comes`: the records as they are written; `names at the end`: with every later change of mind and every
-merge. `before`: the tracker of another checkout (`--before`) with the same boxes and embeddings. `nearest crop`: as in
-`site_tracking.py`. `best possible`: perfect tracks and names with these boxes.
+merge. `perfect names`: what the same tracks would have if each bore the name of whom most of its boxes show; where two
+people share a track, no name is right. `before`: the tracker of another checkout (`--before`) with the same boxes and
+embeddings. `nearest crop`: as in `site_tracking.py`. `best possible`: perfect tracks and names with these boxes.
 """
 
 import json
@@ -228,6 +229,25 @@ def scores(true: Sequence[Box], folder: Path) -> dict:
     }
 
 
+def with_perfect_names(true: Sequence[Box], folder: Path) -> Path:
+    """The folder of new records, in which every box with a name bears that of whom most of its track's boxes show."""
+    records = [json.loads(line) for line in (folder / "tracks.jsonl").read_text(encoding="utf-8").splitlines()]
+    tracks = [(record["camera"], record["track"]) for record in records]
+    shown = defaultdict(Counter)
+    found = read_boxes(folder)
+    on = lying_on(true, [(box.camera, box.frame) for box in found], np.array([box.xyxy for box in found]))
+    for track, person in zip(tracks, on, strict=True):
+        if person:
+            shown[track][person.identity] += 1
+    output = folder / "perfect-names"
+    output.mkdir()
+    with (output / "tracks.jsonl").open("w", encoding="utf-8") as lines:
+        for track, record in zip(tracks, records, strict=True):
+            name = shown[track].most_common(1)[0][0] if shown[track] and record["identity"] else None
+            lines.write(json.dumps(record | {"identity": name}) + "\n")
+    return output
+
+
 def _numbers(groups: list) -> np.ndarray:
     numbers: dict = {}
     return np.array([numbers.setdefault(group, len(numbers)) for group in groups], int)
@@ -250,6 +270,7 @@ def run_arms(
             cost = json.loads((Path(folder) / "replay.json").read_text(encoding="utf-8"))
             rows[arm] = scores(true, Path(folder)) | {"seconds to replay": round(cost["seconds"], 1)}
             rows[f"{arm}, names at the end"] = scores(true, Path(folder) / FINAL)
+            rows[f"{arm}, perfect names"] = scores(true, with_perfect_names(true, Path(folder)))
     with tempfile.TemporaryDirectory() as folder:
         replay(site, found, CachedReIdentifier(embedding, None, engine=model), Path(folder), NearestCrop)
         rows["nearest crop, greedily"] = scores(true, Path(folder))
