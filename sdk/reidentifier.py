@@ -155,7 +155,7 @@ class ReIdentifier:
         return getattr(self.engine, "cutter", None)
 
     def _run(self, crops: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
-        if isinstance(crops, Cuts) and self._cutter is not None:
+        if isinstance(crops, Cuts) and crops and self._cutter is not None:
             return self.engine.run_cuts(crops)
         batch = to_batch(as_crops(crops), self.engine.metadata.input_size)
         step = min(MAX_BATCH, self.engine.metadata.max_batch or MAX_BATCH)

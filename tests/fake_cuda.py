@@ -32,6 +32,8 @@ class FakeDriver:
         self.living: dict[int, object] = {}
         self.retained = 0
         self.most_at_once = 0
+        self.integrated = False
+        self.device_attribute = SimpleNamespace(INTEGRATED=18)
         self._inside = 0
         self._lock = threading.Lock()
         driver = self
@@ -106,6 +108,9 @@ class FakeDriver:
 
             def compute_capability(self):
                 return 8, 7
+
+            def get_attribute(self, which):
+                return {driver.device_attribute.INTEGRATED: int(driver.integrated)}[which]
 
         self.streams = {}
         self.Allocation, self.Stream, self.Context, self.Device = Allocation, Stream, Context, Device

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sdk.engines.device_crops import CROP
+from sdk.preprocess import resize
 from tests.ptx import Fault, GlobalMemory, Program
 from tests.test_native import brute_force
 
@@ -74,6 +76,29 @@ def test_the_local_distance_that_nvcc_compiled(compiled, architecture, kernel, s
     arguments = struct.pack("<4Q5i?3x", *addresses, len(gallery), candidates, stripes, dim, blocks, half_out)
     Program(compiled("kernel.cu", architecture), kernel).launch(memory, arguments, 2 * blocks, 128)
     np.testing.assert_allclose(distance, expected, rtol=1e-3 if half_out else 1e-6, atol=2e-5)
+
+
+# The crops
+
+BOXES = [(0, 0, 1, 90), (30, 7, 60, 67), (61, 71, 93, 90), (0, 10, 93, 40), (5, 5, 15, 15), (3, 2, 33, 42)]
+"""x0, y0, x1, y1: 1 px wide, as large as a batch's, in a corner, as wide as the frame, enlarged, by a whole factor."""
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 10), (60, 30), (7, 13)])
+def test_the_crops_that_nvcc_compiled(compiled, height, width):
+    frame = np.random.default_rng(0).integers(0, 256, (90, 93, 3), np.uint8)
+    batch = np.zeros((len(BOXES), height, width, 3), np.uint8)
+    memory = GlobalMemory()
+    address = memory.add(frame)
+    table = np.zeros(len(BOXES), CROP)
+    for row, (x0, y0, x1, y1) in zip(table, BOXES, strict=True):
+        row["pixels"], row["row_bytes"] = address + y0 * frame.strides[0] + 3 * x0, frame.strides[0]
+        row["height"], row["width"] = y1 - y0, x1 - x0
+    arguments = struct.pack("<2Q3i4x", memory.add(table), memory.add(batch, written=True), len(BOXES), height, width)
+    program = Program(compiled("crop.cu", 75), "crop_kernel")
+    program.launch(memory, arguments, -(-batch.size // 3 // 128), 128)
+    expected = np.stack([resize(frame[y0:y1, x0:x1], (height, width)) for x0, y0, x1, y1 in BOXES])
+    assert np.abs(batch.astype(int) - expected).max() <= 1
 
 
 # What is noticed, in programs written by hand

@@ -109,6 +109,11 @@ class Device:
         return 10 * major + minor
 
     @property
+    def integrated(self) -> bool:
+        """Whether it shares the processor's memory, as on a Jetson: it reads pinned memory where it is."""
+        return bool(self._device.get_attribute(self.driver.device_attribute.INTEGRATED))
+
+    @property
     def driver_version(self) -> str:
         """The newest CUDA that the driver serves."""
         version = self.driver.get_driver_version()

@@ -8,8 +8,11 @@ from types import ModuleType
 
 import numpy as np
 
+from sdk.blocks import steps
+from sdk.cutting import Cuts
 from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
 from sdk.engines.cuda import Device, DeviceMemory, GpuStripes, Graph, open_device
+from sdk.engines.device_crops import Upload, open_cutter
 from sdk.engines.metadata import Metadata
 from sdk.engines.plan import read_header
 from sdk.engines.plugin import CANDIDATES, DISTANCE, GALLERY, QUERY, load_plugin
@@ -63,6 +66,8 @@ class TensorRTEngine:
             self._memory[name] = self._device.allocate(self._staged[name].array.nbytes)
             self._plan.bind(name, self._memory[name])
         self._staged[INPUT].array[:] = 0  # a batch below the smallest is filled up with what is there
+        self.cutter = open_cutter(self._device, metadata.input_size, self.max_batch)
+        """Cuts crops on the GPU, for `run_cuts`; None where the kernels' library is not built."""
         self._lock = threading.Lock()
         self._batch = 0
         self._graphs: OrderedDict[int, Graph | None] | None = OrderedDict() if graphs else None
@@ -73,13 +78,28 @@ class TensorRTEngine:
         Stripes are float16. B is any number. Raises `CropError` for another array, `EngineError` if the GPU fails.
         """
         check_batch(crops, self.metadata)
-        results = {name: np.empty((len(crops), *sizes), dtype) for name, (sizes, dtype) in self._rows.items()}
-        with self._lock, self._device.active():
-            if self._stream is None:
-                raise EngineError(f"{self._plan.path}: this engine has been closed; load it again")
-            for start in range(0, len(crops), self.max_batch):
-                self._run_part(crops, start, results)
-        return results[EMBEDDING], results.get(STRIPES)
+
+        def stage(part: slice) -> None:
+            staged = self._staged[INPUT].array[: max(len(crops[part]), self.min_batch)]
+            staged[: len(crops[part])] = crops[part]
+            self._stream.upload(self._memory[INPUT], staged)
+
+        return self._run(len(crops), stage)
+
+    def run_cuts(self, cuts: Cuts) -> tuple[np.ndarray, np.ndarray | None]:
+        """As `run` of `cuts`, resized: the GPU does both. Only with a `cutter`.
+
+        What `cutter.upload` has made of them is taken if it is there. Raises `EngineError` if the GPU fails.
+        """
+        upload = cuts.uploaded
+        if not isinstance(upload, Upload) or upload.cutter is not self.cutter:
+            upload = self.cutter.upload(cuts)
+        upload.wait()  # before it is this one's turn: other threads' work goes on
+
+        def cut(part: slice) -> None:
+            self.cutter.cut(self._stream, upload.crops[part], self._memory[INPUT])
+
+        return self._run(len(cuts), cut)
 
     def bare(self, batch: int) -> Callable[[], None]:
         """A run of `batch` crops, whatever lies in the staging memory, without anything of the SDK around it: copy,
@@ -106,25 +126,35 @@ class TensorRTEngine:
                 if graph is not None:
                     graph.free()
             self._plan.close()
+            if self.cutter is not None:
+                self.cutter.close()
             for owned in (*self._staged.values(), *self._memory.values(), self._stream):
                 owned.free()
             self._stream = None
 
-    def _run_part(self, crops: np.ndarray, start: int, results: dict[str, np.ndarray]) -> None:
-        part = crops[start : start + self.max_batch]
-        size = max(len(part), self.min_batch)
-        staged = self._staged[INPUT].array[:size]
-        staged[: len(part)] = part
+    def _run(self, count: int, fill: Callable[[slice], None]) -> tuple[np.ndarray, np.ndarray | None]:
+        """`count` crops, which `fill` queues into the input, a part after the other."""
+        results = {name: np.empty((count, *sizes), dtype) for name, (sizes, dtype) in self._rows.items()}
+        with self._lock, self._device.active():
+            if self._stream is None:
+                raise EngineError(f"{self._plan.path}: this engine has been closed; load it again")
+            for part in steps(count, self.max_batch):
+                self._run_part(part, fill, results)
+        return results[EMBEDDING], results.get(STRIPES)
+
+    def _run_part(self, part: slice, fill: Callable[[slice], None], results: dict[str, np.ndarray]) -> None:
+        count = part.stop - part.start
+        size = max(count, self.min_batch)
         if size != self._batch:
-            self._plan.set_shape(INPUT, staged.shape)
+            self._plan.set_shape(INPUT, (size, *self.metadata.input_size, 3))
             self._batch = size
-        self._stream.upload(self._memory[INPUT], staged)
+        fill(part)
         self._enqueue(size)
         for name in self._outputs:
-            self._stream.download(self._staged[name].array[: len(part)], self._memory[name])
+            self._stream.download(self._staged[name].array[:count], self._memory[name])
         self._stream.synchronize()
         for name in self._outputs:  # copies: the staging memory is the next call's
-            results[name][start : start + len(part)] = self._staged[name].array[: len(part)]
+            results[name][part] = self._staged[name].array[:count]
 
     def _enqueue(self, size: int) -> None:
         """The first run of a batch size must not be recorded, TensorRT prepares things then; the second is."""
