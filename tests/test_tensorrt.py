@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from sdk.engines import cuda, native, tensorrt
+from sdk.engines import native, tensorrt
 from sdk.engines.metadata import Metadata
 from sdk.engines.plugin import load_plugin, plugin_state
+from sdk.engines.stripes import GpuStripes
 from sdk.engines.versions import import_library
 from sdk.errors import CropError, EngineError, MissingPackageError
 from tests.fake_cuda import FakeDriver, fake_tensorrt, plan_bytes
@@ -252,7 +253,7 @@ def test_re_scoring_in_a_plan_is_run_in_parts_over_a_gallery_that_grows(monkeypa
     assert loaded == [str(library)]  # once a process
     rng = np.random.default_rng(0)
     everybody, query = (rng.normal(size=(count, 2, 8)).astype(np.float16) for count in (20, 8))
-    gallery = cuda.GpuStripes(2, 8, capacity=4)
+    gallery = GpuStripes(2, 8, capacity=4)
     for entries in (4, 20):
         gallery.extend(everybody[len(gallery) : entries])
         candidates = rng.integers(-1, entries, (8, 11)).astype(np.int32)

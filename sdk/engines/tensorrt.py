@@ -9,10 +9,12 @@ from types import ModuleType
 import numpy as np
 
 from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
-from sdk.engines.cuda import Device, DeviceMemory, GpuStripes, Graph, open_device
+from sdk.engines.cuda import Device, DeviceMemory, open_device
+from sdk.engines.graph import Graph
 from sdk.engines.metadata import Metadata
 from sdk.engines.plan import read_header
 from sdk.engines.plugin import CANDIDATES, DISTANCE, GALLERY, QUERY, load_plugin
+from sdk.engines.stripes import GpuStripes
 from sdk.engines.versions import import_library
 from sdk.errors import EngineError
 
@@ -41,7 +43,7 @@ class TensorRTEngine:
         kernel, which should pay where kernels are short, with small models and batches; not measured yet.
         host_code: allow a version-compatible plan to bring code for the processor; off, since a plan could bring any.
         Raises `EngineError` if it cannot be loaded or does not keep the contract, `MissingPackageError` without
-        TensorRT or pycuda.
+        TensorRT.
         """
         self.metadata = metadata
         self._device = open_device() if device is None else device
