@@ -11,6 +11,7 @@ import numpy as np
 from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
 from sdk.engines.cuda import Device, DeviceMemory, open_device
 from sdk.engines.graph import Graph
+from sdk.engines.log import log_of
 from sdk.engines.metadata import Metadata
 from sdk.engines.plan import read_header
 from sdk.engines.plugin import CANDIDATES, DISTANCE, GALLERY, QUERY, load_plugin
@@ -214,7 +215,8 @@ class Plan:
     def __init__(self, path: str | Path, device: Device, host_code: bool):
         self.path = Path(path)
         self._trt = library_of(self.path)
-        self._log = _log(self._trt)
+        self._log = log_of(self._trt)
+        self._heard = self._log.count
         with device.active():
             runtime = self._trt.Runtime(self._log)
             if host_code:
@@ -270,7 +272,7 @@ class Plan:
         self._context = self._engine = self._runtime = None  # in this order, the reverse of their making
 
     def _fail(self, what: str, remedy: str) -> None:
-        said = "; ".join(self._log.errors[-2:]) or "no reason given"
+        said = "; ".join(self._log.since(self._heard)[-2:]) or "no reason given"
         raise EngineError(f"{self.path}: {what} (TensorRT says: {said}); {remedy}")
 
 
@@ -280,18 +282,3 @@ def library_of(path: str | Path) -> ModuleType:
     Raises `EngineError` for what is no plan, `MissingPackageError` where the module is not installed.
     """
     return import_library(read_header(path).library).module
-
-
-def _log(trt):
-    """TensorRT's log for one object: kept, not printed; errors become part of ours."""
-
-    class Log(trt.ILogger):
-        def __init__(self):
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity, message):
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                self.errors = [*self.errors[-9:], message.strip()]
-
-    return Log()
