@@ -1,7 +1,7 @@
 """Everything of the SDK that a GPU is needed for, checked and timed: one command, on the machine that it is about.
 
     cmake -S . -B build && cmake --build build
-    pip install -e '.[convert,tensorrt]'        # or [convert,rtx,cuda]; a torch with CUDA for the comparison with it
+    pip install -e '.[convert,tensorrt]'        # or [convert,rtx]; a torch with CUDA for the comparison with it
     python benchmarks/gpu.py
 
 Writes benchmarks/results/gpu.json and a Markdown table beside it. Each part stands alone: one that cannot run here is
@@ -31,7 +31,8 @@ import numpy as np
 import typer
 
 from sdk.engines import DEFAULT_MODEL, load_engine
-from sdk.engines.cuda import Device, GpuStripes, Kernel, open_device
+from sdk.engines.cuda import Device, open_device
+from sdk.engines.stripes import GpuStripes, Kernel
 from sdk.errors import ReIDError
 from sdk.reidentifier import ReIdentifier
 from sdk.terminal import notes, results

@@ -34,7 +34,6 @@ PACKAGES = (
     ("torch", "reid train, converting checkpoints", "aligned-reid[train]"),
     ("onnx", "reid convert", "aligned-reid[convert]"),
     ("onnxscript", "converting checkpoints", "aligned-reid[convert]"),
-    ("pycuda", "running TensorRT engines", "aligned-reid[cuda]"),
 )
 ALSO = {"opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv")}
 """Other distributions of the same module."""
@@ -112,6 +111,8 @@ def _gpu() -> Iterator[Finding]:
     gpu = find_gpu()
     if isinstance(gpu, Gpu):
         yield Finding("GPU", OK, f"{gpu.name}, {gpu.architecture}, driver for CUDA {gpu.driver}")
+        pycuda = _version("pycuda")
+        yield Finding("CUDA calls", OK, f"pycuda {pycuda}" if pycuda else "the driver itself; pycuda is not needed")
     else:
         yield Finding("GPU", MISSING, gpu, "models run on the processor; engines need an NVIDIA GPU and its driver")
 

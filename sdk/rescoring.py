@@ -3,7 +3,7 @@
 | way | computes with | gallery |
 |---|---|---|
 | `plugin` | FILE.rescore.engine in TensorRT, with the fused kernel inside | on the GPU |
-| `kernel` | the same kernel as a library, through pycuda | on the GPU |
+| `kernel` | the same kernel as a library | on the GPU |
 | `onnxruntime` | FILE.rescore.onnx, the graph of standard operators | in memory |
 | `numpy` | `sdk.distances.local_distance_gathered` | in memory |
 
@@ -48,7 +48,7 @@ class Rescorer(Protocol):
 
     def hold(self, gallery_stripes: np.ndarray):
         """The gallery `[G, S, d]` where this way has it at hand, to be given to `distances`: on the GPU a
-        `sdk.engines.cuda.GpuStripes`, to which people can be added; else the array itself."""
+        `sdk.engines.stripes.GpuStripes`, to which people can be added; else the array itself."""
         ...
 
     def distances(self, query_stripes: np.ndarray, gallery_stripes, candidates: np.ndarray) -> np.ndarray:
@@ -145,30 +145,30 @@ class OnnxRescorer:
 
 
 class KernelRescorer:
-    """The kernel's library through pycuda."""
+    """The kernel's library."""
 
     name = "kernel"
     reason = ""
 
     def __init__(self, kernel=None, device=None):
-        """kernel, device: of `sdk.engines.cuda`; None: those of this machine. Raises `EngineError` without them."""
-        from sdk.engines import cuda
+        """kernel, device: of `sdk.engines`; None: those of this machine. Raises `EngineError` without them."""
+        from sdk.engines.cuda import open_device
+        from sdk.engines.stripes import Kernel
 
-        self._cuda = cuda
-        self._kernel = cuda.Kernel() if kernel is None else kernel
-        self._device = cuda.open_device() if device is None else device
+        self._kernel = Kernel() if kernel is None else kernel
+        self._device = open_device() if device is None else device
         self._stream = self._device.stream()
         self._lock = threading.Lock()
         self._memory: dict[str, tuple] = {}
 
     def hold(self, gallery_stripes: np.ndarray):
         """On the GPU, with room for as many people again."""
-        return _on_gpu(self._cuda, self._device, gallery_stripes)
+        return _on_gpu(self._device, gallery_stripes)
 
     def distances(self, query_stripes: np.ndarray, gallery_stripes, candidates: np.ndarray) -> np.ndarray:
         """See `Rescorer`."""
         query, candidates = _checked(query_stripes, gallery_stripes, candidates)
-        resident = isinstance(gallery_stripes, self._cuda.GpuStripes)
+        resident = _is_held(gallery_stripes)
         rows, gallery = candidates, None
         if not resident:
             gallery, rows = needed(gallery_stripes, candidates)
@@ -228,15 +228,13 @@ class PluginRescorer:
 
     def __init__(self, path: Path, device=None):
         """Raises `EngineError` if the plan cannot be loaded."""
-        from sdk.engines import cuda
         from sdk.engines.tensorrt import RescoringEngine
 
-        self._cuda = cuda
         self._engine = RescoringEngine(path, device=device)
 
     def hold(self, gallery_stripes: np.ndarray):
         """On the GPU, with room for as many people again."""
-        return _on_gpu(self._cuda, self._engine.device, gallery_stripes)
+        return _on_gpu(self._engine.device, gallery_stripes)
 
     def distances(self, query_stripes: np.ndarray, gallery_stripes, candidates: np.ndarray) -> np.ndarray:
         """See `Rescorer`."""
@@ -244,7 +242,7 @@ class PluginRescorer:
         if not rows.size or (rows < 0).all():
             return np.full(rows.shape, np.inf, np.float32)
         query = query.astype(np.float16)
-        if isinstance(gallery_stripes, self._cuda.GpuStripes):
+        if _is_held(gallery_stripes):
             return self._engine.distances(query, gallery_stripes, rows)
         gallery, rows = needed(gallery_stripes, rows)
         held = self.hold(gallery)
@@ -284,9 +282,15 @@ def _gpu_type(query: np.ndarray, gallery: np.ndarray) -> np.dtype:
     return np.dtype(np.float16 if query.dtype == gallery.dtype == np.float16 else np.float32)
 
 
-def _on_gpu(cuda, device, stripes: np.ndarray):
+def _is_held(gallery_stripes) -> bool:
+    return not isinstance(gallery_stripes, np.ndarray)
+
+
+def _on_gpu(device, stripes: np.ndarray):
+    from sdk.engines.stripes import GpuStripes
+
     _, parts, dim = stripes.shape
-    held = cuda.GpuStripes(parts, dim, capacity=max(16, 2 * len(stripes)), device=device)
+    held = GpuStripes(parts, dim, capacity=max(16, 2 * len(stripes)), device=device)
     held.extend(stripes)
     return held
 

@@ -92,8 +92,9 @@ def test_tensorrt_builds_on_a_gpu_only(monkeypatch):
 def test_the_log_is_quiet_but_keeps_the_last_error(capsys):
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX has no package for this platform")
     trt = import_library("tensorrt_rtx").module
-    quiet, loud = make_logger(trt, verbose=False), make_logger(trt, verbose=True)
-    for logger in (quiet, loud):
+    for verbose in (False, True):
+        logger = make_logger(trt, verbose)
+        assert logger.last_error == ""
         logger.log(trt.ILogger.WARNING, "odd [weights]")
         logger.log(trt.ILogger.ERROR, "no memory\nin line 3")
         assert logger.last_error == "no memory"

@@ -39,7 +39,6 @@ def test_every_missing_piece_says_what_it_costs_and_how_to_get_it(monkeypatch):
         ("onnxruntime", "running .onnx models: pip install 'aligned-reid'"),
         ("trackers", "aligned-reid[track]"),
         ("torch", "reid train"),
-        ("pycuda", "running TensorRT engines"),
         ("TensorRT", "no engines for this GPU: pip install 'aligned-reid[tensorrt]'"),
         ("TensorRT-RTX", "aligned-reid[rtx]"),
         ("aligned_reid_plugin", "cmake -S . -B build"),
@@ -60,6 +59,7 @@ def test_what_is_here_is_told_with_its_version(monkeypatch):
     found = by_name(examine())
     assert found["numpy"].found == np.__version__
     assert found["GPU"].found == "Orin, sm_87, driver for CUDA 12.6"
+    assert "pycuda" in found["CUDA calls"].found
     assert (found["TensorRT"].state, found["TensorRT-RTX"].found) == (BROKEN, "1.7.1")
     monkeypatch.setattr(doctor, "PYTHON", ((2, 6), (2, 7)))
     assert by_name(examine())["Python"].state == BROKEN

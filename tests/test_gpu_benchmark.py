@@ -14,7 +14,8 @@ import torch
 from typer.testing import CliRunner
 
 from sdk.distances import local_distance_gathered
-from sdk.engines import cuda, native
+from sdk.engines import cuda, libcuda, native
+from sdk.engines.stripes import Kernel
 from tests.fake_cuda import FakeDriver, plan_bytes
 from tests.test_cuda import install
 from tests.test_native import brute_force
@@ -38,7 +39,7 @@ gpu = load("gpu")
 def kernel(monkeypatch, emulated):
     install(monkeypatch, FakeDriver(eager=True))
     monkeypatch.setattr(native, "library_folders", lambda: [emulated])
-    return cuda.Kernel()
+    return Kernel()
 
 
 def test_its_float64_reference_is_the_brute_force():
@@ -173,13 +174,15 @@ def test_what_cannot_run_is_listed_and_what_fails_does_not_stop_the_rest():
 def test_without_a_gpu_it_says_so_and_runs_nothing(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pycuda", None)
     monkeypatch.setattr(cuda, "_devices", {})
+    monkeypatch.setattr(libcuda, "LIBRARY", "no-driver.so")
+    libcuda.library.cache_clear()
     app = gpu.typer.Typer()
     app.command()(gpu.main)
     done = CliRunner().invoke(app, ["--output", str(tmp_path / "gpu.json")])
     assert done.exit_code == 2
     said = " ".join(done.stderr.split())
     assert "nothing was run, this benchmark needs a GPU" in said
-    assert "pip install 'aligned-reid[cuda]'" in said
+    assert "there is no NVIDIA driver" in said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sdk import rescoring
 from sdk.distances import local_distance_gathered
-from sdk.engines import DEFAULT_MODEL, Metadata, cuda, native
+from sdk.engines import DEFAULT_MODEL, Metadata, cuda, libcuda, native
 from sdk.errors import EngineError
 from sdk.reidentifier import ReIdentifier
 from tests.fake_cuda import FakeDriver, fake_tensorrt, plan_bytes
@@ -86,6 +86,8 @@ def bare(monkeypatch, tmp_path):
     monkeypatch.setattr(native, "library_folders", lambda: [tmp_path])
     monkeypatch.setattr(cuda, "_devices", {})
     monkeypatch.setitem(sys.modules, "pycuda", None)
+    monkeypatch.setattr(libcuda, "LIBRARY", "no-driver.so")
+    libcuda.library.cache_clear()
     return tmp_path / "model.onnx"
 
 
@@ -102,7 +104,7 @@ def test_a_bare_machine_takes_numpy_and_says_what_the_others_lack(bare):
     assert "not kernel: lib" in rescorer.reason
     assert rescoring.choose().name == "numpy"
     (bare.parent / native.filename(native.KERNEL)).write_bytes(b"")
-    assert "pip install 'aligned-reid[cuda]'" in rescoring.available(bare)[1].reason
+    assert "there is no NVIDIA driver" in rescoring.available(bare)[1].reason
 
 
 def test_a_way_that_is_asked_for_is_taken_or_refused(bare):

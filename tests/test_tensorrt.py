@@ -3,14 +3,19 @@ staging, threads, what is freed and what is said. Whether a GPU computes right i
 """
 
 import gc
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sdk.engines import cuda, native, tensorrt
+from sdk.engines import native, tensorrt
+from sdk.engines.log import log_of
 from sdk.engines.metadata import Metadata
 from sdk.engines.plugin import load_plugin, plugin_state
+from sdk.engines.stripes import GpuStripes
 from sdk.engines.versions import import_library
 from sdk.errors import CropError, EngineError, MissingPackageError
 from tests.fake_cuda import FakeDriver, fake_tensorrt, plan_bytes
@@ -252,7 +257,7 @@ def test_re_scoring_in_a_plan_is_run_in_parts_over_a_gallery_that_grows(monkeypa
     assert loaded == [str(library)]  # once a process
     rng = np.random.default_rng(0)
     everybody, query = (rng.normal(size=(count, 2, 8)).astype(np.float16) for count in (20, 8))
-    gallery = cuda.GpuStripes(2, 8, capacity=4)
+    gallery = GpuStripes(2, 8, capacity=4)
     for entries in (4, 20):
         gallery.extend(everybody[len(gallery) : entries])
         candidates = rng.integers(-1, entries, (8, 11)).astype(np.int32)
@@ -292,12 +297,60 @@ def test_what_is_called_is_what_tensorrt_has():
     assert [trt.nptype(kind) for kind in (trt.uint8, trt.float16, trt.float32, trt.int32)] == [
         np.uint8, np.float16, np.float32, np.int32,
     ]  # fmt: skip
-    log = tensorrt._log(trt)
+    log = log_of(trt)
+    log.begin(verbose=False)
     for severity in (trt.ILogger.Severity.INFO, trt.ILogger.Severity.ERROR):
         trt.Builder(log)  # it takes the log as its own
         log.log(severity, f" {severity.name} ")
-    assert "ERROR" in log.errors
+    assert log.last_error == "ERROR"
     assert "INFO" not in log.errors
+
+
+ONE_LOG = """
+import faulthandler, gc
+import tensorrt_rtx as trt
+from sdk.engines.builder import make_logger
+from sdk.engines.log import log_of
+
+faulthandler.enable()
+def open_and_close():
+    trt.Runtime(log_of(trt)).deserialize_cuda_engine(b"ftrt" + b"x" * 100)
+for _ in range(2):
+    open_and_close()
+    gc.collect()
+assert log_of(trt).count >= 2
+trt.get_plugin_registry().load_library("/nowhere.so")
+log = make_logger(trt, False)
+network = trt.Builder(log).create_network(0)
+assert log.last_error == ""
+assert not trt.OnnxParser(network, log).parse(b"garbage")
+print("survived")
+"""
+
+
+def test_one_log_a_process_is_there_when_the_library_speaks_to_it_later(tmp_path):
+    """With one an engine, TensorRT spoke to the first one's memory when that was gone."""
+    pytest.importorskip("tensorrt_rtx", exc_type=ImportError)
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_LOG], capture_output=True, text=True, timeout=120,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
+
+
+def test_the_log_remembers_the_last_errors_and_whose_they_are(driver):
+    log = log_of(fake_tensorrt(driver, {}, None))
+    error, info = log.Severity.ERROR, log.Severity.INFO
+    assert log.last_error == ""
+    for number in range(30):
+        log.log(error, f" error {number}\nand more ")
+        log.log(info, "all is well")
+    assert (log.count, log.last_error) == (30, "error 29")
+    assert log.since(28) == ["error 28\nand more", "error 29\nand more"]
+    assert log.since(30) == []
+    assert len(log.since(0)) == len(log.errors) == 20
+    log.begin(verbose=False)
+    assert log.last_error == ""
 
 
 def test_a_real_librarys_refusal_is_one_error(monkeypatch, driver, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sdk.engines.contract import INPUT
 from sdk.engines.gpu import find_gpu
+from sdk.engines.log import log_of
 from sdk.engines.metadata import Metadata
 from sdk.engines.onnx import read_onnx_metadata
 from sdk.engines.plan import find_metadata, network_name
@@ -131,21 +132,10 @@ def build_plan(content: bytes, profile: Profile, library: Library, options: Buil
 
 
 def make_logger(trt, verbose: bool):
-    """A logger of the library: quiet, but it keeps the last error; with `verbose` all of it as notes."""
-
-    class Logger(trt.ILogger):
-        last_error = ""
-
-        def __init__(self):
-            trt.ILogger.__init__(self)
-
-        def log(self, severity, message):
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                self.last_error = str(message).splitlines()[0]
-            if verbose:
-                notes.print(f"[{severity.name.lower()}] {message}", soft_wrap=True)
-
-    return Logger()
+    """The library's log, for one build: quiet, but it keeps the last error; with `verbose` all of it as notes."""
+    log = log_of(trt)
+    log.begin(verbose)
+    return log
 
 
 def make_monitor(trt, bar):

@@ -11,11 +11,14 @@ import numpy as np
 from sdk.blocks import steps
 from sdk.cutting import Cuts
 from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
-from sdk.engines.cuda import Device, DeviceMemory, GpuStripes, Graph, open_device
+from sdk.engines.cuda import Device, DeviceMemory, open_device
 from sdk.engines.device_crops import Upload, open_cutter
+from sdk.engines.graph import Graph
+from sdk.engines.log import log_of
 from sdk.engines.metadata import Metadata
 from sdk.engines.plan import read_header
 from sdk.engines.plugin import CANDIDATES, DISTANCE, GALLERY, QUERY, load_plugin
+from sdk.engines.stripes import GpuStripes
 from sdk.engines.versions import import_library
 from sdk.errors import EngineError
 
@@ -44,7 +47,7 @@ class TensorRTEngine:
         kernel, which should pay where kernels are short, with small models and batches; not measured yet.
         host_code: allow a version-compatible plan to bring code for the processor; off, since a plan could bring any.
         Raises `EngineError` if it cannot be loaded or does not keep the contract, `MissingPackageError` without
-        TensorRT or pycuda.
+        TensorRT.
         """
         self.metadata = metadata
         self._device = open_device() if device is None else device
@@ -242,7 +245,8 @@ class Plan:
     def __init__(self, path: str | Path, device: Device, host_code: bool):
         self.path = Path(path)
         self._trt = library_of(self.path)
-        self._log = _log(self._trt)
+        self._log = log_of(self._trt)
+        self._heard = self._log.count
         with device.active():
             runtime = self._trt.Runtime(self._log)
             if host_code:
@@ -298,7 +302,7 @@ class Plan:
         self._context = self._engine = self._runtime = None  # in this order, the reverse of their making
 
     def _fail(self, what: str, remedy: str) -> None:
-        said = "; ".join(self._log.errors[-2:]) or "no reason given"
+        said = "; ".join(self._log.since(self._heard)[-2:]) or "no reason given"
         raise EngineError(f"{self.path}: {what} (TensorRT says: {said}); {remedy}")
 
 
@@ -308,18 +312,3 @@ def library_of(path: str | Path) -> ModuleType:
     Raises `EngineError` for what is no plan, `MissingPackageError` where the module is not installed.
     """
     return import_library(read_header(path).library).module
-
-
-def _log(trt):
-    """TensorRT's log for one object: kept, not printed; errors become part of ours."""
-
-    class Log(trt.ILogger):
-        def __init__(self):
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity, message):
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                self.errors = [*self.errors[-9:], message.strip()]
-
-    return Log()
