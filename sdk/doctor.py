@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sdk.detector_files import DEFAULT, PUBLISHED, state
 from sdk.engines import Metadata, read_metadata
+from sdk.engines.device_crops import CropKernel
 from sdk.engines.gpu import Gpu, find_gpu
 from sdk.engines.loading import check_plan, sha256_of
 from sdk.engines.native import KERNEL, PLUGIN, find_library, how_to_build
@@ -133,13 +134,24 @@ def _libraries() -> Iterator[Finding]:
 def _native() -> Iterator[Finding]:
     for name, cost in (
         (PLUGIN, "a TensorRT engine re-scores by many kernels instead of one"),
-        (KERNEL, "re-scoring stays off the GPU without TensorRT's plugin"),
+        (KERNEL, "crops are cut on the processor, and re-scoring stays off the GPU without TensorRT's plugin"),
     ):
         path = find_library(name)
         if path is None:
             yield Finding(name, MISSING, "not built", f"{cost}: {how_to_build(name)}")
+        elif name == KERNEL and (trouble := _without_crops(path)):
+            yield Finding(name, BROKEN, str(path), f"crops are cut on the processor: {trouble}")
         else:
             yield Finding(name, OK, str(path))
+
+
+def _without_crops(library: Path) -> str | None:
+    """Why the kernels' library cannot cut crops: it is an older one, or of another machine."""
+    try:
+        CropKernel(library)
+    except EngineError as error:
+        return str(error)
+    return None
 
 
 def _detector() -> Finding:

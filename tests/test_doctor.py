@@ -1,5 +1,6 @@
 """`reid doctor`: the machine and model files, in words; and the messages of `reid convert` and `verify` for a user."""
 
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 from sdk import doctor
 from sdk.doctor import BROKEN, MISSING, OK, examine, examine_model
-from sdk.engines import DEFAULT_MODEL, gpu
+from sdk.engines import DEFAULT_MODEL, gpu, native
 from sdk.engines.gpu import Gpu
 from sdk.errors import EngineError, MissingPackageError
 
@@ -42,10 +43,21 @@ def test_every_missing_piece_says_what_it_costs_and_how_to_get_it(monkeypatch):
         ("TensorRT", "no engines for this GPU: pip install 'aligned-reid[tensorrt]'"),
         ("TensorRT-RTX", "aligned-reid[rtx]"),
         ("aligned_reid_plugin", "cmake -S . -B build"),
+        ("aligned_reid_kernel", "crops are cut on the processor"),
         ("GPU", "models run on the processor"),
     ):
         assert found[what].state == MISSING
         assert words in found[what].remedy
+
+
+def test_a_library_without_the_crops_is_told(monkeypatch, tmp_path, emulated):
+    broken, whole = tmp_path / "libaligned_reid_kernel.so", emulated / native.filename(native.KERNEL)
+    broken.write_bytes(b"of another machine")
+    for path, state, words in ((broken, BROKEN, "crops are cut on the processor: .* build it again"), (whole, OK, "")):
+        monkeypatch.setattr(doctor, "find_library", lambda name, path=path: path)
+        found = by_name(examine())["aligned_reid_kernel"]
+        assert (found.state, found.found) == (state, str(path))
+        assert re.search(words, found.remedy)
 
 
 def test_what_is_here_is_told_with_its_version(monkeypatch):
