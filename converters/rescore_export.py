@@ -20,6 +20,7 @@ from sdk.engines.plugin import (
     DISTANCE,
     DOMAIN,
     GALLERY,
+    MARK,
     OPERATOR,
     PLUGIN_VERSION,
     QUERY,
@@ -91,7 +92,7 @@ def build_rescoring(proto: onnx.ModelProto, library: Library, options: BuildOpti
     }
 
     def name_for(target: str) -> str:
-        tools = {**metadata.tools, library.name: library.version}
+        tools = {**metadata.tools, library.name: library.version} | ({MARK: PLUGIN_VERSION} if fused else {})
         return network_name(replace(metadata, target=target, max_batch=options.max_batch, tools=tools))
 
     fused = load_plugin(library)

@@ -14,6 +14,7 @@ from sdk.distances import local_distance_gathered
 from sdk.engines import DEFAULT_MODEL, Engine, Metadata, load_engine
 from sdk.errors import DataError, EngineError, GalleryError
 from sdk.gallery import Candidate, Gallery, Match
+from sdk.gallery.resident import Aligner
 from sdk.preprocess import to_batch
 from sdk.rescoring import choose
 
@@ -78,8 +79,7 @@ class ReIdentifier:
         self.rescore = rescore
         self.weight = float(weight)
         path = engine if isinstance(engine, (str, Path)) else DEFAULT_MODEL if engine is None else None
-        self.align = choose(path).distances if rescore else local_distance_gathered
-        """Local distances of gathered stripes, the best way there is here (`sdk.rescoring`)."""
+        rescorer = choose(path) if rescore else None
         self.threshold_given = threshold is not None
         """Whether the caller has chosen it, and it is not the model's own."""
         if threshold is None:
@@ -103,6 +103,9 @@ class ReIdentifier:
             if self.gallery is not gallery:
                 self.gallery.discard()
             raise
+        self.align = local_distance_gathered if rescorer is None else Aligner(rescorer, self.gallery)
+        """Local distances of gathered stripes, the best way there is here (`sdk.rescoring`); on a GPU with the
+        gallery's stripes at hand, which follow what is enrolled, forgotten and merged."""
 
     def embed(self, crops: Sequence[np.ndarray], camera: str | Sequence[str | None] | None = None) -> Features:
         """The features of N crops. Raises `CropError` naming the first bad crop and all their indices.

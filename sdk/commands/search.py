@@ -58,9 +58,11 @@ def search(
 
 def _in_folder(folder: str, images, identity, model, top_k: int, rescore: bool, rerank: bool):
     """(results, what they are ranked by, facts) among the crops of a folder."""
+    from sdk.engines import DEFAULT_MODEL
     from sdk.folder import read_folder
     from sdk.measures import cosine, re_ranked, rescored
     from sdk.reidentifier import ReIdentifier
+    from sdk.rescoring import choose
     from sdk.search import queries_of_identity, query_of_images
     from sdk.search import search as find
 
@@ -69,7 +71,8 @@ def _in_folder(folder: str, images, identity, model, top_k: int, rescore: bool, 
     measure = re_ranked if rerank else cosine
     ranked_by = "k-reciprocal re-ranking" if rerank else "cosine distance"
     if rescore:
-        measure, ranked_by = rescored(measure), f"{ranked_by} + local distance"
+        align = choose(DEFAULT_MODEL if model is None else model).distances
+        measure, ranked_by = rescored(measure, align=align), f"{ranked_by} + local distance"
     return find(ReIdentifier(model, threshold=0), queries, samples, measure, top_k), ranked_by, {"crops": len(samples)}
 
 
