@@ -9,6 +9,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from converters.uint8_input import cast_first
 from sdk.engines.contract import EMBEDDING, INPUT, STRIPES
 from sdk.engines.metadata import KEY, Metadata
 from training.model import AlignedReID
@@ -57,6 +58,7 @@ def export_module(module: nn.Module, input_size: tuple[int, int], output_names: 
         )
     proto = program.model_proto
     _strip_notes(proto)
+    cast_first(proto)
     return proto
 
 

@@ -58,7 +58,8 @@ def _open(path: Path):
 
         model = load_checkpoint(path).build_model()
         return TorchEmbedder(model), model.config.input_size, "fp32"
-    from sdk.reidentifier import ReIdentifier
+    from converters.verify import embedder
+    from sdk.engines import load_engine
 
-    reid = ReIdentifier(path, threshold=0)
-    return lambda batch: reid.embed(batch).embedding, reid.engine.metadata.input_size, reid.engine.metadata.precision
+    engine = load_engine(path)
+    return embedder(engine), engine.metadata.input_size, engine.metadata.precision
