@@ -365,3 +365,25 @@ def test_the_entry_point_splits_what_is_too_large_for_the_engine(small_onnx):
     whole = ReIdentifier(engine, threshold=0.5).embed(crops).embedding
     engine.metadata = replace(engine.metadata, max_batch=3)
     np.testing.assert_allclose(ReIdentifier(engine, threshold=0.5).embed(crops).embedding, whole, atol=1e-6)
+
+
+def test_every_command_that_runs_an_engine_can_allow_its_code():
+    import typer.main
+
+    from sdk.cli import build_app
+
+    def options(command):
+        return {name for parameter in command.params for name in parameter.opts}
+
+    def leaves(command, name=""):
+        subcommands = getattr(command, "commands", None)
+        if subcommands is None:
+            yield name.strip(), options(command)
+        else:
+            for part, below in subcommands.items():
+                yield from leaves(below, f"{name} {part}")
+
+    commands = dict(leaves(typer.main.get_command(build_app())))
+    models = {name for name, found in commands.items() if "--model" in found} - {"align", "human"}  # no engines
+    assert {"track", "serve", "search", "gallery enroll", "calibrate"} <= models
+    assert {name for name, found in commands.items() if "--host-code" in found} == models | {"verify"}
