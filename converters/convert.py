@@ -231,7 +231,7 @@ def _write_onnx(
     """
     require("onnx")
     from converters.activations import measure_peaks
-    from converters.onnx_export import with_metadata
+    from converters.onnx_file import with_metadata
     from converters.precision import check_range, count_half, half_activations, prove_half, to_half
 
     graph = source.graph()
@@ -295,7 +295,7 @@ def _as_compared(agreement: Agreement, metadata: Metadata, crops: Crops) -> tupl
 def _half_around(source: Source) -> bytes:
     """An INT8 graph of ours with FP16 for FP32 between its layers."""
     require("onnx")
-    from converters.onnx_export import with_metadata
+    from converters.onnx_file import with_metadata
     from converters.precision import to_half
 
     return with_metadata(to_half(source.graph()), source.metadata)
