@@ -278,8 +278,12 @@ def _with_cast_first(source: Source) -> bytes:
         return source.file.read_bytes()
     import onnx
 
-    proto = onnx.load(source.file)
-    return proto.SerializeToString() if cast_first(proto) else source.file.read_bytes()
+    content = source.file.read_bytes()
+    try:
+        proto = onnx.ModelProto.FromString(content)
+    except Exception:  # protobuf's own: what ONNX Runtime reads and onnx does not stays as it is
+        return content
+    return proto.SerializeToString() if cast_first(proto) else content
 
 
 def _as_compared(agreement: Agreement, metadata: Metadata, crops: Crops) -> tuple[np.ndarray, np.ndarray]:

@@ -67,6 +67,8 @@ def test_what_a_plan_is_for(monkeypatch):
     rtx = Library("tensorrt_rtx", SimpleNamespace(__version__="1.7.1", ComputeCapability=Capability))
     assert rtx.make_compatible(config, hardware=True, version=False) == "sm_86,sm_120"
     assert (config.num_compute_capabilities, config.capabilities) == (2, {0: 86, 1: 120})
+    with pytest.raises(EngineError, match="does not say which GPUs it serves; upgrade it"):
+        Library("tensorrt_rtx", SimpleNamespace(__version__="1.0")).make_compatible(config, False, False)
     with pytest.raises(EngineError, match="leave --version-compatible away"):
         rtx.make_compatible(Config(), hardware=False, version=True)
     monkeypatch.setattr(versions, "find_gpu", lambda: Gpu("T4", 75, "12.6"))

@@ -100,6 +100,10 @@ class Library:
 
     def _make_portable(self, config, gpu: Gpu | str) -> str:
         """Name every GPU that the plan is for, so that what the metadata say of it is what was asked for."""
+        if self.architectures is None:
+            raise EngineError(
+                f"{self.title} does not say which GPUs it serves; upgrade it: pip install -U tensorrt-rtx"
+            )
         here = gpu.capability if isinstance(gpu, Gpu) else None
         if here in self.architectures and here < PORTABLE:
             chosen = [here]
