@@ -56,6 +56,8 @@ class ReIdentifier:
         threshold: float | None = None,
         rescore: bool = False,
         weight: float = 1.0,
+        *,
+        host_code: bool = False,
     ):
         """engine: a model file of `reid convert`, or a loaded engine; None: the model that ships with the package.
 
@@ -65,11 +67,14 @@ class ReIdentifier:
         rescore: keep the stripes of those who are enrolled, and order the candidates of a match by cosine distance +
         `weight` × aligned local distance / (2S − 1). Whether the first is accepted is still up to its cosine distance,
         which the threshold is calibrated for.
+        host_code: let an engine that was built with `--version-compatible` run the code that it brings for the
+        processor; only for a file of somebody you trust (`sdk.engines.load_engine`).
         Raises `DataError` for a threshold that no distance is; `EngineError` if the engine cannot be loaded, has no
         calibrated threshold and none is given, or gives no stripes to re-score by; `GalleryError` if the gallery cannot
         be opened, or holds features of another model.
         """
-        self.engine = load_engine(engine) if engine is None or isinstance(engine, (str, Path)) else engine
+        named = engine is None or isinstance(engine, (str, Path))
+        self.engine = load_engine(engine, host_code=host_code) if named else engine
         metadata = self.engine.metadata
         if rescore and not metadata.stripes:
             raise EngineError(

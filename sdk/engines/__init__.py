@@ -38,8 +38,8 @@ def load_engine(
 
     What can be known of an engine without deserialising it is checked first: that it is whole, of the library and
     version that are here, and for this GPU. rebuild: where it is not, build it again from the ONNX file beside it, of
-    the same name, if that is the one that it was built from. host_code: let a version-compatible engine bring code
-    for the processor too, which another version of TensorRT needs to run it.
+    the same name, if that is the one that it was built from. host_code: let an engine that was built with
+    `--version-compatible` run the code for the processor that it brings; it is refused without.
 
     Raises `EngineError` if the file is missing, of an unknown kind, not the one that `sha256` names, not written by
     `reid convert`, or does not fit this machine; `MissingPackageError` where the runtime is not installed.
