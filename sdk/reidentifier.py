@@ -58,6 +58,7 @@ class ReIdentifier:
         weight: float = 1.0,
         *,
         host_code: bool = False,
+        graphs: bool = False,
     ):
         """engine: a model file of `reid convert`, or a loaded engine; None: the model that ships with the package.
 
@@ -69,12 +70,13 @@ class ReIdentifier:
         which the threshold is calibrated for.
         host_code: let an engine that was built with `--version-compatible` run the code that it brings for the
         processor; only for a file of somebody you trust (`sdk.engines.load_engine`).
+        graphs: launch an engine's work as CUDA graphs; of use where batches are small.
         Raises `DataError` for a threshold that no distance is; `EngineError` if the engine cannot be loaded, has no
         calibrated threshold and none is given, or gives no stripes to re-score by; `GalleryError` if the gallery cannot
         be opened, or holds features of another model.
         """
         named = engine is None or isinstance(engine, (str, Path))
-        self.engine = load_engine(engine, host_code=host_code) if named else engine
+        self.engine = load_engine(engine, host_code=host_code, graphs=graphs) if named else engine
         metadata = self.engine.metadata
         if rescore and not metadata.stripes:
             raise EngineError(

@@ -15,6 +15,9 @@ HostCode = Annotated[
         help="Let an engine of --version-compatible run the code that it brings; only if you trust whoever built it.",
     ),
 ]
+Graphs = Annotated[
+    bool, typer.Option("--graphs", help="Launch an engine's work as CUDA graphs; of use where batches are small.")
+]
 Threshold = Annotated[
     float | None, typer.Option(help="Cosine distance up to which people match. Default: the model's.")
 ]

@@ -12,7 +12,7 @@ from sdk.output import whole_files
 from sdk.terminal import notes
 
 
-def open_plan(path: Path, rebuild: bool = False, host_code: bool = False):
+def open_plan(path: Path, rebuild: bool = False, host_code: bool = False, graphs: bool = False):
     """The engine of a plan that fits this machine, as `sdk.engines.load_engine` promises it."""
     try:
         metadata = check_plan(path)
@@ -34,7 +34,8 @@ def open_plan(path: Path, rebuild: bool = False, host_code: bool = False):
         metadata = rebuild_plan(path, beside)
     from sdk.engines.tensorrt import TensorRTEngine
 
-    return TensorRTEngine(path, metadata, host_code=True) if host_code else TensorRTEngine(path, metadata)
+    asked = {"host_code": host_code, "graphs": graphs}
+    return TensorRTEngine(path, metadata, **{name: True for name, wanted in asked.items() if wanted})
 
 
 def check_plan(path: Path) -> Metadata:
