@@ -15,6 +15,7 @@ from sdk.distances import local_distance_gathered
 from sdk.engines import DEFAULT_MODEL, Engine, Metadata, load_engine
 from sdk.errors import CropError, DataError, EngineError, GalleryError
 from sdk.gallery import Candidate, Gallery, Match
+from sdk.gallery.resident import Aligner
 from sdk.preprocess import to_batch
 from sdk.rescoring import choose
 
@@ -56,6 +57,9 @@ class ReIdentifier:
         threshold: float | None = None,
         rescore: bool = False,
         weight: float = 1.0,
+        *,
+        host_code: bool = False,
+        graphs: bool = False,
     ):
         """engine: a model file of `reid convert`, or a loaded engine; None: the model that ships with the package.
 
@@ -65,11 +69,15 @@ class ReIdentifier:
         rescore: keep the stripes of those who are enrolled, and order the candidates of a match by cosine distance +
         `weight` × aligned local distance / (2S − 1). Whether the first is accepted is still up to its cosine distance,
         which the threshold is calibrated for.
+        host_code: let an engine that was built with `--version-compatible` run the code that it brings for the
+        processor; only for a file of somebody you trust (`sdk.engines.load_engine`).
+        graphs: launch an engine's work as CUDA graphs; of use where batches are small.
         Raises `DataError` for a threshold that no distance is; `EngineError` if the engine cannot be loaded, has no
         calibrated threshold and none is given, or gives no stripes to re-score by; `GalleryError` if the gallery cannot
         be opened, or holds features of another model.
         """
-        self.engine = load_engine(engine) if engine is None or isinstance(engine, (str, Path)) else engine
+        named = engine is None or isinstance(engine, (str, Path))
+        self.engine = load_engine(engine, host_code=host_code, graphs=graphs) if named else engine
         metadata = self.engine.metadata
         if rescore and not metadata.stripes:
             raise EngineError(
@@ -79,8 +87,7 @@ class ReIdentifier:
         self.rescore = rescore
         self.weight = float(weight)
         path = engine if isinstance(engine, (str, Path)) else DEFAULT_MODEL if engine is None else None
-        self.align = choose(path).distances if rescore else local_distance_gathered
-        """Local distances of gathered stripes, the best way there is here (`sdk.rescoring`)."""
+        rescorer = choose(path) if rescore else None
         self.threshold_given = threshold is not None
         """Whether the caller has chosen it, and it is not the model's own."""
         if threshold is None:
@@ -104,6 +111,9 @@ class ReIdentifier:
             if self.gallery is not gallery:
                 self.gallery.discard()
             raise
+        self.align = local_distance_gathered if rescorer is None else Aligner(rescorer, self.gallery)
+        """Local distances of gathered stripes, the best way there is here (`sdk.rescoring`); on a GPU with the
+        gallery's stripes at hand, which follow what is enrolled, forgotten and merged."""
 
     def embed(
         self,

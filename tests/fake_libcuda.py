@@ -61,11 +61,15 @@ def run_under_fake(
     path: Path, program: str, *, pycuda: bool = False, **environment: str
 ) -> subprocess.CompletedProcess:
     """A program in a process of its own, whose driver is the stand-in; what that says at the end is in `stderr`."""
-    forced = "" if pycuda else "import sys; sys.modules['pycuda'] = None\n"
+    # pycuda's library names calls that the stand-in lacks: they are looked for when they are made.
+    forced = (
+        "import os, sys; sys.setdlopenflags(os.RTLD_LAZY)\n" if pycuda else "import sys; sys.modules['pycuda'] = None\n"
+    )
+    packages = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.run(
         [sys.executable, "-c", forced + program],
         env=os.environ
-        | {"LD_LIBRARY_PATH": str(path.parent), "FAKE_REPORT": "1", "PYTHONPATH": str(ROOT), **environment},
+        | {"LD_LIBRARY_PATH": str(path.parent), "FAKE_REPORT": "1", "PYTHONPATH": packages, **environment},
         capture_output=True,
         text=True,
         timeout=60,

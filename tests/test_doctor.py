@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+from enum import IntEnum
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,7 +14,14 @@ from sdk import doctor
 from sdk.doctor import BROKEN, MISSING, OK, examine, examine_model
 from sdk.engines import DEFAULT_MODEL, gpu, native
 from sdk.engines.gpu import Gpu
+from sdk.engines.versions import Library
 from sdk.errors import EngineError, MissingPackageError
+
+
+class Capability(IntEnum):
+    """TensorRT-RTX's list of GPUs."""
+
+    NONE, CURRENT, SM89 = 0, 1, 89
 
 
 def reid(*arguments, cwd=None) -> subprocess.CompletedProcess:
@@ -64,7 +73,7 @@ def test_what_is_here_is_told_with_its_version(monkeypatch):
     def library(name):
         if name == "tensorrt":
             raise EngineError("libnvinfer.so.10 is not there")
-        return type("Library", (), {"version": "1.7.1"})
+        return Library(name, SimpleNamespace(__version__="1.7.1", ComputeCapability=Capability))
 
     monkeypatch.setattr(doctor, "import_library", library)
     monkeypatch.setattr(doctor, "find_gpu", lambda: Gpu("Orin", 87, "12.6"))
@@ -72,7 +81,11 @@ def test_what_is_here_is_told_with_its_version(monkeypatch):
     assert found["numpy"].found == np.__version__
     assert found["GPU"].found == "Orin, sm_87, driver for CUDA 12.6"
     assert "pycuda" in found["CUDA calls"].found
-    assert (found["TensorRT"].state, found["TensorRT-RTX"].found) == (BROKEN, "1.7.1")
+    assert found["TensorRT"].state == BROKEN
+    assert (found["TensorRT-RTX"].state, found["TensorRT-RTX"].found) == (MISSING, "1.7.1, which is not for this GPU")
+    assert "aligned-reid[tensorrt]" in found["TensorRT-RTX"].remedy
+    monkeypatch.setattr(doctor, "find_gpu", lambda: Gpu("RTX 4090", 89, "13.0"))
+    assert by_name(examine())["TensorRT-RTX"].found == "1.7.1"
     monkeypatch.setattr(doctor, "PYTHON", ((2, 6), (2, 7)))
     assert by_name(examine())["Python"].state == BROKEN
 
@@ -119,7 +132,7 @@ def test_an_engine_is_explained_without_a_gpu(small_onnx, tmp_path):
     assert "model.engine" in made.stderr
     assert "SHA-256 of model.engine: " in made.stderr
     told = reid("doctor", "model.engine", cwd=tmp_path)
-    assert "sm_80+" in told.stdout
+    assert "sm_86,sm_89,sm_120" in told.stdout
     assert "TensorRT-RTX" in told.stdout
     if not isinstance(gpu.find_gpu(), Gpu):
         assert "what was compared is its ONNX graph" in made.stderr

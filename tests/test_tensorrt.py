@@ -56,9 +56,9 @@ def plan(tmp_path):
     return path
 
 
-def open_engine(monkeypatch, driver, plan, made=None, metadata=METADATA, **options):
+def open_engine(monkeypatch, driver, plan, made=None, metadata=METADATA, rtx=False, **options):
     made = made or tensors()
-    trt = fake_tensorrt(driver, made, lambda inputs: {k: v for k, v in embed(inputs).items() if k in made})
+    trt = fake_tensorrt(driver, made, lambda inputs: {k: v for k, v in embed(inputs).items() if k in made}, rtx=rtx)
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
     return tensorrt.TensorRTEngine(plan, metadata, **options), trt
 
@@ -220,13 +220,63 @@ def test_graphs_are_recorded_once_a_batch_size_and_the_oldest_goes(monkeypatch, 
 
     monkeypatch.setattr(tensorrt, "Graph", Recorded)
     monkeypatch.setattr(tensorrt, "GRAPHS", 2)
-    engine, _ = open_engine(monkeypatch, driver, plan, graphs=True)
+    engine, trt = open_engine(monkeypatch, driver, plan, graphs=True)
     for number, count in enumerate((1, 1, 1, 2, 2, 3, 3, 1, 1, 2)):
         batch = crops(count, number)
         np.testing.assert_array_equal(engine.run(batch)[0], embed({"crops": batch})["embedding"])
         assert len(living) <= 2
+    # A size has a context of its own, whose shape never changes: what was recorded of it stays true.
+    assert len(trt.contexts) == 5
+    assert {context.shape_changes for context in trt.contexts} == {1}
     engine.close()
     assert living == []
+    assert driver.living == {}
+
+
+def test_tensorrt_rtx_keeps_what_it_compiles_and_records_its_graphs_itself(monkeypatch, driver, plan, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(tensorrt, "Graph", None)
+    for turn in range(2):
+        engine, trt = open_engine(monkeypatch, driver, plan, rtx=True, graphs=True)
+        for count in (2, 2, 2, 5):
+            batch = crops(count, count)
+            np.testing.assert_array_equal(engine.run(batch)[0], embed({"crops": batch})["embedding"])
+        (config,) = trt.configs
+        assert (config.cuda_graph_strategy, config.dynamic_shapes_kernel_specialization_strategy) == ("whole", "eager")
+        assert config.cache.content == (b"compiled" if turn else b"")
+        if turn:
+            engine.close()
+        else:
+            del engine, config, trt
+            gc.collect()  # it is kept when the engine is dropped, too, and at the end of the process
+        (file,) = (tmp_path / "cache" / "aligned-reid").iterdir()
+        assert file.read_bytes() == b"compiled"
+    assert driver.living == {}
+    _, trt = open_engine(monkeypatch, driver, plan, rtx=True)
+    assert trt.configs[0].cuda_graph_strategy is None
+
+
+def test_a_runtime_cache_that_is_damaged_or_cannot_be_written_is_no_obstacle(
+    monkeypatch, driver, plan, tmp_path, capsys
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    engine, _ = open_engine(monkeypatch, driver, plan, rtx=True)
+    engine.close()
+    (file,) = (tmp_path / "cache" / "aligned-reid").iterdir()
+    file.write_bytes(b"garbage")
+    engine, trt = open_engine(monkeypatch, driver, plan, rtx=True)
+    assert trt.configs[0].cache.content == b""
+    engine.close()
+    assert file.read_bytes() == b"compiled"
+    plan.write_bytes(plan_bytes(b"another, whole"))  # another plan has another
+    engine, _ = open_engine(monkeypatch, driver, plan, rtx=True)
+    engine.close()
+    assert len(list(file.parent.iterdir())) == 2
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file))  # no folder can be made there
+    engine, _ = open_engine(monkeypatch, driver, plan, rtx=True)
+    engine.run(crops(1))
+    engine.close()
+    assert "what TensorRT-RTX has compiled is not kept" in " ".join(capsys.readouterr().err.split())
 
 
 def rescoring_tensors(most_queries: int = 3, most_candidates: int = 4, most_entries: int = 20) -> dict:
@@ -289,9 +339,14 @@ def test_what_is_called_is_what_tensorrt_has():
     used = {
         trt.Runtime: "deserialize_cuda_engine engine_host_code_allowed",
         trt.ICudaEngine: "create_execution_context num_io_tensors get_tensor_name get_tensor_mode get_tensor_shape "
-        "get_tensor_dtype get_tensor_profile_shape",
+        "get_tensor_dtype get_tensor_profile_shape create_runtime_config",
         trt.IExecutionContext: "set_tensor_address set_input_shape execute_async_v3",
         type(trt.get_plugin_registry()): "get_creator load_library",
+        trt.IRuntimeCache: "serialize deserialize reset",
+        trt.IRuntimeConfig: "create_runtime_cache set_runtime_cache cuda_graph_strategy "
+        "dynamic_shapes_kernel_specialization_strategy",
+        trt.CudaGraphStrategy: "WHOLE_GRAPH_CAPTURE",
+        trt.DynamicShapesKernelSpecializationStrategy: "EAGER",
     }
     for kind, names in used.items():
         assert [name for name in names.split() if not hasattr(kind, name)] == []

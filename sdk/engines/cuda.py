@@ -141,6 +141,8 @@ class Device:
             for number in sorted(self._owned, reverse=True):
                 self._release(number)
             with suppress(self.driver.Error, libcuda.Error):
+                if self.driver is not builtin_driver:  # pycuda gives back what is current, or was made in this thread
+                    self._context.push()
                 self._context.detach()
         self._closed = True
 

@@ -118,9 +118,26 @@ class GpuStripes:
             self._stream.upload(self.memory, stripes, row * self._row_bytes)
             self._stream.synchronize()
 
-    def clear(self) -> None:
-        """Forget everybody; the memory is kept."""
+    def restart(self, stripes: np.ndarray) -> None:
+        """Others `[N, S, d]` in the place of everybody, whose memory is kept and not wiped."""
         with self.lock:
+            self._rows = 0
+            self.extend(stripes)
+
+    def erase(self, start: int, stop: int) -> None:
+        """Overwrite rows with zeros; they keep their places."""
+        with self.lock:
+            if not 0 <= start <= stop <= self._rows:
+                raise IndexError(f"rows {start} to {stop}: there are {self._rows}")
+            zeros = np.zeros((min(stop - start, 512), *self._shape), self.dtype)
+            for row in range(start, stop, 512):
+                self._stream.upload(self.memory, zeros[: stop - row], row * self._row_bytes)
+            self._stream.synchronize()
+
+    def clear(self) -> None:
+        """Forget everybody: they are overwritten, and the memory is kept."""
+        with self.lock:
+            self.erase(0, self._rows)
             self._rows = 0
 
     def close(self) -> None:
