@@ -177,10 +177,13 @@ class ReIdentifier:
     ) -> None:
         """Add crops of one person to the gallery under the name `identity`.
 
-        camera and time (seconds) say where and when they were taken. Raises `CropError` for a bad crop and
-        `GalleryError` for a bad name; nobody is enrolled then.
+        camera and time (seconds) say where and when they were taken; crops that `cut` made of one camera's frame say it
+        themselves. Raises `CropError` for a bad crop and `GalleryError` for a bad name; nobody is enrolled then.
         """
-        crops = as_crops(crops)
+        if not isinstance(crops, Cuts):
+            crops = as_crops(crops)
+        elif camera is None and len(set(crops.cameras)) == 1:
+            camera = crops.cameras[0]
         features = self.embed(crops, camera)
         stripes = features.stripes if self.rescore else None
         self.gallery.add(features.embedding, stripes, identity=identity, camera=camera, time=time, crops=crops)

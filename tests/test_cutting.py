@@ -43,9 +43,16 @@ def test_embedding_by_box_is_embedding_the_crops(reid, frames):
 
 
 def test_cut_crops_are_crops_to_enroll_and_match(frames):
+    """What one camera's frame shows is enrolled as seen by that camera."""
     reid = ReIdentifier()
-    reid.enroll(reid.cut(frames["lobby"], BOXES["lobby"][:1]), identity="ann")
-    assert [match.identity for match in reid.match(reid.cut(frames, BOXES))][1] == "ann"
+    reid.enroll(reid.cut({"lobby": frames["lobby"]}, {"lobby": BOXES["lobby"][:1]}), identity="ann")
+    reid.enroll(reid.cut(frames, BOXES), identity="everybody")
+    whole = reid.cut(frames["lobby"], BOXES["lobby"][:1])
+    found = {name: reid.match(whole, camera=name)[0] for name in ("lobby", "dock")}
+    assert [candidate.identity for candidate in found["lobby"].candidates] == ["ann"]
+    assert found["lobby"].distance == pytest.approx(0, abs=1e-6)
+    assert found["dock"].candidates == ()
+    assert len(reid.match(reid.cut(frames, BOXES))) == 3
 
 
 def test_what_a_camera_adds_is_taken_away_by_the_frames_names(reid, frames, monkeypatch):
