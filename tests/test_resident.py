@@ -4,6 +4,8 @@ was added, forgotten, merged and moved meanwhile, and of whom was forgotten noth
 The driver is the strict stand-in; the distances are NumPy's, of what lies in its memory.
 """
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from sdk.engines.stripes import GpuStripes
 from sdk.errors import EngineError
 from sdk.gallery import Gallery, ledger
 from sdk.gallery.resident import Aligner
+from sdk.tracking.rescoring import local_differences
 from tests.fake_libcuda import build_fake, installed
 from tests.test_cuda import in_threads
 
@@ -219,3 +222,44 @@ def test_a_way_that_fails_with_a_held_gallery_is_given_another_chance_with_array
     assert "stripes are not kept on the GPU: re-scores galleries of up to 2 crops" in " ".join(
         capsys.readouterr().err.split()
     )
+
+
+def test_a_trackers_crops_stay_on_the_gpu_while_they_live(way, monkeypatch):
+    """Close calls have the same outcome, a crop is copied once, and places of who is gone are wiped."""
+    rescorer, _ = way
+    rng, align = np.random.default_rng(7), Aligner(rescorer, Gallery())
+    people = [[(1.0, crop) for crop in features(rng, 3)[1]] for _ in range(4)]
+    track = [(1.0, crop) for crop in features(rng, 2)[1]]
+    expected = local_differences(local_distances, track, people)
+    copied, upload = [], cuda.Stream.upload
+
+    def counting(stream, memory, array, offset=0):
+        copied.append(array.nbytes)
+        upload(stream, memory, array, offset)
+
+    monkeypatch.setattr(cuda.Stream, "upload", counting)
+    for _ in range(3):
+        assert local_differences(align, track, people) == pytest.approx(expected, abs=1e-6)
+        assert sum(copied) == (12 * STRIPES * DIM * 2)
+    assert len(align.crops) == 12
+    gone = people.pop()[0][1].copy()
+    gc.collect()
+    people.append([(1.0, crop) for crop in features(rng, 2)[1]])
+    expected = local_differences(local_distances, track, people)
+    assert local_differences(align, track, people) == pytest.approx(expected, abs=1e-6)
+    assert len(align.crops) == 11
+    there = download(align.crops._held)
+    assert not (there == gone).all(axis=(1, 2)).any()
+    assert (there[:12] == 0).all(axis=(1, 2)).sum() == 1  # of three places two are another's now
+
+
+def test_a_tracker_goes_on_where_its_crops_find_no_room(way, capsys):
+    rescorer, fake = way
+    rng, align = np.random.default_rng(8), Aligner(rescorer, Gallery())
+    people = [[(1.0, crop) for crop in features(rng, 3)[1]] for _ in range(4)]
+    track = [(1.0, crop) for crop in features(rng, 2)[1]]
+    fake.fake_limit(8)
+    for _ in range(2):
+        found = local_differences(align, track, people)
+        assert found == pytest.approx(local_differences(local_distances, track, people), abs=1e-6)
+    assert capsys.readouterr().err.count("stripes are not kept on the GPU") == 1

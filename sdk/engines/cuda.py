@@ -100,26 +100,52 @@ class Device:
         self._owned: dict[int, list] = {}
         """What was made here and is not freed yet, numbered in the order of its making."""
         # Re-entrant: the garbage collector may free something in the middle of `active`.
-        self._gate = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        self._left = threading.Condition(self._lock)
         self._inside: dict[int, int] = {}
         """How deep each thread is in `active`."""
         self._closer: int | None = None
         """The thread that closes or has closed it."""
         self._closed = False
+        self._active = _Active(self)
 
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        """Make the context current in this thread for the length of a `with`; may be nested."""
-        self._enter()
+    def active(self) -> "_Active":
+        """Make the context current in this thread for the length of a `with`; may be nested.
+
+        Once the process ends this raises `EngineError` in the thread that ends it, and ends any other.
+        """
+        return self._active
+
+    def enter(self) -> None:
+        """As `with active()` begins; `leave` must follow."""
+        me = threading.get_ident()
+        with self._lock:
+            if self._closer not in (None, me) and me not in self._inside:
+                raise SystemExit  # the end of this thread, a moment before Python ends all of its kind
+            if self._closed:
+                raise EngineError(f"GPU {self.index}: has been given back, the process is ending")
+            self._inside[me] = self._inside.get(me, 0) + 1
         try:
+            self._context.push()
+        except Exception as error:
+            self._go(me)
             with in_words(self.driver, f"GPU {self.index}"):
-                self._context.push()
-            try:
-                yield
-            finally:
-                self.driver.Context.pop()
+                raise error
+
+    def leave(self) -> None:
+        """As `with active()` ends."""
+        try:
+            self.driver.Context.pop()
         finally:
-            self._leave()
+            self._go(threading.get_ident())
+
+    def _go(self, thread: int) -> None:
+        with self._lock:
+            self._inside[thread] -= 1
+            if not self._inside[thread]:
+                del self._inside[thread]
+                if self._closer is not None:
+                    self._left.notify_all()
 
     def own(self, owner: object, held: list) -> weakref.finalize:
         """Free what is in `held`, the last first, when `owner` is dropped, when this device is closed, or when the
@@ -132,11 +158,11 @@ class Device:
 
     def close(self) -> None:
         """As `close_devices`, of this one."""
-        with self._gate:
+        with self._lock:
             if self._closed:
                 return
             me = self._closer = threading.get_ident()
-            done = self._gate.wait_for(lambda: not self._inside.keys() - {me}, _PATIENCE)
+            done = self._left.wait_for(lambda: not self._inside.keys() - {me}, _PATIENCE)
         if done:  # what a thread does not come out of may be using all of it: then the driver cleans up
             for number in sorted(self._owned, reverse=True):
                 self._release(number)
@@ -200,22 +226,18 @@ class Device:
                         item.free()
                     del item
 
-    def _enter(self) -> None:
-        me = threading.get_ident()
-        with self._gate:
-            if self._closer not in (None, me) and me not in self._inside:
-                raise SystemExit  # the end of this thread, a moment before Python ends all of its kind
-            if self._closed:
-                raise EngineError(f"GPU {self.index}: has been given back, the process is ending")
-            self._inside[me] = self._inside.get(me, 0) + 1
 
-    def _leave(self) -> None:
-        me = threading.get_ident()
-        with self._gate:
-            self._inside[me] -= 1
-            if not self._inside[me]:
-                del self._inside[me]
-                self._gate.notify_all()
+class _Active:
+    """What `Device.active` gives: entered for every call, so it makes no object."""
+
+    def __init__(self, device: Device):
+        self._device = device
+
+    def __enter__(self) -> None:
+        self._device.enter()
+
+    def __exit__(self, *_) -> None:
+        self._device.leave()
 
 
 class Owned:

@@ -6,6 +6,7 @@ import numpy as np
 
 from sdk.errors import EngineError
 from sdk.gallery.rows import DEAD, Snapshot
+from sdk.resident_crops import ResidentCrops
 from sdk.terminal import notes
 
 STEP = 4096
@@ -101,6 +102,8 @@ class Aligner:
         """rescorer: a `sdk.rescoring.Rescorer`; gallery: a `sdk.gallery.Gallery`."""
         self.rescorer = rescorer
         self.resident = ResidentStripes(rescorer) if rescorer.on_gpu else None
+        self.crops = ResidentCrops(rescorer) if rescorer.on_gpu else None
+        """For who compares single crops again and again: the tracker."""
         if self.resident is not None:
             gallery.add_follower(self.resident)
 
