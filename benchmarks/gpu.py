@@ -1,7 +1,7 @@
 """Everything of the SDK that a GPU is needed for, checked and timed: one command, on the machine that it is about.
 
     cmake -S . -B build && cmake --build build
-    pip install -e '.[convert,tensorrt]'        # or [convert,rtx,cuda]; a torch with CUDA for the comparison with it
+    pip install -e '.[convert,tensorrt]'        # or [convert,rtx]; a torch with CUDA for the comparison with it
     python benchmarks/gpu.py
 
 Writes benchmarks/results/gpu.json and a Markdown table beside it. Each part stands alone: one that cannot run here is
@@ -12,7 +12,8 @@ listed with the reason, one whose check fails makes the command fail. Ratios are
 | kernel | against float64: S 1 to 16, half and single precision, copies, no candidate, rows outside | |
 | bandwidth | | gathered pairs a second, as a share of what a copy on this GPU reaches |
 | pytorch | agrees with the kernel | kernel, PyTorch eager and torch.compile, the same formula in half precision |
-| engines | against ONNX Runtime's embeddings | batches of 1 to 64: `ReIdentifier.embed`, `run`, the bare engine |
+| crops | a 4K frame's and others' crops against the processor's, to a grey level | upload, kernel, the processor |
+| engines | against ONNX Runtime's embeddings | batches of 1 to 64: `embed` of crops and boxes, `run`, bare |
 | threads | every thread gets its own crops' embeddings | |
 | hour | no growth of memory over an hour's calls | calls a second |
 | rescoring | every way agrees with NumPy | a call for 16 queries × 100 candidates |
@@ -30,15 +31,21 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from sdk.cutting import Cuts, cut_out
 from sdk.engines import DEFAULT_MODEL, load_engine
-from sdk.engines.cuda import Device, GpuStripes, Kernel, open_device
+from sdk.engines.cuda import Device, open_device
+from sdk.engines.device_crops import CropKernel, DeviceCrops
+from sdk.engines.stripes import GpuStripes, Kernel
 from sdk.errors import ReIDError
+from sdk.preprocess import to_batch
 from sdk.reidentifier import ReIdentifier
 from sdk.terminal import notes, results
 
 BATCHES = (1, 8, 32, 64)
 COSINE = 0.9995
 """The least agreement of an FP16 engine with ONNX Runtime, crop by crop."""
+CUT_COSINE = 0.9999
+"""The least agreement of features whose crops the GPU has cut with those whose crops the processor has."""
 SHARE_OF_COPY = 0.6
 TIMES_PYTORCH = 50
 OVERHEAD = 0.10
@@ -340,6 +347,68 @@ def make_engines(
     return engines
 
 
+def people_on(height: int, width: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """A frame of smooth noise, and the boxes of so many people on it, 1/4 to 1/2 as high; some reach beyond it."""
+    rng = np.random.default_rng(height)
+    coarse = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+    frame = coarse.repeat(8, axis=0).repeat(8, axis=1)[:height, :width] + rng.integers(
+        0, 9, (height, width, 3), np.uint8
+    )
+    tall = rng.uniform(height / 4, height / 2, count)
+    middle = rng.uniform([0, 0], [width, height], (count, 2))
+    half = np.stack([tall / 5, tall / 2], axis=1)
+    return frame, np.concatenate([middle - half, middle + half], axis=1)
+
+
+def check_crops(
+    report: Report,
+    device: Device,
+    kernel: CropKernel,
+    size: tuple[int, int] = (256, 128),
+    lines: tuple = (2160, 1080, 360),
+) -> dict:
+    """Frames of so many lines, eight people each: as the processor cuts them, and what each step takes."""
+    pairs = {f"{height} lines": people_on(height, height * 16 // 9, 8) for height in lines}
+    cuts = cut_out(
+        {name: frame for name, (frame, _) in pairs.items()}, {name: boxes for name, (_, boxes) in pairs.items()}
+    )
+    cutter, stream = DeviceCrops(device, size, len(cuts), kernel), device.stream()
+    found = np.empty((len(cuts), *size, 3), np.uint8)
+    batch = device.allocate(found.nbytes)
+    upload = cutter.upload(cuts)
+    upload.wait()
+
+    def cut() -> None:
+        cutter.cut(stream, upload.crops, batch)
+        stream.synchronize()
+
+    cut()
+    stream.download(found, batch)
+    stream.synchronize()
+    levels = int(np.abs(found.astype(int) - to_batch(cuts, size)).max())
+    report.check("crops: grey levels from the processor's", levels, 1)
+    times = {
+        "upload": seconds_each(lambda: cutter.upload(cuts).wait(), lambda: None),
+        "kernel, its table and the wait": seconds_each(cut, lambda: None),
+        "the processor's resizing instead": seconds_each(lambda: to_batch(cuts, size), lambda: None),
+    }
+    cutter.close()
+    return {"crops": len(cuts), **{f"{name}, ms": 1e3 * seconds for name, seconds in times.items()}}
+
+
+def measure_boxes(report: Report, name: str, reid: ReIdentifier, batch: int) -> dict:
+    """`embed` of boxes on a frame, which the GPU cuts, against the same crops in a list, which the processor does."""
+    frame, boxes = people_on(1080, 1920, batch)
+    cuts: Cuts = reid.cut(frame, boxes)
+    pair = [reid.embed(crops).embedding for crops in (cuts, list(cuts))]
+    cosine = float((pair[0] * pair[1]).sum(-1).min())
+    report.check(f"{name}, batch {batch}: least cosine of boxes to crops", cosine, CUT_COSINE, at_least=True)
+    return {
+        "embed of boxes, ms": 1e3 * seconds_each(lambda: reid.embed(frame, boxes=boxes), lambda: None),
+        "embed of the same as crops, ms": 1e3 * seconds_each(lambda: reid.embed(list(cuts)), lambda: None),
+    }
+
+
 def crops_for(engine, count: int) -> np.ndarray:
     """Smooth noise in the engine's size: uint8 `[N, H, W, 3]`."""
     height, width = engine.metadata.input_size
@@ -368,6 +437,8 @@ def measure_engine(report: Report, name: str, engine, reference) -> dict:
             "overhead of embed over bare": embed / bare - 1,
             "least cosine": cosine,
         }
+        if engine.cutter is not None:
+            found[f"batch {batch}"] |= measure_boxes(report, name, reid, batch)
         if batch == 32:
             report.check(f"{name}: overhead of embed over the bare engine, batch 32", embed / bare - 1, OVERHEAD)
     return found
@@ -501,12 +572,13 @@ def run_all(report: Report, device: Device, folder: Path) -> None:
     try:
         kernel = Kernel()
     except ReIDError as error:
-        for part in ("kernel", "bandwidth", "pytorch"):
+        for part in ("kernel", "bandwidth", "pytorch", "crops"):
             report.not_run[part] = str(error)
     else:
         report.run("kernel", lambda r: check_kernel(r, device, kernel))
         report.run("bandwidth", lambda r: measure_bandwidth(r, device, kernel))
         report.run("pytorch", lambda r: measure_pytorch(r, device, kernel))
+        report.run("crops", lambda r: check_crops(r, device, CropKernel()))
     engines = {}
 
     def build(_: Report) -> dict:

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from sdk.commands.options import Model
+from sdk.commands.options import HostCode, Model
 from sdk.errors import DataError, MissingPackageError
 from sdk.terminal import Table, notes, results
 
@@ -17,6 +17,7 @@ def calibrate(
         Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg|bmp|webp of your people.")
     ],
     model: Model = None,
+    host_code: HostCode = False,
     false_match_rate: Annotated[
         float, typer.Option(help="Share of pairs of two people, from two cameras, that may be taken for one person.")
     ] = 0.01,
@@ -51,7 +52,9 @@ def calibrate(
     if output:
         require_calibratable(model, output)
     samples = read_folder(data)
-    features = embed_files(ReIdentifier(model, threshold=0), [sample.path for sample in samples], "embedding")
+    features = embed_files(
+        ReIdentifier(model, threshold=0, host_code=host_code), [sample.path for sample in samples], "embedding"
+    )
     identities, cameras = [s.identity for s in samples], [s.camera for s in samples]
     found = measure_calibration(features.embedding, identities, cameras, false_match_rate, per_camera)
     results.print(calibration_table(found))

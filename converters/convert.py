@@ -12,19 +12,29 @@ from converters.authors import Authors
 from converters.plausible import check_alone, check_features, doubts
 from converters.sources import Source, open_source, require, tools
 from converters.threshold import transfer_threshold
-from converters.verify import Agreement, Crops, Embedder, Ranking, check, compare_features, compare_ranking, embed_all
+from converters.verify import (
+    Agreement,
+    Crops,
+    Embedder,
+    Ranking,
+    check,
+    compare_features,
+    compare_ranking,
+    embed_all,
+    embedder,
+)
+from sdk.calibration import CameraStatistics
 from sdk.engines import load_engine
 from sdk.engines.builder import BuildOptions, build_engine
 from sdk.engines.contract import EMBEDDING, INPUT
 from sdk.engines.gpu import Gpu, find_gpu
 from sdk.engines.metadata import Metadata
 from sdk.engines.onnx import open_session
-from sdk.engines.plan import RTX, SUFFIXES, TENSORRT
+from sdk.engines.plan import RTX, SUFFIXES, TENSORRT, plan_files, short
 from sdk.engines.versions import Library, import_library
 from sdk.errors import DataError, MissingPackageError
 from sdk.output import check_output, whole_files
 from sdk.preprocess import to_batch
-from sdk.reidentifier import ReIdentifier
 
 PRECISIONS = ("fp32", "fp16", "int8")
 TARGETS = {"onnx": None, "tensorrt": TENSORRT, "rtx": RTX}
@@ -72,10 +82,10 @@ def convert(
 ) -> Converted:
     """Write `output`, having compared it with the model in `source_path` on `crops`.
 
-    `model.engine` comes with `model.onnx`, from which it was built, and with `rescore` come `model.rescore.onnx` and
-    `model.rescore.engine`. All appear under their names when all are there and the model agrees. `inspect` is shown
-    how it agrees before that is judged. Raises `DataError` for an unusable source or output name, `EngineError` where
-    it does not agree or cannot be built.
+    `model.engine` comes with `model.onnx`, from which it was built, and with `model.engine.json` where its metadata are
+    too long for it; with `rescore` come `model.rescore.onnx` and `model.rescore.engine`. All appear under their names
+    when all are there and the model agrees. `inspect` is shown how it agrees before that is judged. Raises `DataError`
+    for an unusable source or output name, `EngineError` where it does not agree or cannot be built.
     """
     options = options or ConvertOptions()
     output, library, notes = choose_target(output, options.target)
@@ -115,19 +125,24 @@ def choose_target(output: Path, target: str | None) -> tuple[Path, Library | Non
         return output, None, ()
     if target is not None:
         return output, import_library(TARGETS[target]), ()
+    gpu, notes = find_gpu(), []
     for name in (TENSORRT, RTX):
-        if name == TENSORRT and not isinstance(find_gpu(), Gpu):
+        if name == TENSORRT and not isinstance(gpu, Gpu):
             continue
         try:
-            return output, import_library(name), ()
+            library = import_library(name)
         except MissingPackageError:
             continue
+        if isinstance(gpu, Gpu) and (refusal := library.refusal(gpu)):
+            notes.append(refusal)
+            continue
+        return output, library, ()
     beside = output.with_suffix(".onnx")
-    note = (
+    notes.append(
         f"no TensorRT that can build an engine here, so {beside.name} is written; go on where it shall run: "
         f"reid convert {beside.name} -o {output.name}"
     )
-    return beside, None, (note,)
+    return beside, None, tuple(notes)
 
 
 def _keep_source(source_path: Path, source: Source, output: Path, options: ConvertOptions) -> None:
@@ -166,9 +181,14 @@ def _convert_into(
     precision = options.precision or source.metadata.precision
     reference = embed_all(source.embed, crops.images)
     if source.file is not None and precision == source.metadata.precision:  # as it is
-        onnx_path.write_bytes(source.file.read_bytes())
+        as_it_is = source.file.read_bytes()
+        mended = _with_cast_first(source)
+        stays = _is_file(beside, source.file)
+        onnx_path.write_bytes(as_it_is if stays else mended)
         agreement = _agreement(onnx_path, reference, crops)
-        built_from = _half_around(source) if precision == "int8" and library is not None else None
+        built_from = mended if stays and mended != as_it_is else None
+        if precision == "int8" and library is not None:
+            built_from = _half_around(source)
     elif source.metadata.precision != "fp32":
         raise DataError(
             f"{source.original}: is {source.metadata.precision} already; convert the FP32 model to {precision}"
@@ -182,9 +202,13 @@ def _convert_into(
     if library is not None:
         content, metadata = build_engine(onnx_path, library, options.build, built_from)
         engine_path = folder / output.name
-        engine_path.write_bytes(content)
-        files.insert(0, output)
-        if isinstance(reason := find_gpu(), Gpu):
+        for path, part in plan_files(engine_path, content, metadata).items():
+            path.write_bytes(part)
+            files.append(output.with_name(path.name))
+        files.append(files.pop(0))  # the ONNX file behind the engine
+        gpu = find_gpu()
+        reason = library.refusal(gpu) if isinstance(gpu, Gpu) else gpu
+        if reason is None:
             agreement = _agreement(engine_path, reference, crops)
             inspect(agreement)
             ranking = _check(agreement, output, crops, precision)
@@ -207,7 +231,7 @@ def _write_onnx(
     """
     require("onnx")
     from converters.activations import measure_peaks
-    from converters.onnx_export import with_metadata
+    from converters.onnx_file import with_metadata
     from converters.precision import check_range, count_half, half_activations, prove_half, to_half
 
     graph = source.graph()
@@ -239,17 +263,43 @@ def _write_onnx(
     agreement = _agreement(path, reference, crops)
     metadata = replace(
         metadata,
-        threshold=transfer_threshold(metadata.threshold, precision, *agreement.features),
+        threshold=transfer_threshold(metadata.threshold, precision, *_as_compared(agreement, metadata, crops)),
         precision_report=report | {"cosine": agreement.to_dict()},
     )
     path.write_bytes(with_metadata(graph, metadata))
     return agreement, None if for_engine is None else with_metadata(for_engine, metadata)
 
 
+def _with_cast_first(source: Source) -> bytes:
+    """The source's own file; of an earlier release, whose input went elsewhere too (`cast_first`), with that mended."""
+    try:
+        from converters.uint8_input import cast_first
+    except ImportError:  # on a Jetson, an engine is built without the package onnx
+        return source.file.read_bytes()
+    import onnx
+
+    content = source.file.read_bytes()
+    try:
+        proto = onnx.ModelProto.FromString(content)
+    except Exception:  # protobuf's own: what ONNX Runtime reads and onnx does not stays as it is
+        return content
+    return proto.SerializeToString() if cast_first(proto) else content
+
+
+def _as_compared(agreement: Agreement, metadata: Metadata, crops: Crops) -> tuple[np.ndarray, np.ndarray]:
+    """Both models' features as their distances are measured, which the threshold is of: without what cameras add."""
+    if not metadata.cameras:
+        return agreement.features
+    statistics = CameraStatistics.from_dict(metadata.cameras)
+    cameras = [None] * len(crops) if crops.cameras is None else crops.cameras.tolist()
+    first, second = (statistics.normalise(features, cameras) for features in agreement.features)
+    return first, second
+
+
 def _half_around(source: Source) -> bytes:
     """An INT8 graph of ours with FP16 for FP32 between its layers."""
     require("onnx")
-    from converters.onnx_export import with_metadata
+    from converters.onnx_file import with_metadata
     from converters.precision import to_half
 
     return with_metadata(to_half(source.graph()), source.metadata)
@@ -269,8 +319,8 @@ def _plausible(model: Path, crops: Crops, ranking: Ranking | None, metadata: Met
 
 
 def _embedder(model: Path) -> Embedder:
-    reid = ReIdentifier(model, threshold=0)  # only its features are wanted
-    return lambda batch: reid.embed(batch).embedding
+    """Of a file that was made here and now: an engine of it may bring its own code."""
+    return embedder(load_engine(model, host_code=True))
 
 
 def _check_graph(graph: bytes, output: Path, metadata: Metadata, reference: np.ndarray, crops: Crops) -> None:
@@ -299,7 +349,7 @@ def _write_rescoring(folder: Path, output: Path, metadata: Metadata, library: Li
     require("onnx")
     from converters.rescore_export import build_rescoring, rescore_graph
 
-    graph = rescore_graph(replace(metadata, max_batch=None, target=None, precision_report=None))
+    graph = rescore_graph(replace(short(metadata), max_batch=None, target=None))
     files = [rescore_path(output)]
     (folder / files[0].name).write_bytes(graph.SerializeToString())
     if library is not None:

@@ -250,7 +250,7 @@ def wrap(proto, authors: Authors, form: _Form, path: Path):
     from onnx import TensorProto, helper, numpy_helper
 
     from converters.foreign_graph import opset_of
-    from converters.onnx_export import IR_VERSION, OPSET
+    from converters.onnx_file import IR_VERSION, OPSET
     from converters.precision import rename_tensor
 
     if opset_of(proto) < OPSET:

@@ -1,4 +1,4 @@
-"""A network to ONNX: preprocessing in the graph, dynamic batch, metadata inside."""
+"""A network to ONNX: preprocessing in the graph, dynamic batch."""
 
 import contextlib
 import io
@@ -9,14 +9,12 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from converters.onnx_file import IR_VERSION, OPSET, with_metadata
+from converters.uint8_input import cast_first
 from sdk.engines.contract import EMBEDDING, INPUT, STRIPES
-from sdk.engines.metadata import KEY, Metadata
 from training.model import AlignedReID
 
-OPSET = 18
-"""The exporter's own, so that no version conversion is needed; TensorRT 10.3 (JetPack 6) reads up to 20."""
-IR_VERSION = 9
-"""Of the file, which newer exporters set higher than older runtimes read; nothing newer is used."""
+__all__ = ["IR_VERSION", "OPSET", "GlobalBranch", "export_model", "export_module", "with_metadata"]
 
 
 class GlobalBranch(nn.Module):
@@ -57,15 +55,8 @@ def export_module(module: nn.Module, input_size: tuple[int, int], output_names: 
         )
     proto = program.model_proto
     _strip_notes(proto)
+    cast_first(proto)
     return proto
-
-
-def with_metadata(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
-    """The bytes of an ONNX file that says of itself what it is. Raises what the checker has against the graph."""
-    proto.ir_version = min(proto.ir_version, IR_VERSION)
-    onnx.helper.set_model_props(proto, {KEY: metadata.to_json()})
-    onnx.checker.check_model(proto)
-    return proto.SerializeToString()
 
 
 def _strip_notes(proto: onnx.ModelProto) -> None:

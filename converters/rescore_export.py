@@ -14,12 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sdk.engines.builder import BuildOptions, build_plan
 from sdk.engines.metadata import KEY, Metadata
-from sdk.engines.plan import network_name
+from sdk.engines.plan import network_name, short
 from sdk.engines.plugin import (
     CANDIDATES,
     DISTANCE,
     DOMAIN,
     GALLERY,
+    MARK,
     OPERATOR,
     PLUGIN_VERSION,
     QUERY,
@@ -80,19 +81,22 @@ def for_plugin(proto: onnx.ModelProto) -> onnx.ModelProto:
 def build_rescoring(proto: onnx.ModelProto, library: Library, options: BuildOptions) -> bytes:
     """The graph as an engine: with the fused kernel where the library takes plugins and has it, else from the body.
 
-    Raises `EngineError` where the library cannot build it.
+    It is for this version of the library alone: a plan that is for later ones brings a runtime of its own, which knows
+    no plugins but those that are packed into it. Raises `EngineError` where the library cannot build it.
     """
+    options = replace(options, version_compatible=False)
     metadata = Metadata.from_json({item.key: item.value for item in proto.metadata_props}[KEY], "rescore.onnx")
     sides = (metadata.stripes, metadata.stripe_dim)
+    tuned, most = options.tuned_batch, options.max_batch
     profile = {
-        QUERY: tuple((queries, *sides) for queries in (1, 8, options.max_batch)),
+        QUERY: tuple((queries, *sides) for queries in (1, tuned, most)),
         GALLERY: tuple((entries, *sides) for entries in (1, 4096, MOST_ENTRIES)),
-        CANDIDATES: ((1, 1), (8, 100), (options.max_batch, MOST_CANDIDATES)),
+        CANDIDATES: ((1, 1), (tuned, 100), (most, MOST_CANDIDATES)),
     }
 
     def name_for(target: str) -> str:
-        tools = {**metadata.tools, library.name: library.version}
-        return network_name(replace(metadata, target=target, max_batch=options.max_batch, tools=tools))
+        tools = {**metadata.tools, library.name: library.version} | ({MARK: PLUGIN_VERSION} if fused else {})
+        return network_name(replace(short(metadata), target=target, max_batch=most, tools=tools))
 
     fused = load_plugin(library)
     content = (for_plugin(proto) if fused else proto).SerializeToString()

@@ -10,11 +10,11 @@ import numpy as np
 
 from converters.authors import Authors
 from converters.foreign import read_foreign_onnx
+from converters.verify import embedder
 from sdk.engines import load_engine
 from sdk.engines.kinds import is_onnx
 from sdk.engines.metadata import Metadata
 from sdk.errors import DataError, missing_package
-from sdk.preprocess import to_batch
 
 PACKAGES = ("aligned-reid", "torch", "onnx", "onnxscript", "onnxruntime")
 
@@ -138,18 +138,18 @@ def _from_our_onnx(path: Path, rescore: bool) -> Source:
         import onnx
         import onnx.checker
 
+        from converters.uint8_input import cast_first
+
         try:
             proto = onnx.load(path)
             onnx.checker.check_model(proto)
         except Exception as error:  # of protobuf and of ONNX, kinds of their own
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise DataError(f"{path}: its graph is damaged ({reason}); was it copied whole?") from error
+        cast_first(proto)
         return proto
 
-    def embed(crops):
-        return engine.run(to_batch(crops, metadata.input_size))[0]
-
-    return Source(graph, metadata, embed, path.name, path)
+    return Source(graph, metadata, embedder(engine), path.name, path)
 
 
 def _is_ours(path: Path) -> bool:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from sdk.canvas import FAINT, INK, Canvas
+from sdk.engines import Engine
 from sdk.errors import DataError, EngineError
 from sdk.folder import IMAGE_SUFFIXES, is_image, read_folder, read_image, write_image
-from sdk.preprocess import resize
+from sdk.preprocess import resize, to_batch
 
 Embedder = Callable[[Sequence[np.ndarray]], np.ndarray]
 
@@ -55,6 +56,12 @@ class Agreement:
 
     def to_dict(self) -> dict[str, float]:
         return {"crops": len(self.cosine), "lowest": float(self.cosine.min()), "mean": float(self.cosine.mean())}
+
+
+def embedder(engine: Engine) -> Embedder:
+    """What the network of a loaded model computes, `[N, D]`: conversion is about that, and not about what a site's
+    calibration takes away of its cameras (`ReIdentifier.embed`), which a checkpoint has not."""
+    return lambda crops: engine.run(to_batch(crops, engine.metadata.input_size))[0]
 
 
 def compare(a: Embedder, b: Embedder, crops: Sequence[np.ndarray]) -> Agreement:

@@ -3,25 +3,23 @@
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sdk.detector_files import DEFAULT, PUBLISHED, state
 from sdk.engines import Metadata, read_metadata
+from sdk.engines.device_crops import CropKernel
 from sdk.engines.gpu import Gpu, find_gpu
 from sdk.engines.loading import check_plan, sha256_of
 from sdk.engines.native import KERNEL, PLUGIN, find_library, how_to_build
 from sdk.engines.plan import RTX, SUFFIXES, TENSORRT, TITLES, read_header
 from sdk.engines.versions import EXTRAS, import_library
 from sdk.errors import EngineError, MissingPackageError
+from sdk.findings import BROKEN, MISSING, OK, Finding
+from sdk.jetson import is_jetson, steps
 from sdk.rescoring import available
 
-OK, MISSING, BROKEN = "ok", "missing", "broken"
-"""Missing: something cannot be done without it. Broken: it is here but does not work."""
-
 PYTHON = ((3, 10), (3, 13))
-JETSON = Path("/etc/nv_tegra_release")
 
 PACKAGES = (
     # distribution, what it is for, what to install
@@ -34,27 +32,16 @@ PACKAGES = (
     ("torch", "reid train, converting checkpoints", "aligned-reid[train]"),
     ("onnx", "reid convert", "aligned-reid[convert]"),
     ("onnxscript", "converting checkpoints", "aligned-reid[convert]"),
-    ("pycuda", "running TensorRT engines", "aligned-reid[cuda]"),
 )
 ALSO = {"opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv")}
 """Other distributions of the same module."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    state: str
-    """`OK`, `MISSING` or `BROKEN`."""
-    found: str
-    remedy: str = ""
-    """What its absence costs, and how to get it."""
-
-
 def examine() -> Iterator[Finding]:
     """All of the machine, one thing after the other; nothing is changed."""
     yield _python()
+    if is_jetson():
+        yield from steps()
     yield from _packages()
     yield from _gpu()
     yield from _libraries()
@@ -92,8 +79,6 @@ def examine_model(path: Path) -> tuple[Metadata, list[Finding]]:
 def _python() -> Finding:
     here = sys.version_info[:2]
     found = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    if JETSON.is_file():
-        found += f", Jetson {JETSON.read_text(errors='replace').splitlines()[0].lstrip('# ')}"
     if PYTHON[0] <= here <= PYTHON[1]:
         return Finding("Python", OK, found)
     return Finding("Python", BROKEN, found, "aligned-reid is tested on 3.10 to 3.13; use one of these")
@@ -112,6 +97,8 @@ def _gpu() -> Iterator[Finding]:
     gpu = find_gpu()
     if isinstance(gpu, Gpu):
         yield Finding("GPU", OK, f"{gpu.name}, {gpu.architecture}, driver for CUDA {gpu.driver}")
+        pycuda = _version("pycuda")
+        yield Finding("CUDA calls", OK, f"pycuda {pycuda}" if pycuda else "the driver itself; pycuda is not needed")
     else:
         yield Finding("GPU", MISSING, gpu, "models run on the processor; engines need an NVIDIA GPU and its driver")
 
@@ -126,19 +113,35 @@ def _libraries() -> Iterator[Finding]:
         except EngineError as error:
             yield Finding(TITLES[name], BROKEN, "does not load", str(error))
         else:
-            yield Finding(TITLES[name], OK, library.version)
+            gpu = find_gpu()
+            refusal = library.refusal(gpu) if isinstance(gpu, Gpu) else None
+            if refusal is None:
+                yield Finding(TITLES[name], OK, library.version)
+            else:
+                yield Finding(TITLES[name], MISSING, f"{library.version}, which is not for this GPU", refusal)
 
 
 def _native() -> Iterator[Finding]:
     for name, cost in (
         (PLUGIN, "a TensorRT engine re-scores by many kernels instead of one"),
-        (KERNEL, "re-scoring stays off the GPU without TensorRT's plugin"),
+        (KERNEL, "crops are cut on the processor, and re-scoring stays off the GPU without TensorRT's plugin"),
     ):
         path = find_library(name)
         if path is None:
             yield Finding(name, MISSING, "not built", f"{cost}: {how_to_build(name)}")
+        elif name == KERNEL and (trouble := _without_crops(path)):
+            yield Finding(name, BROKEN, str(path), f"crops are cut on the processor: {trouble}")
         else:
             yield Finding(name, OK, str(path))
+
+
+def _without_crops(library: Path) -> str | None:
+    """Why the kernels' library cannot cut crops: it is an older one, or of another machine."""
+    try:
+        CropKernel(library)
+    except EngineError as error:
+        return str(error)
+    return None
 
 
 def _detector() -> Finding:

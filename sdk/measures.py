@@ -16,6 +16,8 @@ from sdk.reidentifier import Features
 DistanceRows = Callable[[slice], np.ndarray]
 """Some queries' distances to the whole gallery, float `[rows, G]`."""
 Measure = Callable[[Features, Features], DistanceRows]
+Align = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Local distances of query stripes `[B, S, d]` to candidates `[B, K]` among gallery stripes `[G, S, d]`."""
 
 CANDIDATES = 100
 """How many of each query's nearest are re-scored; an aligned distance takes far longer than a cosine."""
@@ -33,12 +35,17 @@ def re_ranked(query: Features, gallery: Features) -> DistanceRows:
     return re_rank_rows(query.embedding, gallery.embedding)
 
 
-def rescored(base: Measure = cosine, weight: float = 1.0, candidates: int | None = CANDIDATES) -> Measure:
+def rescored(
+    base: Measure = cosine,
+    weight: float = 1.0,
+    candidates: int | None = CANDIDATES,
+    align: Align = distances.local_distance_gathered,
+) -> Measure:
     """`base` + weight × aligned local distance / (2S − 1), float32.
 
-    candidates: how many of a query's nearest by `base` are aligned; None: all. The rest get the largest local distance
-    there could be, so they stay behind the candidates in their order. The measure raises `DataError` where there are
-    no stripes.
+    candidates: how many of a query's nearest by `base` are aligned, by `align`; None: all, by NumPy. The rest get the
+    largest local distance there could be, so they stay behind the candidates in their order. The measure raises
+    `DataError` where there are no stripes.
     """
 
     def measure(query: Features, gallery: Features) -> DistanceRows:
@@ -49,7 +56,7 @@ def rescored(base: Measure = cosine, weight: float = 1.0, candidates: int | None
 
         def rows_of(rows: slice) -> np.ndarray:
             distance = of_base(rows).astype(np.float32)
-            local = _local(query.stripes[rows], gallery.stripes, distance, candidates, longest)
+            local = _local(query.stripes[rows], gallery.stripes, distance, candidates, longest, align)
             return distance + weight * local / longest
 
         return rows_of
@@ -65,7 +72,7 @@ def require_stripes(features: Features) -> None:
         )
 
 
-def _local(query: np.ndarray, gallery: np.ndarray, distance: np.ndarray, candidates: int | None, longest: int):
+def _local(query, gallery, distance: np.ndarray, candidates: int | None, longest: int, align: Align) -> np.ndarray:
     """Local distances of the candidates among all, float32 `[Q, G]`; `longest` for the others."""
     if candidates is None or candidates >= len(gallery):
         return distances.local_distance(query, gallery)
@@ -74,6 +81,6 @@ def _local(query: np.ndarray, gallery: np.ndarray, distance: np.ndarray, candida
     for start in range(0, len(query), step):
         rows = slice(start, start + step)
         nearest = np.argpartition(distance[rows], candidates - 1, axis=1)[:, :candidates]
-        aligned = distances.local_distance_gathered(query[rows], gallery, nearest)
+        aligned = align(query[rows], gallery, nearest)
         np.put_along_axis(local[rows], nearest, aligned, axis=1)
     return local

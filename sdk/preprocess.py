@@ -30,14 +30,15 @@ def check_crops(crops: Sequence[np.ndarray]) -> None:
         raise CropError("crops is one image; pass a list of crops: [crop]")
     if len(crops) == 0:
         raise CropError("crops is empty; pass at least one crop, or skip the call when nobody was detected")
-    problems = [(i, problem) for i, crop in enumerate(crops) if (problem := _problem(crop))]
+    problems = [(i, problem) for i, crop in enumerate(crops) if (problem := problem_of(crop))]
     if problems:
         first, problem = problems[0]
         indices = ", ".join(str(i) for i, _ in problems[:10]) + (", …" if len(problems) > 10 else "")
         raise CropError(f"crop {first}: {problem} ({len(problems)} of {len(crops)} crops are unusable: {indices})")
 
 
-def _problem(crop) -> str | None:
+def problem_of(crop) -> str | None:
+    """Why this is no crop and no frame, in words that go on after its name; None if it is one."""
     if crop is None:
         return "is None; an image that could not be read?"
     if not isinstance(crop, np.ndarray):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,12 @@ import numpy as np
 
 from sdk.calibration import CameraStatistics
 from sdk.crops import as_crops
+from sdk.cutting import Cuts, Frames, cut_out
 from sdk.distances import local_distance_gathered
 from sdk.engines import DEFAULT_MODEL, Engine, Metadata, load_engine
-from sdk.errors import DataError, EngineError, GalleryError
+from sdk.errors import CropError, DataError, EngineError, GalleryError
 from sdk.gallery import Candidate, Gallery, Match
+from sdk.gallery.resident import Aligner
 from sdk.preprocess import to_batch
 from sdk.rescoring import choose
 
@@ -55,6 +57,9 @@ class ReIdentifier:
         threshold: float | None = None,
         rescore: bool = False,
         weight: float = 1.0,
+        *,
+        host_code: bool = False,
+        graphs: bool = False,
     ):
         """engine: a model file of `reid convert`, or a loaded engine; None: the model that ships with the package.
 
@@ -64,11 +69,15 @@ class ReIdentifier:
         rescore: keep the stripes of those who are enrolled, and order the candidates of a match by cosine distance +
         `weight` × aligned local distance / (2S − 1). Whether the first is accepted is still up to its cosine distance,
         which the threshold is calibrated for.
+        host_code: let an engine that was built with `--version-compatible` run the code that it brings for the
+        processor; only for a file of somebody you trust (`sdk.engines.load_engine`).
+        graphs: launch an engine's work as CUDA graphs; of use where batches are small.
         Raises `DataError` for a threshold that no distance is; `EngineError` if the engine cannot be loaded, has no
         calibrated threshold and none is given, or gives no stripes to re-score by; `GalleryError` if the gallery cannot
         be opened, or holds features of another model.
         """
-        self.engine = load_engine(engine) if engine is None or isinstance(engine, (str, Path)) else engine
+        named = engine is None or isinstance(engine, (str, Path))
+        self.engine = load_engine(engine, host_code=host_code, graphs=graphs) if named else engine
         metadata = self.engine.metadata
         if rescore and not metadata.stripes:
             raise EngineError(
@@ -78,8 +87,7 @@ class ReIdentifier:
         self.rescore = rescore
         self.weight = float(weight)
         path = engine if isinstance(engine, (str, Path)) else DEFAULT_MODEL if engine is None else None
-        self.align = choose(path).distances if rescore else local_distance_gathered
-        """Local distances of gathered stripes, the best way there is here (`sdk.rescoring`)."""
+        rescorer = choose(path) if rescore else None
         self.threshold_given = threshold is not None
         """Whether the caller has chosen it, and it is not the model's own."""
         if threshold is None:
@@ -103,35 +111,79 @@ class ReIdentifier:
             if self.gallery is not gallery:
                 self.gallery.discard()
             raise
+        self.align = local_distance_gathered if rescorer is None else Aligner(rescorer, self.gallery)
+        """Local distances of gathered stripes, the best way there is here (`sdk.rescoring`); on a GPU with the
+        gallery's stripes at hand, which follow what is enrolled, forgotten and merged."""
 
-    def embed(self, crops: Sequence[np.ndarray], camera: str | Sequence[str | None] | None = None) -> Features:
+    def embed(
+        self,
+        crops: Sequence[np.ndarray] | Frames,
+        camera: str | Sequence[str | None] | None = None,
+        *,
+        boxes: np.ndarray | Mapping[str, np.ndarray] | None = None,
+    ) -> Features:
         """The features of N crops. Raises `CropError` naming the first bad crop and all their indices.
 
         crops: uint8 BGR `[H, W, 3]` arrays; paths of image files and images of PIL too. Tensors of PyTorch, and arrays
-        in RGB, go through `sdk.as_crops`, where their order of channels is said.
+        in RGB, go through `sdk.as_crops`, where their order of channels is said. What `cut` gives is cut and resized on
+        the GPU where the engine is there; nothing else changes.
 
         camera: that took them, or a list of one a crop. It matters to a model that was calibrated per camera
         (`reid calibrate --per-camera`): what that camera adds to the embeddings is taken away.
+        boxes: `embed(frames, boxes=boxes)` is `embed(cut(frames, boxes))`.
         """
-        batch = to_batch(as_crops(crops), self.engine.metadata.input_size)
-        step = min(MAX_BATCH, self.engine.metadata.max_batch or MAX_BATCH)
-        results = [self.engine.run(batch[i : i + step]) for i in range(0, len(batch), step)]
-        parts, stripes = zip(*results, strict=True)
-        embedding = np.concatenate(parts)
+        if boxes is not None:
+            crops, camera = self.cut(crops, boxes, camera), None
+        elif isinstance(crops, Mapping):
+            raise CropError("crops is a mapping; of frames by camera, pass the people's boxes: embed(frames, boxes=…)")
+        if isinstance(crops, Cuts):
+            camera = crops.cameras if camera is None else camera
+        embedding, stripes = self._run(crops)
         if self._cameras is not None:
             of_crops = [camera] * len(crops) if camera is None or isinstance(camera, str) else camera
             embedding = self._cameras.normalise(embedding, of_crops)
-        return Features(embedding, None if stripes[0] is None else np.concatenate(stripes))
+        return Features(embedding, stripes)
+
+    def cut(self, frames: Frames, boxes: np.ndarray | Mapping[str, np.ndarray], camera: str | None = None) -> Cuts:
+        """Crops of `frames` at `boxes`, to be given to `embed`, `enroll` or `match` in the place of crops.
+
+        frames: one, uint8 BGR `[H, W, 3]`, which `camera` took, or a frame a camera by its name. boxes: xyxy `[N, 4]`
+        in px, or by the camera's name; they may reach beyond the frame. The crops' order is the frames', and in a frame
+        the boxes'. Raises `CropError` for a box that shows less than 8×8 pixels, and as `sdk.cutting.cut_out` says.
+
+        With an engine on a GPU the pixels are on their way to it when this returns, so that whoever cuts the next
+        frames' people before they embed these has both done at once. Frames must not be written to until then.
+        """
+        cuts = cut_out(frames, boxes, camera)
+        if (cutter := self._cutter) is not None:
+            cuts.uploaded = cutter.upload(cuts)
+        return cuts
+
+    @property
+    def _cutter(self):
+        """Of an engine that cuts crops by itself."""
+        return getattr(self.engine, "cutter", None)
+
+    def _run(self, crops: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        if isinstance(crops, Cuts) and crops and self._cutter is not None:
+            return self.engine.run_cuts(crops)
+        batch = to_batch(as_crops(crops), self.engine.metadata.input_size)
+        step = min(MAX_BATCH, self.engine.metadata.max_batch or MAX_BATCH)
+        parts, stripes = zip(*(self.engine.run(batch[i : i + step]) for i in range(0, len(batch), step)), strict=True)
+        return np.concatenate(parts), None if stripes[0] is None else np.concatenate(stripes)
 
     def enroll(
         self, crops: Sequence[np.ndarray], identity: str, camera: str | None = None, time: float | None = None
     ) -> None:
         """Add crops of one person to the gallery under the name `identity`.
 
-        camera and time (seconds) say where and when they were taken. Raises `CropError` for a bad crop and
-        `GalleryError` for a bad name; nobody is enrolled then.
+        camera and time (seconds) say where and when they were taken; crops that `cut` made of one camera's frame say it
+        themselves. Raises `CropError` for a bad crop and `GalleryError` for a bad name; nobody is enrolled then.
         """
-        crops = as_crops(crops)
+        if not isinstance(crops, Cuts):
+            crops = as_crops(crops)
+        elif camera is None and len(set(crops.cameras)) == 1:
+            camera = crops.cameras[0]
         features = self.embed(crops, camera)
         stripes = features.stripes if self.rescore else None
         self.gallery.add(features.embedding, stripes, identity=identity, camera=camera, time=time, crops=crops)

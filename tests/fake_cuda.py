@@ -32,6 +32,8 @@ class FakeDriver:
         self.living: dict[int, object] = {}
         self.retained = 0
         self.most_at_once = 0
+        self.integrated = False
+        self.device_attribute = SimpleNamespace(INTEGRATED=18)
         self._inside = 0
         self._lock = threading.Lock()
         driver = self
@@ -107,6 +109,9 @@ class FakeDriver:
             def compute_capability(self):
                 return 8, 7
 
+            def get_attribute(self, which):
+                return {driver.device_attribute.INTEGRATED: int(driver.integrated)}[which]
+
         self.streams = {}
         self.Allocation, self.Stream, self.Context, self.Device = Allocation, Stream, Context, Device
         self.mem_alloc = Allocation
@@ -180,11 +185,13 @@ class _Based(np.ndarray):
         return self.allocation
 
 
-def fake_tensorrt(driver: FakeDriver, tensors: dict, work, plugins: list | None = None) -> SimpleNamespace:
+def fake_tensorrt(
+    driver: FakeDriver, tensors: dict, work, plugins: list | None = None, rtx: bool = False
+) -> SimpleNamespace:
     """The module `tensorrt` with one plan.
 
     tensors: by name ("input" or "output", dtype, shape with −1, largest shape of an input, smallest batch).
-    work: arrays of the inputs by name → arrays of the outputs by name.
+    work: arrays of the inputs by name → arrays of the outputs by name. rtx: with what TensorRT-RTX has besides.
     """
     modes = SimpleNamespace(INPUT=1, OUTPUT=2)
 
@@ -255,9 +262,43 @@ def fake_tensorrt(driver: FakeDriver, tensors: dict, work, plugins: list | None 
             _, _, _, largest, smallest = tensors[name]
             return [(smallest, *largest[1:]), largest, largest]
 
-        def create_execution_context(self):
+        def create_execution_context(self, config=None):
+            driver.require_context()
             made.contexts.append(Context(self.logger))
+            made.configs.append(config)
             return made.contexts[-1]
+
+        def create_runtime_config(self):
+            return RuntimeConfig()
+
+    class RuntimeCache:
+        """Of TensorRT-RTX: asked in a thread without a context it refuses what is on the disk."""
+
+        content = b""
+
+        def serialize(self):
+            driver.require_context()
+            return b"compiled" * len(made.contexts)
+
+        def deserialize(self, content):
+            driver.require_context()
+            if not content.startswith(b"compiled"):
+                return False
+            self.content = content
+            return True
+
+        def reset(self):
+            self.content = b""
+
+    class RuntimeConfig:
+        cuda_graph_strategy = dynamic_shapes_kernel_specialization_strategy = cache = None
+
+        def create_runtime_cache(self):
+            return RuntimeCache()
+
+        def set_runtime_cache(self, cache):
+            self.cache = cache
+            return True
 
     class Runtime:
         engine_host_code_allowed = False
@@ -292,6 +333,11 @@ def fake_tensorrt(driver: FakeDriver, tensors: dict, work, plugins: list | None 
         nptype=np.dtype,
         get_plugin_registry=Registry,
         contexts=[],
+        configs=[],
         runtimes=[],
     )
+    if rtx:
+        made.IRuntimeCache = RuntimeCache
+        made.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole")
+        made.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(EAGER="eager")
     return made

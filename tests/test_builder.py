@@ -1,5 +1,6 @@
 """What the builder asks of TensorRT, old and new, where no GPU is needed to tell; and its cache of timings."""
 
+from enum import IntEnum
 from types import SimpleNamespace
 
 import pytest
@@ -12,11 +13,21 @@ from sdk.engines.versions import Library, import_library
 from sdk.errors import EngineError
 
 
+class Capability(IntEnum):
+    """TensorRT-RTX's list of GPUs."""
+
+    NONE, CURRENT, SM75, SM86, SM120 = 0, 1, 75, 86, 120
+
+
 class Config:
     """Keeps what was set in it, as a builder's config does."""
 
     def __init__(self):
-        self.flags, self.caches = [], []
+        self.flags, self.caches, self.capabilities = [], [], {}
+
+    def set_compute_capability(self, capability, index):
+        self.capabilities[index] = int(capability)
+        return True
 
     def set_flag(self, flag):
         self.flags.append(flag)
@@ -53,8 +64,11 @@ def test_what_a_plan_is_for(monkeypatch):
     assert config.flags == []
     assert tensorrt("10.3.0").make_compatible(config, hardware=True, version=True) == "sm_80+"
     assert (config.flags, config.hardware_compatibility_level) == (["version compatible"], "ampere plus")
-    rtx = Library("tensorrt_rtx", SimpleNamespace(__version__="1.7.1"))
-    assert rtx.make_compatible(Config(), hardware=True, version=False) == "sm_80+"
+    rtx = Library("tensorrt_rtx", SimpleNamespace(__version__="1.7.1", ComputeCapability=Capability))
+    assert rtx.make_compatible(config, hardware=True, version=False) == "sm_86,sm_120"
+    assert (config.num_compute_capabilities, config.capabilities) == (2, {0: 86, 1: 120})
+    with pytest.raises(EngineError, match="does not say which GPUs it serves; upgrade it"):
+        Library("tensorrt_rtx", SimpleNamespace(__version__="1.0")).make_compatible(config, False, False)
     with pytest.raises(EngineError, match="leave --version-compatible away"):
         rtx.make_compatible(Config(), hardware=False, version=True)
     monkeypatch.setattr(versions, "find_gpu", lambda: Gpu("T4", 75, "12.6"))
@@ -92,8 +106,9 @@ def test_tensorrt_builds_on_a_gpu_only(monkeypatch):
 def test_the_log_is_quiet_but_keeps_the_last_error(capsys):
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX has no package for this platform")
     trt = import_library("tensorrt_rtx").module
-    quiet, loud = make_logger(trt, verbose=False), make_logger(trt, verbose=True)
-    for logger in (quiet, loud):
+    for verbose in (False, True):
+        logger = make_logger(trt, verbose)
+        assert logger.last_error == ""
         logger.log(trt.ILogger.WARNING, "odd [weights]")
         logger.log(trt.ILogger.ERROR, "no memory\nin line 3")
         assert logger.last_error == "no memory"

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -11,24 +13,28 @@ import torch
 from onnx import TensorProto, numpy_helper
 
 from converters.authors import Authors
+from converters.calibrated import write_calibrated
 from converters.convert import ConvertOptions, choose_target, convert
 from converters.onnx_export import export_model, export_module
 from converters.precision import check_range, count_half, prove_half, to_half
 from converters.projects import find_backbone, prove_project
 from converters.quantize import calibrate, insert, quantize
-from converters.rescore_export import for_plugin, rescore_graph
+from converters.rescore_export import build_rescoring, for_plugin, rescore_graph
 from converters.sources import open_source
 from converters.threshold import transfer_threshold
+from converters.uint8_input import cast_first
 from converters.verify import MIN_COSINE, Crops, compare_features, compare_ranking, read_crops
 from sdk import ReIdentifier
+from sdk.calibration import CameraStatistics
 from sdk.distances import local_distance_gathered
-from sdk.engines import Metadata, load_engine, read_metadata
-from sdk.engines.builder import BuildOptions, build_plan
+from sdk.engines import DEFAULT_MODEL, Metadata, load_engine, read_metadata
+from sdk.engines.builder import BuildOptions, build_engine, build_plan
 from sdk.engines.onnx import open_session
 from sdk.engines.plan import find_metadata
 from sdk.engines.plugin import CANDIDATES, DISTANCE, GALLERY, QUERY
 from sdk.engines.versions import import_library
 from sdk.errors import DataError, EngineError
+from sdk.preprocess import to_batch
 from tests.foreign_definitions import definition, fill, noise_crop
 from tests.test_backbones import FROZEN
 from training.backbones import BACKBONES, ResNet, XceptionBottleneck, build_backbone, feature_layer
@@ -57,6 +63,14 @@ def small_stripes(small_run, crops, tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def small_int8(small_stripes, crops, tmp_path_factory) -> Path:
+    """The same on 8-bit numbers."""
+    path = tmp_path_factory.mktemp("int8") / "small.onnx"
+    convert(small_stripes, path, crops, ConvertOptions("int8", tuple(crops.images)))
+    return path
+
+
 @pytest.fixture
 def graph(small_stripes) -> onnx.ModelProto:
     return onnx.load(small_stripes)
@@ -74,7 +88,8 @@ def test_an_fp16_engine_is_made_of_the_shipped_model(rtx, crops, tmp_path):
     assert done.agreement.cosine.min() >= MIN_COSINE["fp16"]
     metadata = read_metadata(tmp_path / "model.engine")
     assert metadata == done.metadata
-    assert (metadata.precision, metadata.max_batch, metadata.target) == ("fp16", 16, "sm_80+")
+    assert (metadata.precision, metadata.max_batch) == ("fp16", 16)
+    assert {"sm_86", "sm_89", "sm_120"} <= set(metadata.target.split(","))
     assert (metadata.stripes, metadata.stripe_dim) == (8, 128)
     assert metadata.precision_report["weights"] > 0.999
     assert metadata.precision_report["nodes"] == 1
@@ -258,12 +273,82 @@ def test_an_onnx_file_of_ours_goes_on_to_other_precisions_and_engines(rtx, small
         convert(small_stripes, tmp_path / "x.onnx", crops, ConvertOptions(authors=Authors(color="rgb")))
 
 
-def test_int8_on_the_way_to_an_engine_is_half_between_its_layers(rtx, small_stripes, crops, tmp_path):
-    options = ConvertOptions("int8", tuple(crops.images))
-    convert(small_stripes, tmp_path / "model.onnx", crops, options)
-    assert TensorProto.FLOAT16 not in types(onnx.load(tmp_path / "model.onnx").graph)
-    convert(tmp_path / "model.onnx", tmp_path / "model.engine", crops, ConvertOptions(target="rtx"))
-    graph = to_half(onnx.load(tmp_path / "model.onnx"))
+def test_a_model_that_is_calibrated_per_camera_converts_as_its_network_does(rtx, small_onnx, crops, tmp_path):
+    embedding = load_engine(small_onnx).run(to_batch(crops.images, (64, 32)))[0]
+    names = np.unique(crops.cameras)
+    groups = [embedding[crops.cameras == name] for name in names]
+    mean, deviation = (np.stack([part(rows, axis=0) for rows in groups]) for part in (np.mean, np.std))
+    statistics = CameraStatistics(tuple(names), mean, deviation + 0.01)
+    source = tmp_path / "site.onnx"
+    write_calibrated(small_onnx, source, {"value": 0.9}, statistics)
+    done = convert(source, tmp_path / "half.engine", crops, ConvertOptions("fp16", target="rtx"))
+    assert done.agreement.cosine.min() >= MIN_COSINE["fp16"]
+    names = ["half.engine", "half.engine.json", "half.onnx"]
+    assert [file.name for file in done.files] == names
+    metadata = read_metadata(tmp_path / "half.engine")
+    assert metadata.cameras == read_metadata(tmp_path / "half.onnx").cameras == statistics.to_dict()
+    statistics = CameraStatistics.from_dict(metadata.cameras)
+    # The threshold is one of features without their cameras, and moves with those.
+    half = load_engine(tmp_path / "half.onnx").run(to_batch(crops.images, (64, 32)))[0]
+    both = (statistics.normalise(features, crops.cameras) for features in (embedding, half))
+    assert metadata.threshold["value"] == pytest.approx(
+        transfer_threshold({"value": 0.9}, "fp16", *both)["value"], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("max_batch", [1, 3, 64])
+def test_every_precision_and_the_rescoring_build_with_every_batch(rtx, small_stripes, small_int8, max_batch):
+    options = BuildOptions(max_batch=max_batch)
+    for source, graph in (
+        (small_stripes, None),
+        (small_stripes, to_half(onnx.load(small_stripes))),
+        (small_int8, None),
+    ):
+        content = None if graph is None else graph.SerializeToString()
+        assert build_engine(source, rtx, options, content)[1].max_batch == max_batch
+    metadata = read_metadata(small_stripes)
+    plan = build_rescoring(rescore_graph(metadata), rtx, replace(options, version_compatible=True))
+    found = Metadata.from_json(find_metadata(plan), "rescore")
+    assert (found.max_batch, found.stripes, found.version_compatible) == (max_batch, metadata.stripes, False)
+
+
+def test_sizes_that_contradict_each_other_are_no_profile(rtx, small_onnx):
+    profile = {"crops": tuple((batch, 64, 32, 3) for batch in (1, 8, 4))}
+    with pytest.raises(EngineError, match=r"'crops' cannot be from \(1, 64, 32, 3\) to \(4, 64, 32, 3\)"):
+        build_plan(small_onnx.read_bytes(), profile, rtx, BuildOptions(), lambda target: target)
+
+
+def readers(proto) -> list[str]:
+    """The kinds of the nodes that read the input."""
+    return [node.op_type for node in proto.graph.node if "crops" in node.input]
+
+
+def test_only_a_cast_reads_the_uint8_input(small_stripes, foreign_onnx, crops, tmp_path):
+    convert(foreign_onnx, tmp_path / "theirs.onnx", crops, ConvertOptions(authors=Authors(color="rgb")))
+    for path in (DEFAULT_MODEL, small_stripes, tmp_path / "theirs.onnx"):
+        assert set(readers(onnx.load(path))) == {"Cast"}, path
+
+
+def test_the_input_of_a_file_of_an_earlier_release_is_mended(rtx, small_onnx, crops, tmp_path):
+    proto, source = onnx.load(small_onnx), tmp_path / "earlier.onnx"
+    shape = next(node for node in proto.graph.node if node.op_type == "Shape")
+    assert not cast_first(proto)
+    shape.input[0] = "crops"
+    onnx.save(proto, source)
+    convert(source, tmp_path / "later.onnx", crops)
+    assert readers(onnx.load(tmp_path / "later.onnx")) == ["Cast"]
+    batch = to_batch(crops.images, (64, 32))
+    np.testing.assert_array_equal(load_engine(tmp_path / "later.onnx").run(batch)[0], load_engine(source).run(batch)[0])
+    before = source.read_bytes()
+    convert(source, tmp_path / "earlier.engine", crops, ConvertOptions(target="rtx"))  # beside the file it is of
+    assert source.read_bytes() == before
+    assert read_metadata(tmp_path / "earlier.engine").onnx_sha256 == sha256(before).hexdigest()
+
+
+def test_int8_on_the_way_to_an_engine_is_half_between_its_layers(rtx, small_int8, crops, tmp_path):
+    assert TensorProto.FLOAT16 not in types(onnx.load(small_int8).graph)
+    convert(small_int8, tmp_path / "model.engine", crops, ConvertOptions(target="rtx"))
+    graph = to_half(onnx.load(small_int8))
     profile = {"crops": tuple((batch, 64, 32, 3) for batch in (1, 8, 64))}
     plan = build_plan(graph.SerializeToString(), profile, rtx, BuildOptions(), lambda target: target)
     assert plan.types["int8"] > 10
@@ -273,6 +358,7 @@ def test_int8_on_the_way_to_an_engine_is_half_between_its_layers(rtx, small_stri
 def test_the_target_is_chosen_by_name_and_by_what_is_here(monkeypatch, tmp_path):
     from converters import convert as module
     from sdk.engines.gpu import Gpu
+    from sdk.engines.versions import Library
     from sdk.errors import MissingPackageError
 
     installed = set()
@@ -280,7 +366,8 @@ def test_the_target_is_chosen_by_name_and_by_what_is_here(monkeypatch, tmp_path)
     def library(name):
         if name not in installed:
             raise MissingPackageError(name)
-        return name
+        capabilities = SimpleNamespace(__members__={"NONE": 0, "CURRENT": 1, "SM89": 89})
+        return Library(name, SimpleNamespace(__version__="1.0", ComputeCapability=capabilities))
 
     monkeypatch.setattr(module, "import_library", library)
     monkeypatch.setattr(module, "find_gpu", lambda: "none")
@@ -289,10 +376,16 @@ def test_the_target_is_chosen_by_name_and_by_what_is_here(monkeypatch, tmp_path)
     assert (path.name, found) == ("model.onnx", None)
     assert "reid convert model.onnx -o model.engine" in note
     installed |= {"tensorrt", "tensorrt_rtx"}
-    assert choose_target(engine, None)[1] == "tensorrt_rtx"
+    assert choose_target(engine, None)[1].name == "tensorrt_rtx"
     monkeypatch.setattr(module, "find_gpu", lambda: Gpu("Orin", 87, "12.6"))
-    assert choose_target(engine, None)[1] == "tensorrt"
-    assert choose_target(engine, "rtx")[1] == "tensorrt_rtx"
+    assert choose_target(engine, None)[1].name == "tensorrt"
+    assert choose_target(engine, "rtx")[1].name == "tensorrt_rtx"
+    installed.remove("tensorrt")
+    path, found, notes = choose_target(engine, None)
+    assert (path.name, found) == ("model.onnx", None), "TensorRT-RTX would build what this GPU does not run"
+    assert "is sm_87; for it take TensorRT" in notes[0]
+    monkeypatch.setattr(module, "find_gpu", lambda: Gpu("RTX 4090", 89, "13.0"))
+    assert choose_target(engine, None)[1].name == "tensorrt_rtx"
     assert choose_target(tmp_path / "model.onnx", None) == (tmp_path / "model.onnx", None, ())
     for name, target, message in (
         ("model.onnx", "rtx", r"--target rtx writes model\.engine"),

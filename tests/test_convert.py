@@ -1,6 +1,8 @@
 """The converted file computes what the checkpoint computes, says what it is, and is never half there."""
 
 import hashlib
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -52,6 +54,21 @@ def test_the_file_carries_no_path_of_the_machine_that_wrote_it(small_onnx):
     content = small_onnx.read_bytes()
     assert b"site-packages" not in content
     assert b".py" not in content
+
+
+@pytest.mark.parametrize(("absent", "options"), [("torch", ["--fp16"]), ("onnx", [])])
+def test_a_board_goes_on_from_an_onnx_file_without(absent, options, small_onnx, tmp_path):
+    """A Jetson has no PyTorch, and for an engine in the precision of its file it needs no package onnx either."""
+    program = (
+        f"import sys; sys.modules['torch'] = sys.modules['onnxscript'] = sys.modules['{absent}'] = None; "
+        "from sdk.cli import main; main()"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", program, "convert", *options, small_onnx, "-o", tmp_path / "model.onnx"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert load_engine(tmp_path / "model.onnx").metadata.precision == ("fp16" if options else "fp32")
 
 
 def test_a_resnet50_converts(tmp_path, drawn_people):

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from sdk.engines import cuda, native
-from sdk.errors import EngineError, MissingPackageError
+from sdk.engines.stripes import GpuStripes, Kernel
+from sdk.errors import EngineError
 from tests.fake_cuda import FakeDriver
 
 
@@ -48,13 +49,6 @@ def in_threads(count: int, work) -> list:
     for thread in threads:
         thread.join()
     return results
-
-
-def test_without_pycuda_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pycuda", None)
-    monkeypatch.setattr(cuda, "_devices", {})
-    with pytest.raises(MissingPackageError, match=r"pip install 'aligned-reid\[cuda\]'"):
-        cuda.open_device()
 
 
 def test_a_gpu_that_is_not_there(driver):
@@ -135,7 +129,7 @@ def test_a_failing_driver_is_reported_in_words(driver):
         stream.synchronize()
 
 
-def held(gallery: cuda.GpuStripes, driver: FakeDriver) -> np.ndarray:
+def held(gallery: GpuStripes, driver: FakeDriver) -> np.ndarray:
     size = len(gallery) * gallery.shape[1] * gallery.shape[2] * gallery.dtype.itemsize
     return np.frombuffer(driver.view(gallery.memory.address, size), gallery.dtype).reshape(gallery.shape)
 
@@ -143,7 +137,7 @@ def held(gallery: cuda.GpuStripes, driver: FakeDriver) -> np.ndarray:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_a_gallery_on_the_gpu_grows_and_keeps_its_rows(driver, dtype):
     rng = np.random.default_rng(0)
-    gallery = cuda.GpuStripes(3, 8, dtype=dtype, capacity=2)
+    gallery = GpuStripes(3, 8, dtype=dtype, capacity=2)
     everybody = rng.normal(size=(40, 3, 8)).astype(np.float32)
     for start, end in ((0, 1), (1, 2), (2, 5), (5, 5), (5, 40)):
         array = everybody[start:end].copy()
@@ -166,7 +160,7 @@ def test_a_gallery_on_the_gpu_grows_and_keeps_its_rows(driver, dtype):
 
 
 def test_a_gallery_is_filled_by_several_threads(driver):
-    gallery = cuda.GpuStripes(2, 8, capacity=1)
+    gallery = GpuStripes(2, 8, capacity=1)
     in_threads(8, lambda i: [gallery.extend(np.full((3, 2, 8), i)) for _ in range(5)])
     assert len(gallery) == 120
     rows = held(gallery, driver)[:, 0, 0]
@@ -176,7 +170,7 @@ def test_a_gallery_is_filled_by_several_threads(driver):
 
 def test_a_closed_driver_leaves_no_memory_behind_after_many_galleries(driver):
     for _ in range(200):
-        cuda.GpuStripes(2, 8, capacity=4).extend(np.zeros((9, 2, 8)))
+        GpuStripes(2, 8, capacity=4).extend(np.zeros((9, 2, 8)))
     gc.collect()
     assert driver.living == {}
 
@@ -193,4 +187,4 @@ def test_where_libraries_are_looked_for(monkeypatch, tmp_path):
     library.write_bytes(b"no library")
     assert native.find_library("some") == library
     with pytest.raises(EngineError, match=r"cannot be loaded .*; build it again on this machine"):
-        cuda.Kernel(library)
+        Kernel(library)

@@ -1,7 +1,10 @@
 """`reid doctor`: the machine and model files, in words; and the messages of `reid convert` and `verify` for a user."""
 
+import re
 import subprocess
 import sys
+from enum import IntEnum
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -9,9 +12,16 @@ import pytest
 
 from sdk import doctor
 from sdk.doctor import BROKEN, MISSING, OK, examine, examine_model
-from sdk.engines import DEFAULT_MODEL, gpu
+from sdk.engines import DEFAULT_MODEL, gpu, native
 from sdk.engines.gpu import Gpu
+from sdk.engines.versions import Library
 from sdk.errors import EngineError, MissingPackageError
+
+
+class Capability(IntEnum):
+    """TensorRT-RTX's list of GPUs."""
+
+    NONE, CURRENT, SM89 = 0, 1, 89
 
 
 def reid(*arguments, cwd=None) -> subprocess.CompletedProcess:
@@ -39,28 +49,43 @@ def test_every_missing_piece_says_what_it_costs_and_how_to_get_it(monkeypatch):
         ("onnxruntime", "running .onnx models: pip install 'aligned-reid'"),
         ("trackers", "aligned-reid[track]"),
         ("torch", "reid train"),
-        ("pycuda", "running TensorRT engines"),
         ("TensorRT", "no engines for this GPU: pip install 'aligned-reid[tensorrt]'"),
         ("TensorRT-RTX", "aligned-reid[rtx]"),
         ("aligned_reid_plugin", "cmake -S . -B build"),
+        ("aligned_reid_kernel", "crops are cut on the processor"),
         ("GPU", "models run on the processor"),
     ):
         assert found[what].state == MISSING
         assert words in found[what].remedy
 
 
+def test_a_library_without_the_crops_is_told(monkeypatch, tmp_path, emulated):
+    broken, whole = tmp_path / "libaligned_reid_kernel.so", emulated / native.filename(native.KERNEL)
+    broken.write_bytes(b"of another machine")
+    for path, state, words in ((broken, BROKEN, "crops are cut on the processor: .* build it again"), (whole, OK, "")):
+        monkeypatch.setattr(doctor, "find_library", lambda name, path=path: path)
+        found = by_name(examine())["aligned_reid_kernel"]
+        assert (found.state, found.found) == (state, str(path))
+        assert re.search(words, found.remedy)
+
+
 def test_what_is_here_is_told_with_its_version(monkeypatch):
     def library(name):
         if name == "tensorrt":
             raise EngineError("libnvinfer.so.10 is not there")
-        return type("Library", (), {"version": "1.7.1"})
+        return Library(name, SimpleNamespace(__version__="1.7.1", ComputeCapability=Capability))
 
     monkeypatch.setattr(doctor, "import_library", library)
     monkeypatch.setattr(doctor, "find_gpu", lambda: Gpu("Orin", 87, "12.6"))
     found = by_name(examine())
     assert found["numpy"].found == np.__version__
     assert found["GPU"].found == "Orin, sm_87, driver for CUDA 12.6"
-    assert (found["TensorRT"].state, found["TensorRT-RTX"].found) == (BROKEN, "1.7.1")
+    assert "pycuda" in found["CUDA calls"].found
+    assert found["TensorRT"].state == BROKEN
+    assert (found["TensorRT-RTX"].state, found["TensorRT-RTX"].found) == (MISSING, "1.7.1, which is not for this GPU")
+    assert "aligned-reid[tensorrt]" in found["TensorRT-RTX"].remedy
+    monkeypatch.setattr(doctor, "find_gpu", lambda: Gpu("RTX 4090", 89, "13.0"))
+    assert by_name(examine())["TensorRT-RTX"].found == "1.7.1"
     monkeypatch.setattr(doctor, "PYTHON", ((2, 6), (2, 7)))
     assert by_name(examine())["Python"].state == BROKEN
 
@@ -107,7 +132,7 @@ def test_an_engine_is_explained_without_a_gpu(small_onnx, tmp_path):
     assert "model.engine" in made.stderr
     assert "SHA-256 of model.engine: " in made.stderr
     told = reid("doctor", "model.engine", cwd=tmp_path)
-    assert "sm_80+" in told.stdout
+    assert "sm_86,sm_89,sm_120" in told.stdout
     assert "TensorRT-RTX" in told.stdout
     if not isinstance(gpu.find_gpu(), Gpu):
         assert "what was compared is its ONNX graph" in made.stderr

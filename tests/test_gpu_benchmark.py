@@ -13,8 +13,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from sdk.cutting import Cuts
 from sdk.distances import local_distance_gathered
-from sdk.engines import cuda, native
+from sdk.engines import cuda, libcuda, native
+from sdk.engines.device_crops import CropKernel
+from sdk.engines.stripes import Kernel
+from sdk.reidentifier import Features
 from tests.fake_cuda import FakeDriver, plan_bytes
 from tests.test_cuda import install
 from tests.test_native import brute_force
@@ -38,7 +42,7 @@ gpu = load("gpu")
 def kernel(monkeypatch, emulated):
     install(monkeypatch, FakeDriver(eager=True))
     monkeypatch.setattr(native, "library_folders", lambda: [emulated])
-    return cuda.Kernel()
+    return Kernel()
 
 
 def test_its_float64_reference_is_the_brute_force():
@@ -104,8 +108,23 @@ def test_bandwidth_counts_what_is_moved(kernel):
     assert not report.holds
 
 
+@pytest.mark.parametrize("lines_lost", [0, 1])
+def test_crops_are_compared_to_the_processors(kernel, monkeypatch, lines_lost):
+    monkeypatch.setattr(gpu, "seconds_each", lambda work, wait: (work(), 1.0)[1])
+    report, crops = gpu.Report(), CropKernel()
+    launch = crops.launch
+
+    def cut(*given, size, **others):
+        launch(*given, size=(size[0] - lines_lost, size[1]), **others)
+
+    monkeypatch.setattr(crops, "launch", cut)
+    found = gpu.check_crops(report, cuda.open_device(), crops, size=(32, 16), lines=(300, 180))
+    assert (found["crops"], report.holds) == (16, not lines_lost)
+
+
 @pytest.fixture
 def engine(monkeypatch, tmp_path):
+    monkeypatch.setattr(native, "library_folders", list)
     driver = install(monkeypatch, FakeDriver())
     plan = tmp_path / "model.engine"
     plan.write_bytes(plan_bytes(b"whole"))
@@ -129,6 +148,19 @@ def test_engines_are_compared_and_timed(engine, monkeypatch):
     assert report.holds
     monkeypatch.setattr(Reference, "run", lambda self, crops: (-engine.run(crops)[0], None))
     gpu.measure_engine(report, "some", engine, Reference())
+    assert not report.holds
+
+
+def test_boxes_are_compared_to_crops(engine, monkeypatch):
+    """With one path for both they agree; with another for crops in a list they do not."""
+    monkeypatch.setattr(gpu, "seconds_each", lambda work, wait: (work(), 1.0)[1])
+    report, reid = gpu.Report(), gpu.ReIdentifier(engine, threshold=0.5)
+    features = {Cuts: np.eye(3)[[0, 0, 0]], list: np.eye(3)[[0, 0, 0]]}
+    monkeypatch.setattr(reid, "embed", lambda crops, boxes=None: Features(features.get(type(crops))))
+    assert gpu.measure_boxes(report, "some", reid, 3)["embed of boxes, ms"] == 1000
+    assert report.holds
+    features[list] = np.eye(3)[[0, 0, 1]]
+    gpu.measure_boxes(report, "some", reid, 3)
     assert not report.holds
 
 
@@ -173,13 +205,15 @@ def test_what_cannot_run_is_listed_and_what_fails_does_not_stop_the_rest():
 def test_without_a_gpu_it_says_so_and_runs_nothing(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pycuda", None)
     monkeypatch.setattr(cuda, "_devices", {})
+    monkeypatch.setattr(libcuda, "LIBRARY", "no-driver.so")
+    libcuda.library.cache_clear()
     app = gpu.typer.Typer()
     app.command()(gpu.main)
     done = CliRunner().invoke(app, ["--output", str(tmp_path / "gpu.json")])
     assert done.exit_code == 2
     said = " ".join(done.stderr.split())
     assert "nothing was run, this benchmark needs a GPU" in said
-    assert "pip install 'aligned-reid[cuda]'" in said
+    assert "there is no NVIDIA driver" in said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,6 +5,7 @@ stand-in for the driver: its arguments, types and memory are real, the GPU is no
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,10 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sdk import rescoring
 from sdk.distances import local_distance_gathered
-from sdk.engines import DEFAULT_MODEL, Metadata, cuda, native
+from sdk.engines import DEFAULT_MODEL, Metadata, cuda, libcuda, native
+from sdk.engines.plan import network_name
 from sdk.errors import EngineError
 from sdk.reidentifier import ReIdentifier
+from sdk.rescorers import EngineRescorer, needed
 from tests.fake_cuda import FakeDriver, fake_tensorrt, plan_bytes
+from tests.fake_libcuda import build_fake, installed
 from tests.test_cuda import in_threads, install
 from tests.test_tensorrt import align, rescoring_tensors
 
@@ -86,13 +90,15 @@ def bare(monkeypatch, tmp_path):
     monkeypatch.setattr(native, "library_folders", lambda: [tmp_path])
     monkeypatch.setattr(cuda, "_devices", {})
     monkeypatch.setitem(sys.modules, "pycuda", None)
+    monkeypatch.setattr(libcuda, "LIBRARY", "no-driver.so")
+    libcuda.library.cache_clear()
     return tmp_path / "model.onnx"
 
 
 def test_a_bare_machine_takes_numpy_and_says_what_the_others_lack(bare):
     ways = rescoring.available(bare)
     assert [way.name for way in ways] == list(rescoring.WAYS)
-    assert [way.usable for way in ways] == [False, False, False, True]
+    assert [way.usable for way in ways] == [False, False, False, False, True]
     reasons = {way.name: way.reason for way in ways}
     assert "model.rescore.engine is not there; reid convert --rescore" in reasons["plugin"]
     assert "cmake -S . -B build" in reasons["kernel"]
@@ -102,7 +108,7 @@ def test_a_bare_machine_takes_numpy_and_says_what_the_others_lack(bare):
     assert "not kernel: lib" in rescorer.reason
     assert rescoring.choose().name == "numpy"
     (bare.parent / native.filename(native.KERNEL)).write_bytes(b"")
-    assert "pip install 'aligned-reid[cuda]'" in rescoring.available(bare)[1].reason
+    assert "there is no NVIDIA driver" in rescoring.available(bare)[1].reason
 
 
 def test_a_way_that_is_asked_for_is_taken_or_refused(bare):
@@ -110,7 +116,7 @@ def test_a_way_that_is_asked_for_is_taken_or_refused(bare):
     with pytest.raises(EngineError, match=r"'kernel' cannot be used here: .*cmake"):
         rescoring.choose(bare, "kernel")
     with pytest.raises(
-        EngineError, match="'cuda' is no way of re-scoring; there are plugin, kernel, onnxruntime, numpy"
+        EngineError, match="'cuda' is no way of re-scoring; there are plugin, kernel, compiled, onnxruntime, numpy"
     ):
         rescoring.choose(bare, "cuda")
 
@@ -133,6 +139,12 @@ def test_a_file_that_is_no_graph_is_passed_over(bare, content, message):
         rescoring.choose(bare, "onnxruntime")
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory) -> Path:
+    """The strict stand-in for libcuda."""
+    return build_fake(tmp_path_factory.mktemp("fake"))
+
+
 @pytest.fixture
 def kernel(bare, emulated, monkeypatch):
     """The kernel's way, and its driver."""
@@ -140,7 +152,7 @@ def kernel(bare, emulated, monkeypatch):
     monkeypatch.setattr(native, "library_folders", lambda: [emulated])
     rescorer = rescoring.choose(bare)
     assert rescorer.name == "kernel"
-    assert "Fake, CUDA 12.6" in rescorer.reason
+    assert "Fake, CUDA 12.6, through pycuda" in rescorer.reason
     return rescorer, driver
 
 
@@ -229,27 +241,83 @@ def test_sizes_that_the_kernel_does_not_take_are_an_error_in_words(kernel):
         rescorer.distances(*case(0, 8, 12))
 
 
-def test_a_plan_beside_the_model_comes_first(bare, monkeypatch):
+def lay_plan(model, library: Path | None, content: bytes = b"whole", **tools: str) -> None:
+    """A re-scoring plan beside the model whose metadata name these tools, and the plugin's library."""
+    name = network_name(Metadata("resnet18", (256, 128), 512, "fp16", stripes=2, stripe_dim=8, tools=tools))
+    model.with_name("model.rescore.engine").write_bytes(plan_bytes(name.encode() + content))
+    if library is not None:
+        (library / native.filename(native.PLUGIN)).write_bytes(b"")
+
+
+@pytest.mark.parametrize(("tools", "way"), [({"plugin": "1"}, "plugin"), ({}, "compiled")])
+def test_a_plan_is_taken_for_what_it_was_built_with(bare, monkeypatch, tools, way):
     driver = install(monkeypatch, FakeDriver())
-    monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(driver, rescoring_tensors(most_entries=40), align))
-    bare.with_name("model.rescore.engine").write_bytes(plan_bytes(b"whole"))
+    trt = fake_tensorrt(driver, rescoring_tensors(most_entries=40), align, plugins=[])
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    lay_plan(bare, bare.parent, **tools)
     rescorer = rescoring.choose(bare)
-    assert rescorer.name == "plugin"
-    assert "plugin: not built" in rescorer.reason or "plugin: lib" in rescorer.reason
+    assert rescorer.name == way
     query, gallery, candidates = case(0, 2, 8)
     expected = local_distance_gathered(query, gallery, candidates)
     for given in (gallery, rescorer.hold(gallery)):
         np.testing.assert_allclose(rescorer.distances(query, given, candidates), expected, atol=1e-6)
-    bare.with_name("model.rescore.engine").write_bytes(plan_bytes(b"damaged"))
+    lay_plan(bare, None, b"damaged", **tools)
     assert rescoring.choose(bare).name == "numpy"
     assert "magicTag does not match" in rescoring.choose(bare).reason
+
+
+def test_an_engine_of_standard_operators_stands_behind_the_kernel(kernel, bare, monkeypatch, emulated):
+    _, driver = kernel
+    monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(driver, rescoring_tensors(), align))
+    lay_plan(bare, None)
+    assert [way.name for way in rescoring.available(bare) if way.usable] == ["kernel", "compiled", "numpy"]
+    chosen = rescoring.choose(bare)
+    assert chosen.name == "kernel"
+    assert "model.rescore.engine was built without the plugin" in chosen.reason
+    lay_plan(bare, None, plugin="1")
+    reasons = {way.name: way.reason for way in rescoring.available(bare)}
+    assert "built with the plugin, which is not here" in reasons["plugin"]
+    assert "was built with the plugin" in reasons["compiled"]
+
+
+def engine_of_zeros(monkeypatch) -> EngineRescorer:
+    """The rescorer's own part of an engine's way: what TensorRT computes is left out."""
+
+    class Zeros:
+        def __init__(self, path, device):
+            self.device = cuda.open_device()
+
+        def distances(self, query, gallery, candidates):
+            return np.zeros(candidates.shape, np.float32)
+
+    monkeypatch.setattr("sdk.engines.tensorrt.RescoringEngine", Zeros)
+    return EngineRescorer(Path("model.rescore.engine"), "compiled")
+
+
+@pytest.mark.parametrize("way", ["kernel", "compiled"])
+def test_a_call_makes_no_memory_and_no_stream(library, bare, emulated, monkeypatch, way):
+    """Of arrays and of what is held, in the stand-in that counts; once its buffers are as large as it needs them."""
+    monkeypatch.setattr(native, "library_folders", lambda: [emulated])
+    with installed(library) as fake:
+        fake.fake_eager(1)
+        rescorer = rescoring.choose(None, "kernel") if way == "kernel" else engine_of_zeros(monkeypatch)
+        query, gallery, candidates = case(0, 2, 8)
+        held = rescorer.hold(gallery)
+        for given in (gallery, held):
+            rescorer.distances(query, given, candidates)
+        before = fake.fake_made()
+        for number in range(20):
+            rescorer.distances(query[: 1 + number % 5], (gallery, held)[number % 2], candidates[: 1 + number % 5])
+        assert fake.fake_made() == before
+        held.close()
+        del rescorer, held
 
 
 def test_needed_rows():
     gallery = np.arange(20).reshape(10, 1, 2)
     for candidates in ([[7, -1, 7], [2, 9, -1]], [[3, 3]], [[-1, -1]], [[]]):
         candidates = np.array(candidates, np.int32)
-        rows, at = rescoring.needed(gallery, candidates)
+        rows, at = needed(gallery, candidates)
         assert len(rows) == len(np.unique(candidates[candidates >= 0]))
         assert (at < 0).tolist() == (candidates < 0).tolist()
         np.testing.assert_array_equal(rows[at[at >= 0]], gallery[candidates[candidates >= 0]])
@@ -274,12 +342,19 @@ def test_a_re_identifier_re_scores_by_the_machines_best_way(kernel, monkeypatch)
     found = {}
     for way in ("kernel", "numpy"):
         reid = ReIdentifier(Engine(), rescore=True, threshold=1.0)
-        assert reid.align.__self__.name == "kernel"
+        assert reid.align.rescorer.name == "kernel"
         if way == "numpy":
             reid.align = local_distance_gathered
         for number, crops in enumerate(people):
             reid.enroll(list(crops), f"person {number}")
         found[way] = reid.match(list(query))
+        if way == "kernel":  # from the second search on the gallery is on the GPU
+            found["resident"] = reid.match(list(query))
+    assert all(
+        a.rescored == pytest.approx(b.rescored, abs=1e-6)
+        for mine, same in zip(found["kernel"], found["resident"], strict=True)
+        for a, b in zip(mine.candidates, same.candidates, strict=True)
+    )
     for mine, expected in zip(found["kernel"], found["numpy"], strict=True):
         assert [c.identity for c in mine.candidates] == [c.identity for c in expected.candidates]
         for a, b in zip(mine.candidates, expected.candidates, strict=True):

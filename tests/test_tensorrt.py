@@ -3,14 +3,19 @@ staging, threads, what is freed and what is said. Whether a GPU computes right i
 """
 
 import gc
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sdk.engines import cuda, native, tensorrt
+from sdk.engines import native, tensorrt
+from sdk.engines.log import log_of
 from sdk.engines.metadata import Metadata
 from sdk.engines.plugin import load_plugin, plugin_state
+from sdk.engines.stripes import GpuStripes
 from sdk.engines.versions import import_library
 from sdk.errors import CropError, EngineError, MissingPackageError
 from tests.fake_cuda import FakeDriver, fake_tensorrt, plan_bytes
@@ -40,6 +45,7 @@ def tensors(smallest: int = 1, with_stripes: bool = True, **changed) -> dict:
 
 @pytest.fixture
 def driver(monkeypatch) -> FakeDriver:
+    monkeypatch.setattr(tensorrt, "open_cutter", lambda *_: None)  # a library in a clone's build folder changes nothing
     return install(monkeypatch, FakeDriver())
 
 
@@ -50,9 +56,9 @@ def plan(tmp_path):
     return path
 
 
-def open_engine(monkeypatch, driver, plan, made=None, metadata=METADATA, **options):
+def open_engine(monkeypatch, driver, plan, made=None, metadata=METADATA, rtx=False, **options):
     made = made or tensors()
-    trt = fake_tensorrt(driver, made, lambda inputs: {k: v for k, v in embed(inputs).items() if k in made})
+    trt = fake_tensorrt(driver, made, lambda inputs: {k: v for k, v in embed(inputs).items() if k in made}, rtx=rtx)
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
     return tensorrt.TensorRTEngine(plan, metadata, **options), trt
 
@@ -214,13 +220,63 @@ def test_graphs_are_recorded_once_a_batch_size_and_the_oldest_goes(monkeypatch, 
 
     monkeypatch.setattr(tensorrt, "Graph", Recorded)
     monkeypatch.setattr(tensorrt, "GRAPHS", 2)
-    engine, _ = open_engine(monkeypatch, driver, plan, graphs=True)
+    engine, trt = open_engine(monkeypatch, driver, plan, graphs=True)
     for number, count in enumerate((1, 1, 1, 2, 2, 3, 3, 1, 1, 2)):
         batch = crops(count, number)
         np.testing.assert_array_equal(engine.run(batch)[0], embed({"crops": batch})["embedding"])
         assert len(living) <= 2
+    # A size has a context of its own, whose shape never changes: what was recorded of it stays true.
+    assert len(trt.contexts) == 5
+    assert {context.shape_changes for context in trt.contexts} == {1}
     engine.close()
     assert living == []
+    assert driver.living == {}
+
+
+def test_tensorrt_rtx_keeps_what_it_compiles_and_records_its_graphs_itself(monkeypatch, driver, plan, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(tensorrt, "Graph", None)
+    for turn in range(2):
+        engine, trt = open_engine(monkeypatch, driver, plan, rtx=True, graphs=True)
+        for count in (2, 2, 2, 5):
+            batch = crops(count, count)
+            np.testing.assert_array_equal(engine.run(batch)[0], embed({"crops": batch})["embedding"])
+        (config,) = trt.configs
+        assert (config.cuda_graph_strategy, config.dynamic_shapes_kernel_specialization_strategy) == ("whole", "eager")
+        assert config.cache.content == (b"compiled" if turn else b"")
+        if turn:
+            engine.close()
+        else:
+            del engine, config, trt
+            gc.collect()  # it is kept when the engine is dropped, too, and at the end of the process
+        (file,) = (tmp_path / "cache" / "aligned-reid").iterdir()
+        assert file.read_bytes() == b"compiled"
+    assert driver.living == {}
+    _, trt = open_engine(monkeypatch, driver, plan, rtx=True)
+    assert trt.configs[0].cuda_graph_strategy is None
+
+
+def test_a_runtime_cache_that_is_damaged_or_cannot_be_written_is_no_obstacle(
+    monkeypatch, driver, plan, tmp_path, capsys
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    engine, _ = open_engine(monkeypatch, driver, plan, rtx=True)
+    engine.close()
+    (file,) = (tmp_path / "cache" / "aligned-reid").iterdir()
+    file.write_bytes(b"garbage")
+    engine, trt = open_engine(monkeypatch, driver, plan, rtx=True)
+    assert trt.configs[0].cache.content == b""
+    engine.close()
+    assert file.read_bytes() == b"compiled"
+    plan.write_bytes(plan_bytes(b"another, whole"))  # another plan has another
+    engine, _ = open_engine(monkeypatch, driver, plan, rtx=True)
+    engine.close()
+    assert len(list(file.parent.iterdir())) == 2
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file))  # no folder can be made there
+    engine, _ = open_engine(monkeypatch, driver, plan, rtx=True)
+    engine.run(crops(1))
+    engine.close()
+    assert "what TensorRT-RTX has compiled is not kept" in " ".join(capsys.readouterr().err.split())
 
 
 def rescoring_tensors(most_queries: int = 3, most_candidates: int = 4, most_entries: int = 20) -> dict:
@@ -252,7 +308,7 @@ def test_re_scoring_in_a_plan_is_run_in_parts_over_a_gallery_that_grows(monkeypa
     assert loaded == [str(library)]  # once a process
     rng = np.random.default_rng(0)
     everybody, query = (rng.normal(size=(count, 2, 8)).astype(np.float16) for count in (20, 8))
-    gallery = cuda.GpuStripes(2, 8, capacity=4)
+    gallery = GpuStripes(2, 8, capacity=4)
     for entries in (4, 20):
         gallery.extend(everybody[len(gallery) : entries])
         candidates = rng.integers(-1, entries, (8, 11)).astype(np.int32)
@@ -283,21 +339,74 @@ def test_what_is_called_is_what_tensorrt_has():
     used = {
         trt.Runtime: "deserialize_cuda_engine engine_host_code_allowed",
         trt.ICudaEngine: "create_execution_context num_io_tensors get_tensor_name get_tensor_mode get_tensor_shape "
-        "get_tensor_dtype get_tensor_profile_shape",
+        "get_tensor_dtype get_tensor_profile_shape create_runtime_config",
         trt.IExecutionContext: "set_tensor_address set_input_shape execute_async_v3",
         type(trt.get_plugin_registry()): "get_creator load_library",
+        trt.IRuntimeCache: "serialize deserialize reset",
+        trt.IRuntimeConfig: "create_runtime_cache set_runtime_cache cuda_graph_strategy "
+        "dynamic_shapes_kernel_specialization_strategy",
+        trt.CudaGraphStrategy: "WHOLE_GRAPH_CAPTURE",
+        trt.DynamicShapesKernelSpecializationStrategy: "EAGER",
     }
     for kind, names in used.items():
         assert [name for name in names.split() if not hasattr(kind, name)] == []
     assert [trt.nptype(kind) for kind in (trt.uint8, trt.float16, trt.float32, trt.int32)] == [
         np.uint8, np.float16, np.float32, np.int32,
     ]  # fmt: skip
-    log = tensorrt._log(trt)
+    log = log_of(trt)
+    log.begin(verbose=False)
     for severity in (trt.ILogger.Severity.INFO, trt.ILogger.Severity.ERROR):
         trt.Builder(log)  # it takes the log as its own
         log.log(severity, f" {severity.name} ")
-    assert "ERROR" in log.errors
+    assert log.last_error == "ERROR"
     assert "INFO" not in log.errors
+
+
+ONE_LOG = """
+import faulthandler, gc
+import tensorrt_rtx as trt
+from sdk.engines.builder import make_logger
+from sdk.engines.log import log_of
+
+faulthandler.enable()
+def open_and_close():
+    trt.Runtime(log_of(trt)).deserialize_cuda_engine(b"ftrt" + b"x" * 100)
+for _ in range(2):
+    open_and_close()
+    gc.collect()
+assert log_of(trt).count >= 2
+trt.get_plugin_registry().load_library("/nowhere.so")
+log = make_logger(trt, False)
+network = trt.Builder(log).create_network(0)
+assert log.last_error == ""
+assert not trt.OnnxParser(network, log).parse(b"garbage")
+print("survived")
+"""
+
+
+def test_one_log_a_process_is_there_when_the_library_speaks_to_it_later(tmp_path):
+    """With one an engine, TensorRT spoke to the first one's memory when that was gone."""
+    pytest.importorskip("tensorrt_rtx", exc_type=ImportError)
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_LOG], capture_output=True, text=True, timeout=120,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
+
+
+def test_the_log_remembers_the_last_errors_and_whose_they_are(driver):
+    log = log_of(fake_tensorrt(driver, {}, None))
+    error, info = log.Severity.ERROR, log.Severity.INFO
+    assert log.last_error == ""
+    for number in range(30):
+        log.log(error, f" error {number}\nand more ")
+        log.log(info, "all is well")
+    assert (log.count, log.last_error) == (30, "error 29")
+    assert log.since(28) == ["error 28\nand more", "error 29\nand more"]
+    assert log.since(30) == []
+    assert len(log.since(0)) == len(log.errors) == 20
+    log.begin(verbose=False)
+    assert log.last_error == ""
 
 
 def test_a_real_librarys_refusal_is_one_error(monkeypatch, driver, tmp_path):

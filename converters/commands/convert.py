@@ -44,7 +44,9 @@ def convert(
     ] = False,
     version_compatible: Annotated[
         bool,
-        typer.Option("--version-compatible", help="For later TensorRTs of this major version.", rich_help_panel=ENGINE),
+        typer.Option(
+            "--version-compatible", help="For later TensorRTs too; load it with --host-code.", rich_help_panel=ENGINE
+        ),
     ] = False,
     project: Annotated[
         str | None,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sdk.commands.options import HostCode
 from sdk.errors import DataError
 from sdk.terminal import Table, notes, results
 
@@ -20,6 +21,7 @@ def verify(
     min_cosine: Annotated[
         float | None, typer.Option(help="Least cosine of a crop. Default: by the precision of the model.")
     ] = None,
+    host_code: HostCode = False,
 ) -> None:
     """Compare two models crop by crop; fails (exit code 1) where they differ by more than the precision explains."""
     from converters.commands.convert import drawn_crops
@@ -27,7 +29,7 @@ def verify(
     from sdk.folder import check_picture
 
     check_picture(worst, [original, converted, *([crops] if crops else [])])
-    (embed, size, _), (other, other_size, precision) = _open(original), _open(converted)
+    (embed, size, _), (other, other_size, precision) = _open(original, host_code), _open(converted, host_code)
     if size != other_size:
         raise DataError(f"{original} takes crops of {size}, {converted} of {other_size}; they are not of one model")
     images = read_crops(crops) if crops else drawn_crops()
@@ -47,7 +49,7 @@ def verify(
     check(agreement, ranking, precision, str(converted), min_cosine)
 
 
-def _open(path: Path):
+def _open(path: Path, host_code: bool):
     """Features of crops, input size, precision."""
     if path.suffix == ".pt":
         from converters.sources import require
@@ -58,7 +60,8 @@ def _open(path: Path):
 
         model = load_checkpoint(path).build_model()
         return TorchEmbedder(model), model.config.input_size, "fp32"
-    from sdk.reidentifier import ReIdentifier
+    from converters.verify import embedder
+    from sdk.engines import load_engine
 
-    reid = ReIdentifier(path, threshold=0)
-    return lambda batch: reid.embed(batch).embedding, reid.engine.metadata.input_size, reid.engine.metadata.precision
+    engine = load_engine(path, host_code=host_code)
+    return embedder(engine), engine.metadata.input_size, engine.metadata.precision

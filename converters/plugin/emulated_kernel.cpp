@@ -1,4 +1,6 @@
-// kernel.cu on the processor, as a library with kernel.h's interface: the tests of sdk/engines/cuda.py call it.
+// kernel.cu and crop.cu on the processor, as a library with their interfaces: the tests of sdk/engines call it.
 #include "emulated_gpu.h"
 
 #include "kernel.cu"
+
+#include "crop.cu"

@@ -1,4 +1,4 @@
-# A PC or server, with or without an NVIDIA GPU. This file has not been built yet.
+# A PC or server, models on the processor; with an NVIDIA GPU: gpu.Dockerfile. This file has not been built yet.
 #
 #   docker build -f packaging/docker/desktop.Dockerfile -t reid .
 #   docker run -d --restart always --init --network host -v /etc/reid:/etc/reid:ro -v /var/lib/reid:/out \

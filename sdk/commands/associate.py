@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Config, Model, Threshold
+from sdk.commands.options import Config, HostCode, Model, Threshold
 from sdk.terminal import notes, results
 
 
 def associate(
     run: Annotated[Path, typer.Argument(help="The folder of a run of `reid track`.")],
     model: Model = None,
+    host_code: HostCode = False,
     threshold: Threshold = None,
     config: Config = None,
     video: Annotated[
@@ -29,6 +30,6 @@ def associate(
     from sdk.video.summary import sightings_table
 
     settings = TrackerConfig() if config is None else TrackerConfig.load(config)
-    done = solve(run, ReIdentifier(model, threshold=threshold), settings, draw=video)
+    done = solve(run, ReIdentifier(model, threshold=threshold, host_code=host_code), settings, draw=video)
     results.print(sightings_table(done.sightings))
     notes.print(f"{done.changed} tracks have another name than before")

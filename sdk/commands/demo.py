@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Model, Overwrite, Threshold
+from sdk.commands.options import HostCode, Model, Overwrite, Threshold
 from sdk.terminal import notes, results
 
 
@@ -20,6 +20,7 @@ def demo(
     ] = "simulated",
     overwrite: Overwrite = False,
     model: Model = None,
+    host_code: HostCode = False,
     threshold: Threshold = None,
 ) -> None:
     """Draw a site, track it with the model that ships, and hold what was found against the truth."""
@@ -32,7 +33,9 @@ def demo(
     RunFolder.check(output, overwrite=overwrite)
     site = Site(seed, cameras, people, seconds)
     notes.print(f"drawing {people} people in {cameras} cameras, {seconds:.0f} seconds; detector: {detector}")
-    sightings, comparison = run_demo(site, ReIdentifier(model, threshold=threshold), output, detector, overwrite)
+    sightings, comparison = run_demo(
+        site, ReIdentifier(model, threshold=threshold, host_code=host_code), output, detector, overwrite
+    )
     results.print(sightings_table(sightings))
     results.print(truth_table(comparison))
     notes.print(f"wrote annotated videos, tracks.jsonl and MOTChallenge text to {output}")

@@ -43,6 +43,8 @@ def doctor(
         state = Text(finding.state, styles[finding.state])
         table.add_row(finding.what, state, finding.found, finding.remedy)
     results.print(table)
+    if following := next((one for one in findings if one.step and one.state != OK), None):
+        notes.print(f"next: {following.remedy}", soft_wrap=True)
     if any(finding.state == BROKEN for finding in findings):
         raise EngineError("something is broken; see the table")
     if model is None and any(finding.state == MISSING for finding in findings):

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from sdk.commands.forget import Runs, forget_in
-from sdk.commands.options import Model
+from sdk.commands.options import HostCode, Model
 from sdk.errors import GalleryError
 from sdk.names import one_called
 from sdk.terminal import Table, notes, print_json, results, track
@@ -55,6 +55,7 @@ def enroll(
     images: Annotated[list[Path] | None, typer.Argument(help="Images of that person.")] = None,
     camera: Annotated[str | None, typer.Option(help="With --identity: the camera that took them.")] = None,
     model: Model = None,
+    host_code: HostCode = False,
     rescore: Annotated[bool, typer.Option("--rescore", help="Keep the stripes for re-scoring too.")] = False,
     store_crops: Annotated[
         bool | None,
@@ -75,7 +76,7 @@ def enroll(
     for sample in samples:  # before anything is changed
         read_image(sample.path)
     with _make(file) as opened:
-        reid = ReIdentifier(model, opened, threshold=0, rescore=rescore)
+        reid = ReIdentifier(model, opened, threshold=0, rescore=rescore, host_code=host_code)
         # Settings are kept when all has gone well: the retention of a call that fails must not have deleted anybody.
         opened.stores_crops = opened.stores_crops if store_crops is None else store_crops
         for sample in track(samples, "enrolling"):
@@ -165,6 +166,7 @@ def reembed(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="A gallery file that stores crops.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The file to make.")],
     model: Model = None,
+    host_code: HostCode = False,
     rescore: Annotated[bool, typer.Option("--rescore", help="Keep the stripes for re-scoring too.")] = False,
 ) -> None:
     """Move to another model: embed the stored crops of OLD with it, into NEW."""
@@ -182,7 +184,7 @@ def reembed(
                 "them; enrol them again from images, with --store-crops"
             )
         with _make(str(new), store_crops=True) as target:
-            reid = ReIdentifier(model, target, threshold=0, rescore=rescore)
+            reid = ReIdentifier(model, target, threshold=0, rescore=rescore, host_code=host_code)
             for name, crops in track(people, "embedding"):
                 for crop, camera, seen in crops:
                     reid.enroll([crop], identity=name, camera=camera, time=seen)

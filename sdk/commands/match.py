@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from sdk.commands.options import Model, Threshold
+from sdk.commands.options import HostCode, Model, Threshold
 from sdk.terminal import Table, results
 
 
@@ -14,6 +14,7 @@ def match(
     queries: Annotated[list[Path], typer.Argument(help="Images of one person each.")],
     gallery: Annotated[Path, typer.Option(help="Folder <root>/<identity>/<camera>_<anything>.png|jpg|bmp|webp.")],
     model: Model = None,
+    host_code: HostCode = False,
     threshold: Threshold = None,
     top_k: Annotated[int, typer.Option(help="Candidates to list.")] = 3,
 ) -> None:
@@ -21,7 +22,7 @@ def match(
     from sdk.folder import read_folder, read_image
     from sdk.reidentifier import ReIdentifier
 
-    reid = ReIdentifier(model, threshold=threshold)
+    reid = ReIdentifier(model, threshold=threshold, host_code=host_code)
     crops = [read_image(path) for path in queries]
     for sample in read_folder(gallery):
         reid.enroll([read_image(sample.path)], identity=sample.identity, camera=sample.camera)

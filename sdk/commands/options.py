@@ -8,6 +8,16 @@ import typer
 from sdk.terminal import notes
 
 Model = Annotated[Path | None, typer.Option(help="A model of `reid convert`. Default: the one that ships.")]
+HostCode = Annotated[
+    bool,
+    typer.Option(
+        "--host-code",
+        help="Let an engine of --version-compatible run the code that it brings; only if you trust whoever built it.",
+    ),
+]
+Graphs = Annotated[
+    bool, typer.Option("--graphs", help="Launch an engine's work as CUDA graphs; of use where batches are small.")
+]
 Threshold = Annotated[
     float | None, typer.Option(help="Cosine distance up to which people match. Default: the model's.")
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Model
+from sdk.commands.options import HostCode, Model
 from sdk.errors import DataError
 from sdk.terminal import Table, notes, results
 
@@ -26,6 +26,7 @@ def search(
         "out/search"
     ),
     model: Model = None,
+    host_code: HostCode = False,
     top_k: Annotated[int, typer.Option(help="Crops to show.")] = 10,
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Add the aligned local distance of the 100 nearest.")
@@ -45,7 +46,7 @@ def search(
         check_output(path, [gallery, *(images or []), *([model] if model else [])])
     in_folder = Path(gallery).is_dir() or not (Path(gallery).exists() or "://" in gallery)
     find = _in_folder if in_folder else _in_gallery
-    found, ranked_by, facts = find(gallery, images or [], identity, model, top_k, rescore, rerank)
+    found, ranked_by, facts = find(gallery, images or [], identity, model, host_code, top_k, rescore, rerank)
     picture = draw_results(found, ranked_by)
     write_image(picture_path, picture)
     facts = {"gallery": shown(gallery), "ranked by": ranked_by} | facts
@@ -56,11 +57,13 @@ def search(
     notes.print(f"wrote {picture_path} and {facts_path}")
 
 
-def _in_folder(folder: str, images, identity, model, top_k: int, rescore: bool, rerank: bool):
+def _in_folder(folder: str, images, identity, model, host_code: bool, top_k: int, rescore: bool, rerank: bool):
     """(results, what they are ranked by, facts) among the crops of a folder."""
+    from sdk.engines import DEFAULT_MODEL
     from sdk.folder import read_folder
     from sdk.measures import cosine, re_ranked, rescored
     from sdk.reidentifier import ReIdentifier
+    from sdk.rescoring import choose
     from sdk.search import queries_of_identity, query_of_images
     from sdk.search import search as find
 
@@ -69,11 +72,13 @@ def _in_folder(folder: str, images, identity, model, top_k: int, rescore: bool, 
     measure = re_ranked if rerank else cosine
     ranked_by = "k-reciprocal re-ranking" if rerank else "cosine distance"
     if rescore:
-        measure, ranked_by = rescored(measure), f"{ranked_by} + local distance"
-    return find(ReIdentifier(model, threshold=0), queries, samples, measure, top_k), ranked_by, {"crops": len(samples)}
+        align = choose(DEFAULT_MODEL if model is None else model).distances
+        measure, ranked_by = rescored(measure, align=align), f"{ranked_by} + local distance"
+    reid = ReIdentifier(model, threshold=0, host_code=host_code)
+    return find(reid, queries, samples, measure, top_k), ranked_by, {"crops": len(samples)}
 
 
-def _in_gallery(where: str, images, identity, model, top_k: int, rescore: bool, rerank: bool):
+def _in_gallery(where: str, images, identity, model, host_code: bool, top_k: int, rescore: bool, rerank: bool):
     """The same among the identities of a gallery."""
     from sdk.gallery import Gallery
     from sdk.gallery.gallery import is_shared
@@ -83,7 +88,7 @@ def _in_gallery(where: str, images, identity, model, top_k: int, rescore: bool, 
     if rerank:
         raise DataError("--rerank compares the crops of a folder with each other; a gallery is searched without it")
     with Gallery(where) if is_shared(where) else Gallery(where, read_only=True) as opened:
-        reid = ReIdentifier(model, opened, threshold=0, rescore=rescore)
+        reid = ReIdentifier(model, opened, threshold=0, rescore=rescore, host_code=host_code)
         found = search_gallery(reid, images, identity, top_k)
         ranked_by = "cosine distance + local distance" if rescore else "cosine distance"
         return [found], ranked_by, {"identities": len(opened.identities()), "exemplars": len(opened)}

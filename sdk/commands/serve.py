@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Config, Detector, Model, Rate, Strict, Threshold, note, tell_missed
+from sdk.commands.options import Config, Detector, Graphs, HostCode, Model, Rate, Strict, Threshold, note, tell_missed
 from sdk.terminal import notes, results
 
 
@@ -45,6 +45,8 @@ def serve(
         str | None, typer.Option(help="Where identities are kept: a file, or a store. Default: memory, until the end.")
     ] = None,
     model: Model = None,
+    host_code: HostCode = False,
+    graphs: Graphs = False,
     detector: Detector = None,
     rate: Rate = None,
     threshold: Threshold = None,
@@ -92,7 +94,7 @@ def serve(
     check_sinks(events or (), [*(source_files(sources) if sources else ()), *used])
     with contextlib.ExitStack() as stack:
         recording = stack.enter_context(contextlib.ExitStack())
-        reid = ReIdentifier(model, gallery=gallery, threshold=threshold)
+        reid = ReIdentifier(model, gallery=gallery, threshold=threshold, host_code=host_code, graphs=graphs)
         stack.enter_context(reid.gallery)
         if simulated:
             opened = stack.enter_context(open_drawn_site(reid, Site(0, cameras=4, people=12, seconds=300.0)))

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Config, Detector, Model, Overwrite, Rate, Strict, Threshold, note, tell_missed
+from sdk.commands.options import (
+    Config,
+    Detector,
+    Graphs,
+    HostCode,
+    Model,
+    Overwrite,
+    Rate,
+    Strict,
+    Threshold,
+    note,
+    tell_missed,
+)
 from sdk.terminal import notes, results
 
 SEGMENT = 600.0
@@ -23,6 +35,8 @@ def track(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for videos, records and events.")],
     model: Model = None,
+    host_code: HostCode = False,
+    graphs: Graphs = False,
     detector: Detector = None,
     threshold: Threshold = None,
     gallery: Annotated[
@@ -83,7 +97,7 @@ def track(
     with contextlib.ExitStack() as stack:
         site = stack.enter_context(Sources(sources, rate, seconds=seconds))
         written = not site.live if video is None else video
-        reid = ReIdentifier(model, gallery, threshold)
+        reid = ReIdentifier(model, gallery, threshold, host_code=host_code, graphs=graphs)
         stack.enter_context(reid.gallery)
         known = known_site(reid, settings)  # without what this run teaches: the second pass learns from it anew
         tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate, config=settings)

@@ -27,7 +27,12 @@ class Engine(Protocol):
 
 
 def load_engine(
-    path: str | Path | None = None, *, rebuild: bool = False, sha256: str | None = None, host_code: bool = False
+    path: str | Path | None = None,
+    *,
+    rebuild: bool = False,
+    sha256: str | None = None,
+    host_code: bool = False,
+    graphs: bool = False,
 ) -> Engine:
     """Open a model file; no path means the model that ships with the package.
 
@@ -38,8 +43,9 @@ def load_engine(
 
     What can be known of an engine without deserialising it is checked first: that it is whole, of the library and
     version that are here, and for this GPU. rebuild: where it is not, build it again from the ONNX file beside it, of
-    the same name, if that is the one that it was built from. host_code: let a version-compatible engine bring code
-    for the processor too, which another version of TensorRT needs to run it.
+    the same name, if that is the one that it was built from. host_code: let an engine that was built with
+    `--version-compatible` run the code for the processor that it brings; it is refused without. graphs: launch an
+    engine's work as CUDA graphs, which should pay for small models and batches; a model on the processor has none.
 
     Raises `EngineError` if the file is missing, of an unknown kind, not the one that `sha256` names, not written by
     `reid convert`, or does not fit this machine; `MissingPackageError` where the runtime is not installed.
@@ -57,7 +63,7 @@ def load_engine(
     if path.suffix.lower() in SUFFIXES:
         from sdk.engines.loading import open_plan
 
-        return open_plan(path, rebuild, host_code)
+        return open_plan(path, rebuild, host_code, graphs)
     raise _unknown_kind(path)
 
 

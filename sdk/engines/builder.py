@@ -12,9 +12,10 @@ from pathlib import Path
 
 from sdk.engines.contract import INPUT
 from sdk.engines.gpu import find_gpu
+from sdk.engines.log import log_of
 from sdk.engines.metadata import Metadata
 from sdk.engines.onnx import read_onnx_metadata
-from sdk.engines.plan import find_metadata, network_name
+from sdk.engines.plan import find_name, network_name
 from sdk.engines.versions import Library
 from sdk.errors import EngineError
 from sdk.output import write_whole
@@ -32,12 +33,16 @@ class BuildOptions:
     max_batch: int = MAX_BATCH
     """Most crops of one call."""
     common_batch: int = 8
-    """The batch that the builder tunes for."""
+    """The batch that the builder tunes for; `tuned_batch` is it, where it is no more than the most."""
     workspace_mib: int = 1024
     """Most memory of the device that a layer may use as scratch."""
     hardware_compatible: bool = False
     version_compatible: bool = False
     verbose: bool = False
+
+    @property
+    def tuned_batch(self) -> int:
+        return min(self.common_batch, self.max_batch)
 
 
 DEFAULTS = BuildOptions()
@@ -58,7 +63,7 @@ class BuiltPlan:
 def build_engine(
     onnx_path: Path, library: Library, options: BuildOptions = DEFAULTS, graph: bytes | None = None
 ) -> tuple[bytes, Metadata]:
-    """The engine of the ONNX file `onnx_path`, and the metadata that it carries.
+    """The engine of the ONNX file `onnx_path`, and its metadata; `sdk.engines.plan.plan_files` are the two as files.
 
     graph: build this instead of what is in the file, whose metadata and hash the engine bears nevertheless.
     Raises `EngineError` with what the library has against it, and where it lost the precision or the metadata.
@@ -66,13 +71,14 @@ def build_engine(
     metadata = read_onnx_metadata(onnx_path)
     content = onnx_path.read_bytes()
     height, width = metadata.input_size
-    common = min(options.common_batch, options.max_batch)
-    profile = {INPUT: tuple((batch, height, width, 3) for batch in (1, common, options.max_batch))}
+    batches = (1, options.tuned_batch, options.max_batch)
+    profile = {INPUT: tuple((batch, height, width, 3) for batch in batches)}
     described = replace(
         metadata,
         max_batch=options.max_batch,
         version_compatible=options.version_compatible,
         onnx_sha256=hashlib.sha256(content).hexdigest(),
+        evaluation=_counted(metadata.evaluation),
         tools={**metadata.tools, library.name: library.version},
     )
 
@@ -86,8 +92,8 @@ def build_engine(
         raise EngineError(
             f"{library.title} has no layer of type {expected} in an engine that should be {metadata.precision}"
         )
-    written = find_metadata(plan.content)
-    if written is None or Metadata.from_json(written, onnx_path.name) != described:
+    kept = find_name(plan.content)
+    if kept is None or kept != find_name(network_name(described).encode()):
         raise EngineError(f"{library.title} did not keep the metadata in the engine, which cannot be used safely so")
     return plan.content, described
 
@@ -113,9 +119,12 @@ def build_plan(content: bytes, profile: Profile, library: Library, options: Buil
     target = library.make_compatible(config, options.hardware_compatible, options.version_compatible)
     network.name = name_for(target)
     shapes = builder.create_optimization_profile()
-    for tensor, (least, common, largest) in profile.items():
-        shapes.set_shape(tensor, least, common, largest)
-    config.add_optimization_profile(shapes)
+    for tensor, sizes in profile.items():
+        if not all(least <= common <= largest for least, common, largest in zip(*sizes, strict=True)):
+            raise EngineError(f"'{tensor}' cannot be from {sizes[0]} to {sizes[2]}, and {sizes[1]} most often")
+        shapes.set_shape(tensor, *sizes)
+    if config.add_optimization_profile(shapes) < 0:
+        raise EngineError(f"{library.title} does not take the sizes: {logger.last_error or 'it does not say why'}")
     cache = _TimingCache(library, config, target)
     with progress_bar() as bar:
         if hasattr(trt, "IProgressMonitor"):
@@ -131,21 +140,10 @@ def build_plan(content: bytes, profile: Profile, library: Library, options: Buil
 
 
 def make_logger(trt, verbose: bool):
-    """A logger of the library: quiet, but it keeps the last error; with `verbose` all of it as notes."""
-
-    class Logger(trt.ILogger):
-        last_error = ""
-
-        def __init__(self):
-            trt.ILogger.__init__(self)
-
-        def log(self, severity, message):
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                self.last_error = str(message).splitlines()[0]
-            if verbose:
-                notes.print(f"[{severity.name.lower()}] {message}", soft_wrap=True)
-
-    return Logger()
+    """The library's log, for one build: quiet, but it keeps the last error; with `verbose` all of it as notes."""
+    log = log_of(trt)
+    log.begin(verbose)
+    return log
 
 
 def make_monitor(trt, bar):
@@ -194,6 +192,13 @@ class _TimingCache:
             write_whole(self._path, bytes(self._cache.serialize()), error=EngineError, private=False)
         except EngineError as error:
             notes.print(f"the timing cache is not kept: {error}")
+
+
+def _counted(evaluation: dict | None) -> dict | None:
+    """An evaluation without the names of the people: in an engine they are of no use, and hundreds."""
+    if evaluation is None or not isinstance(evaluation.get("identities"), list):
+        return evaluation
+    return {**evaluation, "identities": len(evaluation["identities"])}
 
 
 def _first_parse_error(parser) -> str:

@@ -1,73 +1,85 @@
-"""Every CUDA call of the SDK: a GPU's memory, its streams and the kernel of the local distance, through pycuda.
+"""A GPU's memory, its streams and its context: what everything else of the SDK that uses a GPU stands on.
+
+The calls are pycuda's, or, where pycuda is not there, those of `builtin_driver.py`: the same calls without it.
 
 **Threads.** A CUDA call works in the context that is current in its thread. pycuda's `autoinit` and `autoprimaryctx`
 make one current in the thread that imports them and in no other, which is where "invalid device context" comes from.
 Here the primary context, which TensorRT and PyTorch use as well, is retained once a process, and `Device.active()`
 makes it current for as long as a call takes: any thread may make it.
 
-**Lifetimes.** pycuda frees memory only in a thread where the context is current, and otherwise lets it leak. So whoever
-allocates here gets an object that makes the context current when it is freed, or when the garbage collector finds it.
+**Lifetimes.** Memory can be freed only where the context is current. So whoever allocates here gets an object that
+makes it current when it is freed, or when the garbage collector finds it.
+
+**The end of the process.** Threads that Python does not wait for (daemons) may be in the middle of a call. They are let
+out of it and none is let in again; then everything is freed, the newest first, and the context is given back last.
 """
 
-import ctypes
-import functools
-import sys
+import atexit
+import itertools
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
-from sdk.engines.native import KERNEL, find_library, how_to_build
-from sdk.errors import EngineError, missing_package
+from sdk.engines import builtin_driver, libcuda
+from sdk.errors import EngineError
 
 _NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING: a stream that does not wait for the default stream, which other libraries use."""
-_CAPTURE_THIS_THREAD = 1
-"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL."""
+_PATIENCE = 5.0
+"""Seconds that the process's end waits for what other threads have under way on the GPU."""
 
 _creating = threading.Lock()
 _devices: dict[int, "Device"] = {}
+_numbers = itertools.count()
 
 
 def open_device(index: int = 0) -> "Device":
-    """The GPU `index`, always as the same object.
-
-    Raises `MissingPackageError` without pycuda, and `EngineError` where there is no such GPU or no driver.
-    """
+    """The GPU `index`, always as the same object. Raises `EngineError` where there is no such GPU or no driver."""
     with _creating:
         if index not in _devices:
             _devices[index] = Device(index)
         return _devices[index]
 
 
-def _driver():
+@atexit.register
+def close_devices() -> None:
+    """Free all that was made on the GPUs, the newest first, and give their contexts back: the end of the process.
+
+    Waits for what other threads have under way; those that come later end, as daemons do. Nothing that was made on a
+    GPU before can be used afterwards, but may be freed and closed.
+    """
+    with _creating:
+        devices = list(_devices.values())
+    for device in devices:
+        device.close()
+
+
+def choose_driver():
+    """`pycuda.driver`, or our own part of it where pycuda is not there or does not load."""
     try:
         import pycuda.driver
-    except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] == "pycuda":
-            raise missing_package("pycuda", "cuda", "an NVIDIA GPU") from None
-        raise EngineError(
-            f"pycuda is installed but does not load ({error}): pip install --force-reinstall pycuda"
-        ) from error
-    except (ImportError, OSError) as error:  # libcuda.so.1 comes with the driver
-        raise EngineError(f"pycuda does not load ({error}); install NVIDIA's driver, or build pycuda again") from error
+    except (ImportError, OSError):
+        return builtin_driver
     return pycuda.driver
 
 
 @contextmanager
-def _in_words(doing: str) -> Iterator[None]:
-    """pycuda's errors as `EngineError`s that say what was being done."""
-    driver = _driver()
+def in_words(driver, doing: str) -> Iterator[None]:
+    """The driver's errors as `EngineError`s that say what was being done."""
     try:
         yield
-    except driver.MemoryError as error:
+    except libcuda.NoDriverError as error:
+        raise EngineError(
+            f"{doing}: there is no NVIDIA driver ({error}); install it, or run the .onnx file on the processor"
+        ) from error
+    except (driver.MemoryError, libcuda.OutOfMemoryError) as error:
         raise EngineError(
             f"{doing}: the GPU's memory is full ({error}); use a smaller batch or gallery, or stop other programs"
         ) from error
-    except driver.Error as error:
+    except (driver.Error, libcuda.Error) as error:
         raise EngineError(f"{doing}: CUDA says: {error}; `nvidia-smi` shows whether the GPU is well") from error
 
 
@@ -75,8 +87,8 @@ class Device:
     """A GPU and its primary context. Get one from `open_device`."""
 
     def __init__(self, index: int):
-        self.driver = _driver()
-        with _in_words(f"GPU {index}"):
+        self.driver = choose_driver()
+        with in_words(self.driver, f"GPU {index}"):
             self.driver.init()
             count = self.driver.Device.count()
             if index >= count:
@@ -85,28 +97,100 @@ class Device:
             # Retained once, and this very object pushed wherever it is needed: pycuda compares contexts by identity.
             self._context = self._device.retain_primary_context()
         self.index = index
-        # At the end of the process, after everything that was made later: pycuda's own clean-up takes a primary context
-        # for one of its making, and complains.
-        weakref.finalize(self, self._context.detach)
+        self._owned: dict[int, list] = {}
+        """What was made here and is not freed yet, numbered in the order of its making."""
+        # Re-entrant: the garbage collector may free something in the middle of `active`.
+        self._lock = threading.RLock()
+        self._left = threading.Condition(self._lock)
+        self._inside: dict[int, int] = {}
+        """How deep each thread is in `active`."""
+        self._closer: int | None = None
+        """The thread that closes or has closed it."""
+        self._closed = False
+        self._active = _Active(self)
 
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        """Make the context current in this thread for the length of a `with`; may be nested."""
-        self._context.push()
+    def active(self) -> "_Active":
+        """Make the context current in this thread for the length of a `with`; may be nested.
+
+        Once the process ends this raises `EngineError` in the thread that ends it, and ends any other.
+        """
+        return self._active
+
+    def enter(self) -> None:
+        """As `with active()` begins; `leave` must follow."""
+        me = threading.get_ident()
+        with self._lock:
+            if self._closer not in (None, me) and me not in self._inside:
+                raise SystemExit  # the end of this thread, a moment before Python ends all of its kind
+            if self._closed:
+                raise EngineError(f"GPU {self.index}: has been given back, the process is ending")
+            self._inside[me] = self._inside.get(me, 0) + 1
         try:
-            yield
-        finally:
+            self._context.push()
+        except Exception as error:
+            self._go(me)
+            with in_words(self.driver, f"GPU {self.index}"):
+                raise error
+
+    def leave(self) -> None:
+        """As `with active()` ends."""
+        try:
             self.driver.Context.pop()
+        finally:
+            self._go(threading.get_ident())
+
+    def _go(self, thread: int) -> None:
+        with self._lock:
+            self._inside[thread] -= 1
+            if not self._inside[thread]:
+                del self._inside[thread]
+                if self._closer is not None:
+                    self._left.notify_all()
+
+    def own(self, owner: object, held: list) -> weakref.finalize:
+        """Free what is in `held`, the last first, when `owner` is dropped, when this device is closed, or when the
+        answer is called; with the context current. `held` has the only references to it."""
+        number = next(_numbers)
+        self._owned[number] = held
+        finalizer = weakref.finalize(owner, self._release, number)
+        finalizer.atexit = False  # `close` sees to the order
+        return finalizer
+
+    def close(self) -> None:
+        """As `close_devices`, of this one."""
+        with self._lock:
+            if self._closed:
+                return
+            me = self._closer = threading.get_ident()
+            done = self._left.wait_for(lambda: not self._inside.keys() - {me}, _PATIENCE)
+        if done:  # what a thread does not come out of may be using all of it: then the driver cleans up
+            for number in sorted(self._owned, reverse=True):
+                self._release(number)
+            with suppress(self.driver.Error, libcuda.Error):
+                if self.driver is not builtin_driver:  # pycuda gives back what is current, or was made in this thread
+                    self._context.push()
+                self._context.detach()
+        self._closed = True
 
     @property
     def name(self) -> str:
         return self._device.name()
 
     @property
+    def through(self) -> str:
+        """Whose calls these are: "pycuda", or "the driver itself"."""
+        return "the driver itself" if self.driver is builtin_driver else "pycuda"
+
+    @property
     def capability(self) -> int:
         """The compute capability times ten: 87 for a Jetson Orin."""
         major, minor = self._device.compute_capability()
         return 10 * major + minor
+
+    @property
+    def integrated(self) -> bool:
+        """Whether it shares the processor's memory, as on a Jetson: it reads pinned memory where it is."""
+        return bool(self._device.get_attribute(self.driver.device_attribute.INTEGRATED))
 
     @property
     def driver_version(self) -> str:
@@ -130,46 +214,62 @@ class Device:
     def stream(self) -> "Stream":
         return Stream(self)
 
+    def _release(self, number: int) -> None:
+        if self._closed or self._closer not in (None, threading.get_ident()):  # `close` frees it
+            return
+        with self.active():
+            held = self._owned.pop(number, [])
+            while held:
+                item = held.pop()
+                with suppress(self.driver.Error, libcuda.Error):  # in a context that has failed nothing can be freed
+                    if hasattr(item, "free"):
+                        item.free()
+                    del item
 
-def _release(device: Device, held: list) -> None:
-    """Free what is in `held`, the only references to it, with the context current."""
-    with device.active():
-        while held:
-            item = held.pop()
-            if hasattr(item, "free"):
-                item.free()
-            del item
+
+class _Active:
+    """What `Device.active` gives: entered for every call, so it makes no object."""
+
+    def __init__(self, device: Device):
+        self._device = device
+
+    def __enter__(self) -> None:
+        self._device.enter()
+
+    def __exit__(self, *_) -> None:
+        self._device.leave()
 
 
-class _Owned:
+class Owned:
     """What must be freed with the context current: at `free()`, or when the garbage collector comes to it."""
 
-    def __init__(self, device: Device, item: object):
+    def __init__(self, device: Device, *items: object):
+        """items: objects with a `free()`, or whose end frees them; the last is freed first."""
         self.device = device
-        self._held = [item]
-        self._finalizer = weakref.finalize(self, _release, device, self._held)
+        self._held = list(items)
+        self._finalizer = device.own(self, self._held)
 
     def free(self) -> None:
         """May be called again; what it frees must not be in use."""
         self._finalizer()
 
 
-class DeviceMemory(_Owned):
+class DeviceMemory(Owned):
     """A piece of the GPU's memory: `address`, `size` in bytes."""
 
     def __init__(self, device: Device, size: int):
         self.size = max(int(size), 1)  # a gallery may be empty, but CUDA allocates no 0 bytes
-        with device.active(), _in_words(f"{self.size} bytes on the GPU"):
+        with device.active(), in_words(device.driver, f"{self.size} bytes on the GPU"):
             allocation = device.driver.mem_alloc(self.size)
         self.address = int(allocation)
         super().__init__(device, allocation)
 
 
-class PinnedArray(_Owned):
+class PinnedArray(Owned):
     """Page-locked memory of the host; `array` must not be used after `free()`."""
 
     def __init__(self, device: Device, shape: tuple[int, ...], dtype):
-        with device.active(), _in_words(f"pinned memory of shape {tuple(shape)}"):
+        with device.active(), in_words(device.driver, f"pinned memory of shape {tuple(shape)}"):
             self.array = device.driver.pagelocked_empty(tuple(shape), np.dtype(dtype))
         super().__init__(device, self.array.base)
 
@@ -178,11 +278,11 @@ class PinnedArray(_Owned):
         super().free()
 
 
-class Stream(_Owned):
+class Stream(Owned):
     """A queue of work of the GPU. Copies return at once: synchronise before you read or reuse what they copy."""
 
     def __init__(self, device: Device):
-        with device.active(), _in_words("a CUDA stream"):
+        with device.active(), in_words(device.driver, "a CUDA stream"):
             stream = device.driver.Stream(_NON_BLOCKING)
         self.handle = int(stream.handle)
         super().__init__(device, stream)
@@ -196,216 +296,39 @@ class Stream(_Owned):
         """Queue a copy of a contiguous array to `memory`, `offset` bytes into it."""
         _check_fits(memory, array.nbytes, offset)
         if array.nbytes:
-            with self.device.active(), _in_words("a copy to the GPU"):
-                self.device.driver.memcpy_htod_async(memory.address + offset, array, self._open())
+            self._queue(
+                "a copy to the GPU",
+                lambda stream: self.device.driver.memcpy_htod_async(memory.address + offset, array, stream),
+            )
 
     def download(self, array: np.ndarray, memory: DeviceMemory) -> None:
         """Queue a copy of the beginning of `memory` to a contiguous array."""
         _check_fits(memory, array.nbytes, 0)
         if array.nbytes:
-            with self.device.active(), _in_words("a copy from the GPU"):
-                self.device.driver.memcpy_dtoh_async(array, memory.address, self._open())
+            self._queue(
+                "a copy from the GPU",
+                lambda stream: self.device.driver.memcpy_dtoh_async(array, memory.address, stream),
+            )
 
     def copy(self, to: DeviceMemory, memory: DeviceMemory, size: int) -> None:
         """Queue a copy of `size` bytes within the GPU."""
         _check_fits(to, size, 0)
         _check_fits(memory, size, 0)
         if size:
-            with self.device.active(), _in_words("a copy on the GPU"):
-                self.device.driver.memcpy_dtod_async(to.address, memory.address, size, self._open())
+            self._queue(
+                "a copy on the GPU",
+                lambda stream: self.device.driver.memcpy_dtod_async(to.address, memory.address, size, stream),
+            )
 
     def synchronize(self) -> None:
         """Wait until everything that was queued is done; other threads go on meanwhile."""
-        with self.device.active(), _in_words("work on the GPU"):
-            self._open().synchronize()
+        self._queue("work on the GPU", lambda stream: stream.synchronize())
+
+    def _queue(self, doing: str, work: Callable) -> None:
+        with self.device.active(), in_words(self.device.driver, doing):
+            work(self._open())
 
 
 def _check_fits(memory: DeviceMemory, size: int, offset: int) -> None:
     if offset < 0 or offset + size > memory.size:
         raise ValueError(f"{size} bytes at {offset} do not fit into {memory.size} bytes of the GPU")
-
-
-class Graph:
-    """Work that was queued once and is launched again as a whole: a call instead of one for every kernel in it.
-
-    pycuda has no graphs; these are the driver's own calls, through ctypes.
-    """
-
-    def __init__(self, stream: Stream, work: Callable[[], None]):
-        """Record what `work` queues on `stream`. Raises `EngineError` if it cannot be recorded."""
-        self._stream = stream
-        graph, self._graph = ctypes.c_void_p(), ctypes.c_void_p()
-        with stream.device.active():
-            _call("cuStreamBeginCapture_v2", ctypes.c_void_p(stream.handle), ctypes.c_int(_CAPTURE_THIS_THREAD))
-            try:
-                work()
-            finally:  # a stream that is left capturing takes no other work
-                _call("cuStreamEndCapture", ctypes.c_void_p(stream.handle), ctypes.byref(graph))
-            try:
-                _call("cuGraphInstantiateWithFlags", ctypes.byref(self._graph), graph, ctypes.c_ulonglong(0))
-            finally:
-                _call("cuGraphDestroy", graph)
-        self._finalizer = weakref.finalize(self, _destroy_graph, stream.device, self._graph.value)
-
-    def launch(self) -> None:
-        """Queue the work on the stream that it was recorded from."""
-        with self._stream.device.active():
-            _call("cuGraphLaunch", self._graph, ctypes.c_void_p(self._stream.handle))
-
-    def free(self) -> None:
-        self._finalizer()
-
-
-def _destroy_graph(device: Device, graph: int) -> None:
-    with device.active():
-        _call("cuGraphExecDestroy", ctypes.c_void_p(graph))
-
-
-@functools.cache
-def _libcuda() -> ctypes.CDLL:
-    return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-
-
-def _call(function: str, *arguments) -> None:
-    code = getattr(_libcuda(), function)(*arguments)
-    if code:
-        name = ctypes.c_char_p()
-        _libcuda().cuGetErrorName(code, ctypes.byref(name))
-        raise EngineError(
-            f"CUDA graph: {function} answers {(name.value or b'?').decode()} ({code}); run without graphs"
-        )
-
-
-class Kernel:
-    """The library of the local distance (converters/plugin/kernel.h)."""
-
-    def __init__(self, path: Path | None = None):
-        """path: the library; None: where `find_library` finds it. Raises `EngineError` where it is not."""
-        path = find_library(KERNEL) if path is None else path
-        if path is None:
-            raise EngineError(how_to_build(KERNEL))
-        try:
-            library = ctypes.CDLL(str(path))
-            self._launch, self._message = library.aligned_reid_local_distance, library.aligned_reid_error
-        except (OSError, AttributeError) as error:
-            raise EngineError(f"{path}: cannot be loaded ({error}); build it again on this machine") from error
-        pointer, long, integer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
-        self._launch.argtypes = [pointer] * 4 + [long] * 3 + [integer] * 4 + [pointer]
-        self._launch.restype = integer
-        self._message.argtypes, self._message.restype = [integer], ctypes.c_char_p
-        self.path = path
-
-    def launch(
-        self,
-        stream: Stream,
-        query: DeviceMemory,
-        gallery: DeviceMemory,
-        candidates: DeviceMemory,
-        distance: DeviceMemory,
-        *,
-        queries: int,
-        entries: int,
-        per_query: int,
-        stripes: int,
-        dim: int,
-        half: bool,
-        half_out: bool = False,
-    ) -> None:
-        """Queue the distances of query `[queries, stripes, dim]` to candidates int32 `[queries, per_query]` of gallery
-        `[entries, stripes, dim]`, into distance float32 (half: the stripes are float16; half_out: the distances).
-
-        Raises `EngineError` with CUDA's words if it cannot be launched.
-        """
-        with stream.device.active():
-            error = self._launch(
-                query.address, gallery.address, candidates.address, distance.address, queries, entries, per_query,
-                stripes, dim, int(half), int(half_out), stream.handle,
-            )  # fmt: skip
-        if error:
-            words = self._message(error).decode()
-            raise EngineError(
-                f"{self.path}: cannot run ({words}); it was built for other GPUs, or [{queries}, {stripes}, {dim}] is "
-                "not 1 to 16 stripes of a multiple of 8 numbers"
-            )
-
-
-class GpuStripes:
-    """The stripes of a gallery, kept on the GPU: re-scoring then copies only queries' stripes and candidates' rows.
-
-    Rows have the order in which they were added, as in the arrays that other ways of re-scoring take. May be used from
-    several threads.
-    """
-
-    def __init__(self, stripes: int, dim: int, *, dtype=np.float16, capacity: int = 1024, device: Device | None = None):
-        """Room for `capacity` people of `stripes` × `dim` numbers, doubled when it is full."""
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.float16, np.float32):
-            raise ValueError(f"stripes on the GPU are float16 or float32, not {self.dtype}")
-        self.device = open_device() if device is None else device
-        self.lock = threading.RLock()
-        """Held while rows are changed, and by whoever runs a kernel on `memory`."""
-        self._shape = (int(stripes), int(dim))
-        self._rows = 0
-        self._row_bytes = self._shape[0] * self._shape[1] * self.dtype.itemsize
-        self._stream = self.device.stream()
-        self.memory = self.device.allocate(max(1, capacity) * self._row_bytes)
-
-    def __len__(self) -> int:
-        return self._rows
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """[G, S, d]"""
-        return (self._rows, *self._shape)
-
-    @property
-    def capacity(self) -> int:
-        """For how many people there is memory."""
-        return self.memory.size // self._row_bytes
-
-    def extend(self, stripes: np.ndarray) -> None:
-        """Add people: `[N, S, d]`, rounded to this object's type. Raises `ValueError` for another shape."""
-        stripes = self._checked(stripes)
-        with self.lock:
-            needed = self._rows + len(stripes)
-            if needed > self.capacity:
-                self._grow(max(needed, 2 * self.capacity))
-            self._stream.upload(self.memory, stripes, self._rows * self._row_bytes)
-            self._stream.synchronize()  # the caller may change or drop its array now
-            self._rows = needed
-
-    def replace(self, row: int, stripes: np.ndarray) -> None:
-        """Put other stripes `[S, d]` into a row. Raises `IndexError` for a row that is not there."""
-        stripes = self._checked(np.asarray(stripes)[None])
-        with self.lock:
-            if not 0 <= row < self._rows:
-                raise IndexError(f"row {row}: there are {self._rows}")
-            self._stream.upload(self.memory, stripes, row * self._row_bytes)
-            self._stream.synchronize()
-
-    def clear(self) -> None:
-        """Forget everybody; the memory is kept."""
-        with self.lock:
-            self._rows = 0
-
-    def close(self) -> None:
-        """Give the memory back. The object cannot be used afterwards."""
-        with self.lock:
-            self._rows = 0
-            self.memory.free()
-            self._stream.free()
-
-    def _checked(self, stripes: np.ndarray) -> np.ndarray:
-        stripes = np.ascontiguousarray(stripes, self.dtype)
-        if stripes.ndim != 3 or stripes.shape[1:] != self._shape:
-            raise ValueError(
-                f"stripes of shape {stripes.shape} do not go into a gallery of [N, {self._shape[0]}, {self._shape[1]}]"
-            )
-        return stripes
-
-    def _grow(self, capacity: int) -> None:
-        memory = self.device.allocate(capacity * self._row_bytes)
-        self._stream.copy(memory, self.memory, self._rows * self._row_bytes)
-        self._stream.synchronize()
-        self.memory.free()
-        self.memory = memory

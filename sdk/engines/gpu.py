@@ -1,13 +1,11 @@
-"""Which GPU is here, asked of NVIDIA's driver through ctypes: no package, no context, no memory on the device."""
+"""Which GPU is here, asked of NVIDIA's driver: no package, no context, no memory on the device."""
 
-import ctypes
 import functools
 from dataclasses import dataclass
 
+from sdk.engines import builtin_driver
+from sdk.engines.libcuda import LIBRARY, Error, NoDriverError
 from sdk.errors import EngineError
-
-_MAJOR, _MINOR = 75, 76
-"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of the driver's API."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +27,17 @@ class Gpu:
 def find_gpu() -> Gpu | str:
     """The first GPU that CUDA shows this process, or why there is none, in words."""
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return "no NVIDIA driver (libcuda.so.1 is not here)"
-    # A driver without a device answers cuInit with an error.
-    if (code := driver.cuInit(0)) != 0:
-        return f"the NVIDIA driver finds no usable GPU (cuInit answers {code})"
-    device, value, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(256)
-    if driver.cuDeviceGet(ctypes.byref(device), 0) != 0:
-        return "CUDA shows this process no GPU; is CUDA_VISIBLE_DEVICES empty?"
-    driver.cuDeviceGetName(name, len(name), device)
-    capability = 0
-    for attribute, factor in ((_MAJOR, 10), (_MINOR, 1)):
-        driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
-        capability += factor * value.value
-    driver.cuDriverGetVersion(ctypes.byref(value))
-    return Gpu(name.value.decode(), capability, f"{value.value // 1000}.{value.value % 1000 // 10}")
+        builtin_driver.init()
+        if not builtin_driver.Device.count():
+            return "CUDA shows this process no GPU; is CUDA_VISIBLE_DEVICES empty?"
+        device = builtin_driver.Device(0)
+        major, minor = device.compute_capability()
+        version = builtin_driver.get_driver_version()
+        return Gpu(device.name(), 10 * major + minor, f"{version // 1000}.{version % 1000 // 10}")
+    except NoDriverError:
+        return f"no NVIDIA driver ({LIBRARY} is not here)"
+    except Error as error:  # cuInit's, where a driver has no device
+        return f"the NVIDIA driver finds no usable GPU ({error})"
 
 
 def serves(target: str, capability: int) -> bool:

@@ -5,17 +5,22 @@ from pathlib import Path
 
 from sdk.engines.gpu import Gpu, find_gpu, serves
 from sdk.engines.metadata import Metadata
-from sdk.engines.plan import RTX, TENSORRT, read_header, read_plan_metadata
+from sdk.engines.plan import RTX, TENSORRT, plan_files, read_header, read_name, read_plan_metadata
 from sdk.engines.versions import import_library, version_fits
 from sdk.errors import EngineError, MissingPackageError
-from sdk.output import write_whole
+from sdk.output import whole_files
 from sdk.terminal import notes
 
 
-def open_plan(path: Path, rebuild: bool = False, host_code: bool = False):
+def open_plan(path: Path, rebuild: bool = False, host_code: bool = False, graphs: bool = False):
     """The engine of a plan that fits this machine, as `sdk.engines.load_engine` promises it."""
     try:
         metadata = check_plan(path)
+        if metadata.version_compatible and not host_code:
+            raise EngineError(
+                f"{path}: was built with --version-compatible and so brings code for the processor, which TensorRT "
+                "runs only where that is allowed: with host_code=True (--host-code) if you trust whoever built it"
+            )
     except MissingPackageError:
         raise
     except EngineError as error:
@@ -29,7 +34,8 @@ def open_plan(path: Path, rebuild: bool = False, host_code: bool = False):
         metadata = rebuild_plan(path, beside)
     from sdk.engines.tensorrt import TensorRTEngine
 
-    return TensorRTEngine(path, metadata, host_code=True) if host_code else TensorRTEngine(path, metadata)
+    asked = {"host_code": host_code, "graphs": graphs}
+    return TensorRTEngine(path, metadata, **{name: True for name, wanted in asked.items() if wanted})
 
 
 def check_plan(path: Path) -> Metadata:
@@ -49,6 +55,8 @@ def check_plan(path: Path) -> Metadata:
             f"{path}: its metadata names {header.library} {said}, its header {header.title}; {_remedy(path)}"
         )
     gpu = require_gpu(path)
+    if refusal := library.refusal(gpu):
+        raise EngineError(f"{path}: {refusal}")
     if metadata.target is not None and not serves(metadata.target, gpu.capability):
         raise EngineError(
             f"{path}: built for {metadata.target}, this GPU ({gpu.name}) is {gpu.architecture}; {_remedy(path)}"
@@ -67,7 +75,7 @@ def rebuild_plan(path: Path, onnx_path: Path) -> Metadata:
         raise EngineError(f"{path}: cannot be built again, {onnx_path} is not here; copy it beside the engine")
     options = BuildOptions()
     try:
-        before = read_plan_metadata(path)
+        before, _ = read_name(path)
     except (EngineError, OSError, ValueError):  # too damaged to tell
         pass
     else:
@@ -77,7 +85,10 @@ def rebuild_plan(path: Path, onnx_path: Path) -> Metadata:
             )
         options = BuildOptions(max_batch=before.max_batch or options.max_batch)
     content, metadata = build_engine(onnx_path, _library_at_hand(path), options)
-    write_whole(path, content, error=EngineError, private=False)
+    files = plan_files(path, content, metadata)
+    with whole_files(list(files), error=EngineError, private=False) as places:
+        for place, part in zip(places, files.values(), strict=True):
+            place.write(part)
     return metadata
 
 
@@ -108,15 +119,23 @@ def sha256_of(path: Path) -> str:
 
 
 def _library_at_hand(path: Path):
-    """The library of the plan as far as its header tells; else the one that is installed."""
+    """The library of the plan as far as its header tells; else the other one, if it is here and runs on this GPU."""
     try:
         wanted = read_header(path).library
     except EngineError:
         wanted = TENSORRT
-    try:
-        return import_library(wanted)
-    except MissingPackageError:
-        return import_library(RTX if wanted == TENSORRT else TENSORRT)
+    lacking = []
+    for name in (wanted, RTX if wanted == TENSORRT else TENSORRT):
+        try:
+            library = import_library(name)
+        except MissingPackageError as error:
+            lacking.append(error)
+            continue
+        refusal = library.refusal(require_gpu(path))
+        if refusal is None:
+            return library
+        lacking.append(EngineError(f"{path}: {refusal}"))
+    raise lacking[0]
 
 
 def _remedy(path: Path) -> str:

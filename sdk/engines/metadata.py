@@ -1,6 +1,7 @@
 """What a model file says of itself: one JSON, written by the converters, read by every engine.
 
-An ONNX file has it in its `metadata_props`, a TensorRT plan as the name of its network (see `sdk.engines.plan`).
+An ONNX file has it in its `metadata_props`, a TensorRT plan as the name of its network, and what is too long for that
+beside it (see `sdk.engines.plan`).
 """
 
 import json
@@ -42,7 +43,8 @@ class Metadata:
     """What is known of people's looks to this model before a site has taught anything (`sdk.tracking.site.SitePrior`);
     None: not measured."""
     evaluation: dict | None = None
-    """Figures on people held out of training, with their protocol; None if there were none."""
+    """Figures on people held out of training, with their protocol; None if there were none. "identities" are those
+    people's names, in an engine how many they are."""
     checkpoint_sha256: str = ""
     tools: dict[str, str] = field(default_factory=dict)
     """Versions of what wrote the file, by package."""

@@ -8,7 +8,7 @@ from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
 from sdk.engines.kinds import explain_kind
 from sdk.engines.metadata import KEY, Metadata
 from sdk.errors import CropError, EngineError
-from sdk.onnx_runtime import onnxruntime
+from sdk.onnx_runtime import onnxruntime, session_options
 
 
 class OnnxEngine:
@@ -42,8 +42,7 @@ class OnnxEngine:
 
 def open_session(content: str | Path | bytes, optimised: bool = True) -> onnxruntime.InferenceSession:
     """A session on the CPU, for a path or for the bytes of a file. Raises `EngineError` naming the cause."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: its warnings name nodes that a user has never heard of
+    options = session_options(severity=3)  # errors only: its warnings name nodes that a user has never heard of
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     source = content if isinstance(content, bytes) else str(content)

@@ -1,14 +1,19 @@
 """The operator `reid::AlignedLocalDistance`, and the TensorRT plugin that computes it in one kernel."""
 
 import threading
+from pathlib import Path
 
 from sdk.engines.native import PLUGIN, find_library, how_to_build
+from sdk.engines.plan import read_header, read_plan_metadata
 from sdk.engines.versions import Library
 from sdk.errors import EngineError
 
 DOMAIN, OPERATOR, PLUGIN_VERSION = "reid", "AlignedLocalDistance", "1"
 QUERY, GALLERY, CANDIDATES, DISTANCE = "query_stripes", "gallery_stripes", "candidates", "distance"
 """The operator's tensors."""
+
+MARK = "plugin"
+"""Among the tools of a re-scoring plan's metadata: it was built with the plugin, of this version."""
 
 _loading = threading.Lock()
 
@@ -33,6 +38,15 @@ def load_plugin(library: Library) -> bool:
         if not _knows_it(registry):
             raise EngineError(f"{path}: {library.title} cannot load it; build it again on this machine")
     return True
+
+
+def has_plugin(path: str | Path) -> bool:
+    """Whether a re-scoring plan was built with the plugin, by its metadata. Raises `EngineError` for no plan."""
+    read_header(path)
+    try:
+        return MARK in read_plan_metadata(path).tools
+    except EngineError:  # no metadata: made by hand
+        return False
 
 
 def plugin_state() -> tuple[bool, str]:

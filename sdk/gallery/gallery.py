@@ -405,6 +405,15 @@ class Gallery(Ledger):
             rows = self._state.rows
             return self._erase(np.flatnonzero(rows.alive & (rows.added < before)), "prune")
 
+    def add_follower(self, follower) -> None:
+        """Call `follower.follow(rows)` with what the rows are (`sdk.gallery.rows.Snapshot`) now and whenever they have
+        changed, before the call that changes them returns; `follower.close()` when the gallery is closed. It is held
+        weakly."""
+        with self._lock:
+            self._open_state()
+            self._followers.add(follower)
+            follower.follow(self._state.rows)
+
     def keep_statistics(self, statistics: Sequence[Statistic]) -> None:
         """Keep what was learned of many people at once, in the place of what was kept before; none: nothing.
 
@@ -448,6 +457,8 @@ class Gallery(Ledger):
             if self._closed:
                 return
             self._closed = True
+            for follower in list(self._followers):
+                follower.close()
             self._state = State(Snapshot(), [], [None])
             self._people, self._number, self._by_uid = {}, {}, {}
             self._statistics = []

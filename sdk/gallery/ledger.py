@@ -9,6 +9,7 @@ import logging
 import threading
 import time as clock
 import uuid
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -76,6 +77,8 @@ class Ledger:
         """where: how messages call the gallery."""
         self._lock = threading.RLock()
         self._state = State(Snapshot(), [], [None])
+        self._followers = weakref.WeakSet()
+        """Told of every change of the rows; see `Gallery.add_follower`."""
         self._people: dict[int, _Person] = {}
         self._number: dict[str, int] = {}
         self._by_uid: dict[bytes, int] = {}
@@ -489,6 +492,8 @@ class Ledger:
         if state.index and state.index.generation != rows.generation:
             state = replace(state, index=None)
         self._state = replace(state, rows=rows)
+        for follower in list(self._followers):
+            follower.follow(rows)
         self._refresh_index()
         if self._sync:
             self._sync.wake()

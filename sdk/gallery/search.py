@@ -23,7 +23,8 @@ SIMILARITIES = 32 * 2**20
 
 
 Align = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""Local distances of query stripes `[B, S, d]` to candidates `[B, K]` among gallery stripes `[G, S, d]`; −1: inf."""
+"""Local distances of query stripes `[B, S, d]` to candidates `[B, K]` among gallery stripes `[G, S, d]`; −1: inf. If it
+has an attribute `resident` that is not None (`sdk.gallery.resident`), that is asked first, by the numbers of rows."""
 
 
 @dataclass(frozen=True)
@@ -231,24 +232,30 @@ def _local(state: State, question: Question, found: list[Nearest], align: Align)
     for start in range(0, len(found), ALIGNED // RESCORED):
         part = found[start : start + ALIGNED // RESCORED]
         chosen = [_aligned_rows(state.rows, nearest) for nearest in part]
-        needed, places = np.unique(np.concatenate(chosen), return_inverse=True)
-        stripes = state.rows.gather_stripes(needed) if len(needed) else np.empty((0, 1, 1), np.float16)
-        has = stripes.any(axis=(1, 2))
-        candidates = np.full((len(part), max(map(len, chosen))), -1, np.int32)
-        at = 0
-        for line, rows in zip(candidates, chosen, strict=True):
-            line[: len(rows)] = places[at : at + len(rows)]
-            at += len(rows)
-        if len(has):
-            candidates[~has[candidates]] = -1
-        if (candidates >= 0).any():
-            local = align(question.stripes[start : start + len(part)], stripes, candidates)
-        else:
-            local = np.full(candidates.shape, np.inf, np.float32)
-        longest = 2 * stripes.shape[1] - 1
+        lines = np.full((len(part), max(map(len, chosen))), -1, np.int32)
+        for line, rows in zip(lines, chosen, strict=True):
+            line[: len(rows)] = rows
+        query = question.stripes[start : start + len(part)]
+        local = _aligned(state.rows, query, lines, align) / (2 * query.shape[1] - 1)
         for nearest, rows, line in zip(part, chosen, local, strict=True):
-            result.append(_by_identity(state.rows, nearest, rows, line[: len(rows)] / longest))
+            result.append(_by_identity(state.rows, nearest, rows, line[: len(rows)]))
     return result
+
+
+def _aligned(rows: Snapshot, query: np.ndarray, lines: np.ndarray, align: Align) -> np.ndarray:
+    """Local distances of queries to rows `[B, K]`, −1: none; inf for those that have no stripes."""
+    resident = getattr(align, "resident", None)
+    if resident is not None and (local := resident.distances(rows, query, lines)) is not None:
+        return local
+    needed, places = np.unique(lines, return_inverse=True)
+    absent = np.count_nonzero(needed < 0)
+    stripes = rows.gather_stripes(needed[absent:])
+    candidates = (places.reshape(lines.shape) - absent).astype(np.int32)
+    has = np.append(stripes.any(axis=(1, 2)), False)  # the last for −1
+    candidates[~has[candidates]] = -1
+    if (candidates < 0).all():
+        return np.full(lines.shape, np.inf, np.float32)
+    return align(query, stripes, candidates)
 
 
 def _aligned_rows(rows: Snapshot, nearest: Nearest) -> np.ndarray:

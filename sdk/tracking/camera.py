@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import supervision as sv
 
+from sdk.cutting import corners
 from sdk.preprocess import MIN_SIDE
 from sdk.tracking.change import ChangeMeter
 from sdk.tracking.clock import USUAL_STEP
@@ -86,7 +87,7 @@ class Camera:
         boxes = np.asarray(detections.xyxy, np.float32).reshape(-1, 4)
         confidence = np.ones(len(boxes)) if detections.confidence is None else np.asarray(detections.confidence)
         height, width = frame.shape[:2]
-        corners = np.round(np.clip(boxes, 0, [width, height, width, height])).astype(int)
+        shown = corners(boxes, frame.shape)
         numbers, doubtful = self.tracks.begin(boxes, confidence, now)
         return Sight(
             detections,
@@ -94,8 +95,8 @@ class Camera:
             doubtful,
             crop_quality(boxes, confidence, (height, width)),
             beside_another(boxes) | at_side(boxes, width),
-            corners,
-            (corners[:, 2:] - corners[:, :2] >= MIN_SIDE).all(axis=1),
+            shown,
+            (shown[:, 2:] - shown[:, :2] >= MIN_SIDE).all(axis=1),
         )
 
     def follow(self, sight: Sight) -> sv.Detections:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 import supervision as sv
 
+from sdk.cutting import Cuts
 from sdk.errors import DataError
 from sdk.events import Listener, Listeners
 from sdk.names import checked_name
@@ -270,12 +271,13 @@ class MultiCameraTracker:
             wanted = sorted(wanted)[: self._budget.take(len(wanted), self._clock.now)]
         if not wanted:
             return
-        crops = []
+        rows: dict[str, list[int]] = {}
         for _, name, row in wanted:
-            x0, y0, x1, y1 = sights[name].corners[row]
-            crops.append(frames[name][y0:y1, x0:x1])
-        features = self.reid.embed(crops, [name for _, name, _ in wanted])
-        for place, (_, name, row) in enumerate(wanted):
+            rows.setdefault(name, []).append(row)
+        crops = Cuts([frames[name] for name in rows], [sights[name].corners[rows[name]] for name in rows], list(rows))
+        features = self.reid.embed(crops, crops.cameras)
+        places = [(name, row) for name, of_camera in rows.items() for row in of_camera]
+        for place, (name, row) in enumerate(places):
             sights[name].embedding[row] = features.embedding[place]
             if self._rescore and features.stripes is not None:
                 sights[name].stripes[row] = features.stripes[place]

@@ -15,7 +15,8 @@ Stripes = list[tuple[float, np.ndarray]]
 """(quality, stripes `[S, d]`) of some crops."""
 Align = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Local distances of query stripes `[B, S, d]` to candidates int `[B, K]` of gallery stripes `[G, S, d]`: `[B, K]`, as
-`sdk.rescoring.choose` gives it: on the GPU where there is one."""
+`sdk.rescoring.choose` gives it: on the GPU where there is one. If it has an attribute `crops` that is not None
+(`sdk.resident_crops`), that is asked first."""
 
 
 def keep_best(stripes: Stripes) -> Stripes:
@@ -32,12 +33,20 @@ def local_differences(align: Align, track: Stripes, people: list[Stripes]) -> np
     if not track or not all(people):
         return np.zeros(len(people))
     mine = np.stack([stripes for _, stripes in track])
-    theirs = np.stack([stripes for person in people for _, stripes in person])
-    everybody = np.tile(np.arange(len(theirs), dtype=np.int32), (len(mine), 1))
-    distance = np.asarray(align(mine, theirs, everybody), np.float64).mean(axis=0) / (2 * mine.shape[1] - 1)
+    theirs = [stripes for person in people for _, stripes in person]
+    distance = np.asarray(_distances(align, mine, theirs), np.float64).mean(axis=0) / (2 * mine.shape[1] - 1)
     owner = np.repeat(np.arange(len(people)), [len(person) for person in people])
     local = np.bincount(owner, distance) / np.bincount(owner)
     return WEIGHT * (local - local.mean())
+
+
+def _distances(align: Align, mine: np.ndarray, theirs: list[np.ndarray]) -> np.ndarray:
+    """Of my crops to each of theirs, `[B, N]`: on the GPU, where theirs stay, or wherever `align` computes."""
+    resident = getattr(align, "crops", None)
+    if resident is not None and (found := resident.distances(mine, theirs)) is not None:
+        return found
+    everybody = np.tile(np.arange(len(theirs), dtype=np.int32), (len(mine), 1))
+    return align(mine, np.stack(theirs), everybody)
 
 
 def aligned_stripes(track: Stripes, person: Stripes) -> tuple[tuple[int, int], ...] | None:

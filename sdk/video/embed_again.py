@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
+from sdk.cutting import corners
 from sdk.errors import DataError
 from sdk.preprocess import MIN_SIDE
 from sdk.reading import TRACK, read_lines
@@ -104,8 +105,7 @@ def _crops(
     height, width = frame.shape[:2]
     boxes = np.array([row["box"] for row in rows], np.float32)
     quality = crop_quality(boxes, np.array([row["confidence"] for row in rows], float), (height, width))
-    corners = np.round(np.clip(boxes, 0, [width, height, width, height])).astype(int)
-    for row, value, (x0, y0, x1, y1) in zip(rows, quality, corners, strict=True):
+    for row, value, (x0, y0, x1, y1) in zip(rows, quality, corners(boxes, frame.shape), strict=True):
         if not row["wanted"]:
             continue
         now = float(row["time"])

@@ -53,7 +53,12 @@ def held_out_people(people, model: OpenedModel, name: str, data: str):
     """
     if not model.evaluation:
         raise DataError(f"{name}: its training held nobody out; leave away --held-out")
-    wanted = set(model.evaluation["identities"])
+    wanted = model.evaluation["identities"]
+    if not isinstance(wanted, list):
+        raise DataError(
+            f"{name}: an engine does not name the people held out; give the .onnx or the checkpoint it is of"
+        )
+    wanted = set(wanted)
     if not wanted & set(people.identities):
         from training.data import union
 

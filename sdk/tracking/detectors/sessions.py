@@ -58,11 +58,10 @@ class OnnxSession:
     """An `.onnx` file in ONNX Runtime: on CUDA where the installed one has it, else on the CPU."""
 
     def __init__(self, path: Path):
-        from sdk.onnx_runtime import onnxruntime
+        from sdk.onnx_runtime import onnxruntime, session_options
 
         self.path = path
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
+        options = session_options(severity=4)
         wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
         providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
         try:
