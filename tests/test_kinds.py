@@ -19,7 +19,7 @@ KINDS = {
     "keras": (b"\x89HDF\r\n\x1a\n", "perhaps of Keras; export"),
     "tflite": (b"\x1c\0\0\0TFL3", "a TensorFlow Lite model; export"),
     "gzip": (b"\x1f\x8b\x08\0", "a compressed archive; unpack it"),
-    "safetensors": (struct.pack("<Q", 40) + b'{"conv1.weight":{"dtype":"F32"}}', "a file of safetensors; .*torch.save"),
+    "safetensors": (struct.pack("<Q", 40) + b'{"conv1.weight":{"dtype":"F32"}}', "a file of safetensors"),
     "ultralytics": (struct.pack("<I", 30) + b'{"stride": 32}' + b"ftrt", "metadata that are not ours.*; export"),
     "empty": (b"", "is empty; fetch the file itself"),
 }

@@ -88,6 +88,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise DataError(f"{path}: no such checkpoint; `reid train` writes one")
     try:
         content = read_tensors(path)
+    except DataError:
+        raise
     except Exception as error:  # torch raises many kinds here: zip, pickle, runtime
         raise DataError(
             explain_kind(path) or f"{path}: not a readable checkpoint ({type(error).__name__}); was it copied whole?"
