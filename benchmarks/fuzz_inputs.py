@@ -11,6 +11,7 @@ there was any of those.
 """
 
 import contextlib
+import errno
 import json
 import math
 import multiprocessing
@@ -23,6 +24,7 @@ import signal
 import socket
 import struct
 import tempfile
+import threading
 import time
 import traceback
 import zlib
@@ -448,15 +450,18 @@ def _told(parts: list[bytes]) -> bytes:
     """All that the page answers to somebody who says this and nothing more."""
     if not _page:
         _page.append(_open_page())
-    with socket.create_connection(("127.0.0.1", _page[0]), PATIENCE) as client, contextlib.suppress(ConnectionError):
-        for part in parts:
-            client.sendall(part)
-        client.shutdown(socket.SHUT_WR)
-        answers = b""
-        while len(answers) < 1 << 20 and (piece := client.recv(1 << 16)):
-            answers += piece
-        return answers
-    return b""
+    answers = b""
+    with socket.create_connection(("127.0.0.1", _page[0]), PATIENCE) as client:
+        try:
+            for part in parts:
+                client.sendall(part)
+            client.shutdown(socket.SHUT_WR)
+            while len(answers) < 1 << 20 and (piece := client.recv(1 << 16)):
+                answers += piece
+        except OSError as error:  # the page may hang up on whoever speaks on; a shutdown then finds no connection
+            if not isinstance(error, ConnectionError) and error.errno != errno.ENOTCONN:
+                raise
+    return answers
 
 
 def _open_page() -> int:
@@ -477,6 +482,11 @@ FAMILIES: dict[str, Callable[[random.Random, Path], Case]] = {
 }
 
 
+def _said(error: BaseException) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {str(error)[:120]} ({Path(place.filename).name}:{place.lineno})"
+
+
 def outcome_of(case: Case) -> tuple[str, str]:
     """One of the outcomes, and what is to be said of it."""
     try:
@@ -488,8 +498,7 @@ def outcome_of(case: Case) -> tuple[str, str]:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        return "fault", f"{type(error).__name__}: {str(error)[:120]} ({Path(place.filename).name}:{place.lineno})"
+        return "fault", _said(error)
     if wrong == "refused":
         return "refused", ""
     return ("fault", wrong) if isinstance(wrong, str) else ("result", "")
@@ -501,6 +510,8 @@ def outcomes(family: str, seed: int, numbers: range, folder: Path) -> Iterator[t
     def ring(*_) -> None:
         raise Hang
 
+    died: list[str] = []
+    hook, threading.excepthook = threading.excepthook, lambda args: died.append(_said(args.exc_value))
     before = signal.signal(signal.SIGALRM, ring)
     try:
         for number in numbers:
@@ -510,9 +521,12 @@ def outcomes(family: str, seed: int, numbers: range, folder: Path) -> Iterator[t
                 outcome = outcome_of(case)
             finally:
                 signal.alarm(0)
+            if died:
+                outcome = "fault", f"a thread of its own died: {died.pop()}"
             yield number, *outcome
     finally:
         signal.signal(signal.SIGALRM, before)
+        threading.excepthook = hook
 
 
 def _work(family: str, seed: int, numbers: range, pipe) -> None:

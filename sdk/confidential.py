@@ -20,8 +20,12 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]*)(?::(\d{1,5}))?")
 _HARMLESS = re.compile(r"[\w.~+-]*")
 """A step of a path that says nothing but where: no key=value, nothing percent-encoded."""
-_AT = r"@(?=[\w.\[:])(.*)"
-"""Before a host, and what follows."""
+_AT = re.compile(r"@(?=[\w.\[:])")
+"""Before a host."""
+_SCHEME = re.compile(r"(?<![\w+.-])(?:(?![A-Za-z])[\w+.-])*([A-Za-z][\w+.-]*:/+)")
+_BARE = re.compile(r"(?<![^\s'\"])()[^\s'\":]*:")
+"""Where an address begins, also one whose scheme was forgotten. They look at a character once or twice, for the texts
+may be long, and of others."""
 _KEYS = r"user|usr|login|pass|pwd|passwd|passphrase|token|key|auth|secret|sig|streamid|credential"
 
 
@@ -160,16 +164,20 @@ def hide(text: object) -> str:
 
 
 def _hide(line: str) -> str:
-    line = re.sub(rf"([A-Za-z][\w+.-]*:/+)(.*){_AT}", _without_user, line)
-    line = re.sub(rf"()([^\s'\"]*:.*){_AT}", _without_user, line)  # an address whose scheme was forgotten
-    line = re.sub(r"(:/+[^\s?]*\?)\S.*", r"\1…", line)
+    for begins in (_SCHEME, _BARE):
+        line = _without_user(line, begins)
+    line = re.sub(r"(:/[^\s?]*\?)\S.*", r"\1…", line)
     return re.sub(rf"(?i)((?:{_KEYS})[\w-]*\s*(?:=|%3D)).*", r"\1…", line)
 
 
-def _without_user(found: re.Match) -> str:
-    """What follows the @, unless that may itself belong to a password."""
-    clear = not re.search("[/?#=]", found[2])
-    return f"{found[1]}{found[3] if clear else '…'}"
+def _without_user(line: str, begins: re.Pattern) -> str:
+    """Of an address what follows its last @, unless that may itself belong to a password."""
+    at = max((found.start() for found in _AT.finditer(line)), default=-1)
+    found = begins.search(line, 0, max(at, 0))
+    if not found:
+        return line
+    kept, user = line[: found.end(1)], line[found.end(1) : at]
+    return kept + ("…" if re.search("[/?#=]", user) else line[at + 1 :])
 
 
 def why(error: BaseException) -> str:

@@ -172,6 +172,17 @@ def test_ffmpeg_reads_user_and_password_as_we_do(written):
     assert set(server.told) == {f"admin:{password}"}
 
 
+def test_long_texts_of_others_are_read_in_no_time():
+    """A pattern that begins anew at every letter takes hours for these."""
+    many = "user:" * 4000
+    assert hide(many) == many
+    assert hide(f"{many}{MARK}@h") == "h"
+    assert hide(f"no file {many}rtsp://a:{MARK}@h") == f"no file {many}rtsp://h"
+    assert hide("9" * 20_000 + ":x") == "9" * 20_000 + ":x"
+    assert hide("rtsp://" * 2000 + f"{MARK}@h") == "rtsp://…"
+    assert hide("@a " * 5000 + "x") == "@a " * 5000 + "x"
+
+
 def test_texts_of_others_are_cut_and_our_own_are_not():
     assert hide(f"could not open rtsp://a:{MARK} x'[@h/s: no route") == "could not open rtsp://h/s: no route"
     assert hide(f"could not open rtsp://a:{MARK}/x@h/s: no route") == "could not open rtsp://…"

@@ -1,7 +1,11 @@
 """Bad content, a little of it: a result or one of our errors. `benchmarks/fuzz_inputs.py` has more of the same."""
 
 import math
+import os
+import socket
 import struct
+import threading
+import time
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -31,22 +35,47 @@ def test_bad_content_is_a_result_or_a_clear_refusal(family, tmp_path):
 
 
 def test_a_process_that_dies_or_hangs_is_told_and_the_rest_goes_on(monkeypatch):
-    import os
-    import time
-
     import benchmarks.fuzz_inputs as module
 
     def family(rng, folder):
         number = rng.randrange(8)
-        return {0: lambda: os._exit(3), 1: lambda: time.sleep(9), 2: lambda: 1 / 0}.get(number, lambda: None)
+        kinds = {0: lambda: os._exit(3), 1: lambda: time.sleep(9), 2: lambda: 1 / 0, 3: in_a_thread}
+        return kinds.get(number, lambda: None)
+
+    def in_a_thread():
+        thread = threading.Thread(target=lambda: [].pop())
+        thread.start()
+        thread.join()
 
     monkeypatch.setitem(FAMILIES, "bad", family)
     monkeypatch.setattr(module, "PATIENCE", 1)
-    counts, said = fuzz("bad", 5, 0, 12, time.monotonic() + 60)
+    counts, said = fuzz("bad", 7, 0, 12, time.monotonic() + 60)
     assert sum(counts.values()) == 12
     assert set(counts) == {"result", "crash", "hang", "fault"}
     assert len(said) == 12 - counts["result"]
     assert any("ZeroDivisionError" in line for line in said)
+    assert any("a thread of its own died: IndexError" in line for line in said)
+
+
+def test_a_page_that_hangs_up_on_what_is_said_is_no_fault(monkeypatch):
+    import benchmarks.fuzz_inputs as module
+
+    def hang_up():
+        client, _ = listener.accept()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # at once, with a reset
+        client.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setattr(module, "_page", [listener.getsockname()[1]])
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        assert module._told(_parts_after(thread)) == b""
+
+
+def _parts_after(thread):
+    """Nothing to be sent, once the thread has ended."""
+    thread.join()
+    yield b""
 
 
 @pytest.mark.parametrize(

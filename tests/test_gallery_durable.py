@@ -1,6 +1,8 @@
 """A gallery on disk: what was acknowledged survives, what was forgotten is in no file, what goes wrong is told."""
 
+import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 from sdk.errors import GalleryError
 from sdk.gallery import Gallery
 from sdk.gallery import ledger as ledger_module
+from sdk.gallery.reserve import MOST, Reserve
 from tests.galleries import features_of, kill_while_writing, traces, unit, wrong_changes
 
 ROOT = Path(__file__).parents[1]
@@ -346,6 +349,81 @@ def test_a_full_disk_is_told_nothing_is_lost_and_matching_goes_on(path):
         assert len(gallery.identities()) == int(added) + 2
         assert {"first", "last", f"p{int(added) - 1}"} <= set(gallery.identities())
         assert gallery.verify().ok
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 8 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(place)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def occupy(path):
+    """Fill the rest of a disk."""
+    with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def test_people_are_forgotten_on_a_full_disk(small_disk):
+    with Gallery(small_disk / "site.db", store_crops=True) as gallery:
+        crops = [np.random.default_rng(0).integers(0, 255, (64, 32, 3), np.uint8)] * 12
+        for i in range(16):
+            gallery.add(features_of(f"p{i:02d}-end", 12), identity=f"p{i:02d}-end", crops=crops)
+        occupy(small_disk / "filler")
+        gallery.merge("p00-end", into="p01-end")
+        gallery.rename("p02-end", "bob-end")
+        for name in ("bob-end", *(f"p{i:02d}-end" for i in range(3, 10))):
+            assert gallery.forget(name) == 12
+            occupy(small_disk / "filler")
+        assert gallery.traces is None
+        for name in ("p00-end", "p02-end", "bob-end", "p09-end"):
+            assert traces(small_disk, name, []) == []
+        assert traces(small_disk, "p09-end", features_of("p09-end", 12)) == []
+        added = 0
+        with contextlib.suppress(GalleryError):
+            for added in range(1000):
+                gallery.add(features_of(f"q{added}", 12), identity=f"q{added}")
+        assert added < 900
+        assert gallery.forget("p10-end") == 12, "what is held for forgetting is for nothing else"
+        known = gallery.identities()
+        assert gallery.verify().ok
+    (small_disk / "filler").unlink()
+    with Gallery(small_disk / "site.db") as gallery:
+        assert gallery.identities() == known
+        assert len(known) == 16 - 10 + added
+        assert gallery.verify().ok
+
+
+def test_a_reserve_holds_what_there_is_and_gives_it(small_disk, tmp_path):
+    def free():
+        disk = os.statvfs(small_disk)
+        return disk.f_bavail * disk.f_frsize
+
+    before, reserve = free(), Reserve(small_disk)
+    reserve.take()
+    reserve.take()
+    assert (reserve.held, before - free(), list(small_disk.iterdir())) == (MOST, MOST, [])
+    reserve.give()
+    assert (reserve.held, free()) == (0, before)
+    (small_disk / "filler").write_bytes(bytes(before - MOST // 2))
+    reserve.take()
+    assert reserve.held == MOST // 2, "less where there is less"
+    reserve.close()
+    occupy(small_disk / "filler")
+    reserve.take()
+    assert reserve.held == 0
+    assert free() == 0
+    reserve.close()
+    missing = Reserve(tmp_path / "nowhere")
+    missing.take()
+    missing.give()
+    assert missing.held == 0
 
 
 def test_sqlites_own_word_for_a_full_disk(path):

@@ -12,7 +12,7 @@ import pytest
 
 from sdk.errors import GalleryError
 from sdk.gallery import Gallery
-from sdk.gallery import scrubber as scrubber_module
+from sdk.gallery import ledger as ledger_module
 from sdk.gallery.backup import restore
 from sdk.gallery.rewrite import accept, rewrite
 from tests.galleries import earlier_file, features_of, traces
@@ -107,7 +107,7 @@ def test_new_files_are_their_owners_alone(path):
 @pytest.mark.parametrize("change", ["forget", "rename", "merge"])
 def test_what_a_reader_keeps_from_being_overwritten_is_told_and_done_when_it_ends(path, monkeypatch, change):
     monkeypatch.setattr("sdk.gallery.journal.SCRUB_WAIT", 0.05)
-    monkeypatch.setattr(scrubber_module, "RETRY", 0.02)
+    monkeypatch.setattr(ledger_module, "SCRUB_EVERY", 0.02)
     fill(path, "ann-end", "bob-end")
     with Gallery(path) as gallery:
         reader = sqlite3.connect(path)

@@ -1,12 +1,17 @@
 """Retention goes by the time that a gallery has seen pass: a clock that is wrong deletes nobody."""
 
+import gc
+import threading
+import time
+import weakref
+
 import numpy as np
 import pytest
 
 from sdk.gallery import Gallery
 from sdk.gallery import ledger as ledger_module
 from sdk.gallery.timeline import MOST, SIZE, Timeline
-from tests.galleries import earlier_file, features_of
+from tests.galleries import earlier_file, features_of, traces
 
 DAY = 86400.0
 NOW = 1.8e9
@@ -110,6 +115,59 @@ def test_a_wrong_clock_deletes_nobody_and_is_told(tmp_path, clock, caplog, wrong
         gallery.add(features_of("now"), identity="now")
         assert gallery.identities() == ["now"]
         assert [line.action for line in gallery.audit()] == ["retention"] * 3
+
+
+@pytest.mark.parametrize("where", ["memory", "file", "settled"])
+def test_retention_runs_out_where_nobody_is_added(tmp_path, clock, monkeypatch, where):
+    monkeypatch.setattr(ledger_module, "EXPIRE_EVERY", 0.02)
+    path = None if where == "memory" else tmp_path / "site.db"
+    with Gallery(path, retention=0.0 if where == "settled" else DAY) as gallery:
+        gallery.add(features_of("old-end"), identity="old-end")
+        if where == "settled":
+            gallery.settle(retention=DAY)
+        passes(clock, DAY / 2)
+        gallery.add(features_of("new-end"), identity="new-end")
+        passes(clock, DAY / 2 + 1)
+        wait_for(lambda: gallery.identities() == ["new-end"])
+        assert [line.action for line in gallery.audit()] == ["retention"]
+        assert not path or traces(tmp_path, "old-end", features_of("old-end")) == []
+        gallery.settle(retention=0.0)
+        wait_for(lambda: not any(thread.name == "gallery-retention" for thread in threading.enumerate()))
+        gallery.settle(retention=DAY)
+        passes(clock, DAY)
+        wait_for(lambda: gallery.identities() == [])
+    wait_for(lambda: not any(thread.name == "gallery-retention" for thread in threading.enumerate()))
+
+
+def test_a_gallery_that_is_dropped_is_looked_after_no_more(monkeypatch):
+    monkeypatch.setattr(ledger_module, "EXPIRE_EVERY", 0.02)
+    gallery = Gallery(retention=DAY)
+    assert any(thread.name == "gallery-retention" for thread in threading.enumerate())
+    dropped = weakref.ref(gallery)
+    del gallery
+    wait_for(lambda: gc.collect() is not None and dropped() is None)
+    wait_for(lambda: not any(thread.name == "gallery-retention" for thread in threading.enumerate()))
+
+
+def test_retention_that_cannot_be_carried_out_is_told_and_tried_again(tmp_path, clock, monkeypatch, caplog):
+    monkeypatch.setattr(ledger_module, "EXPIRE_EVERY", 0.02)
+    with Gallery(tmp_path / "site.db", retention=DAY) as gallery:
+        gallery.add(features_of("old"), identity="old")
+        connection = gallery._journal._connection
+        connection.execute("PRAGMA query_only = ON")
+        passes(clock, 2 * DAY)
+        wait_for(lambda: "people who cannot be deleted: " in caplog.text)
+        assert gallery.identities() == ["old"]
+        connection.execute("PRAGMA query_only = OFF")
+        passes(clock, 1.0)
+        wait_for(lambda: gallery.identities() == [])
+
+
+def wait_for(condition, seconds=20.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_time_that_nobody_saw_counts_when_it_is_said_to_have_passed(tmp_path, clock, monkeypatch):

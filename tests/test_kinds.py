@@ -4,6 +4,7 @@ import struct
 import zipfile
 
 import pytest
+import torch
 
 from converters.authors import Authors
 from converters.sources import open_source
@@ -11,6 +12,7 @@ from sdk import ReIdentifier
 from sdk.doctor import examine_model
 from sdk.engines.kinds import explain_kind
 from sdk.errors import DataError, EngineError, ReIDError
+from training.checkpoint import FORMAT, load_checkpoint
 
 KINDS = {
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a Git LFS pointer.*: git lfs pull"),
@@ -19,7 +21,7 @@ KINDS = {
     "keras": (b"\x89HDF\r\n\x1a\n", "perhaps of Keras; export"),
     "tflite": (b"\x1c\0\0\0TFL3", "a TensorFlow Lite model; export"),
     "gzip": (b"\x1f\x8b\x08\0", "a compressed archive; unpack it"),
-    "safetensors": (struct.pack("<Q", 40) + b'{"conv1.weight":{"dtype":"F32"}}', "a file of safetensors; .*torch.save"),
+    "safetensors": (struct.pack("<Q", 40) + b'{"conv1.weight":{"dtype":"F32"}}', "a file of safetensors"),
     "ultralytics": (struct.pack("<I", 30) + b'{"stride": 32}' + b"ftrt", "metadata that are not ours.*; export"),
     "empty": (b"", "is empty; fetch the file itself"),
 }
@@ -68,3 +70,17 @@ def test_a_model_of_another_project_gets_the_command_that_converts_it(tmp_path):
     (tmp_path / "osnet.pth").write_bytes(b"PK\x03\x04 damaged")
     with pytest.raises(EngineError, match=r"reid convert osnet\.pth -o model\.onnx \(--from PROJECT"):
         ReIdentifier(tmp_path / "osnet.pth")
+
+
+def test_a_checkpoint_of_others_or_of_later_is_not_called_damaged(tmp_path):
+    path = tmp_path / "model.pt"
+    for facts, said in (
+        (None, "not a checkpoint of `reid train`; of another project's"),
+        ('{"format": "other", "version": 1}', "not a checkpoint of `reid train`; of another project's"),
+        (f'{{"format": "{FORMAT}", "version": 99}}', "checkpoint version 99; this release reads up to 1: upgrade"),
+        (f'{{"format": "{FORMAT}"}}', r"damaged checkpoint \('version'\); was it copied whole"),
+        ("[]", "damaged checkpoint"),
+    ):
+        torch.save({"weights": {}} if facts is None else {"facts": facts, "weights": {}}, path)
+        with pytest.raises(DataError, match=rf"^{path}: {said}"):
+            load_checkpoint(path)

@@ -17,6 +17,7 @@ from converters.verify import Crops
 from sdk.doctor import examine_model
 from sdk.errors import ReIDError
 from tests.test_foreign_onnx import SIZE, write
+from tests.test_safetensors import written
 from training.backbones import build_backbone
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.commands.models import open_model
@@ -39,6 +40,7 @@ def whole(tmp_path_factory):
     model = AlignedReID(config.model, 2)
     save_checkpoint(Checkpoint(config, ["a", "b"], 1, model.state_dict()), folder / "ours.pt")
     torch.save(build_backbone("resnet18", 2).state_dict(), folder / "theirs.pth")
+    written(folder / "theirs.safetensors", build_backbone("resnet18", 2).state_dict())
     return folder
 
 
@@ -119,13 +121,13 @@ def mutated(name: str, folder, rng: random.Random, path) -> None:
             path.write_bytes(model.SerializeToString())
         else:
             path.write_bytes(other_graph(folder / name, rng))
-    elif rng.random() < 0.2:
+    elif path.suffix == ".safetensors" or rng.random() < 0.2:
         path.write_bytes(other_bytes((folder / name).read_bytes(), rng))
     else:
         torch.save(other_weights(torch.load(folder / name, weights_only=True), rng), path)
 
 
-@pytest.mark.parametrize("name", ["theirs.onnx", "ours.onnx", "ours.pt", "theirs.pth"])
+@pytest.mark.parametrize("name", ["theirs.onnx", "ours.onnx", "ours.pt", "theirs.pth", "theirs.safetensors"])
 def test_a_damaged_model_gives_results_or_an_error_of_ours(name, whole, tmp_path):
     path = tmp_path / f"damaged{name[name.index('.') :]}"
     told = 0

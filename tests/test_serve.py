@@ -127,6 +127,21 @@ def test_nothing_is_left_of_the_forgotten(busy):
         busy.site.forget(blue)
 
 
+def test_the_page_lets_go_of_whom_the_retention_has_run_out_for(busy, monkeypatch):
+    monkeypatch.setattr("sdk.serve.site.EXPIRE_SECONDS", 0.0)
+    blue, green = sorted(busy.reid.gallery.identities())
+    busy.reid.gallery.settle(retention=1e6)
+    busy.reid.gallery.forget(blue)  # as its retention does, which no tracker and no page is told of
+    busy.walk(2, dock=[(GREEN, 40)], lobby=[])
+    assert {person.identity for person in busy.site.people} == {blue, green}, "seen just now"
+    busy.reid.gallery.settle(retention=60.0)
+    busy.time += 61.0
+    busy.walk(2, dock=[], lobby=[])
+    assert {person.identity for person in busy.site.people} == {green}, "the gallery has her still"
+    assert blue not in json.dumps(busy.site.state())
+    assert busy.site.picture(blue) is None
+
+
 def test_a_gallery_on_disk_keeps_the_names(tmp_path):
     stage = make_busy(Stage(tmp_path / "site.db"))
     stage.site.rename("person-1", "Ann")

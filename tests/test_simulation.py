@@ -193,3 +193,9 @@ def test_the_dial_goes_from_a_perfect_box_to_a_severe_one():
     assert none < usual < severe
     assert severe > 1.15 * none
     np.testing.assert_array_equal(draw_crop(3, 1, 0, 2), draw_crop(3, 1, 0, 2, misalignment=0.25))
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "\0"])
+def test_a_folder_whose_name_cannot_be_is_refused(tmp_path, name):
+    with pytest.raises(DataError, match="cannot be written"):
+        write_people(tmp_path / name, Population(1))

@@ -348,6 +348,22 @@ def test_a_signal_ends_the_run_after_its_tick_and_a_tick_that_hangs_at_once(numb
     assert asked == [True, True]
 
 
+def test_a_signal_after_the_run_is_not_lost_and_breaks_nothing_off():
+    from sdk.video import stopping
+
+    before, asked = signal.getsignal(signal.SIGTERM), []
+    with stopping.noted_signals() as wait:
+        with stopping.stop_on_signals(lambda: asked.append(True)):
+            signal.raise_signal(signal.SIGTERM)
+        assert asked == [True], "the run's own"
+        signal.raise_signal(signal.SIGTERM)
+        wait()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert asked == [True]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_reid_track_takes_names_folders_and_a_detectors_file(tmp_path):
     """And a broken camera beside them: it is reported at the end, and everything is written."""
     from tests.test_model_detectors import write_model, yolo

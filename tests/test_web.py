@@ -193,6 +193,34 @@ def test_head_is_get_without_the_content(port):
     assert told(port, last_of("/pieces", "HEAD")).endswith(b"\r\n\r\n")
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HEAD / HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n" + bytes(5000),
+    ],
+)
+def test_head_that_is_refused_has_no_content_either(port, app, data):
+    answer = told(port, data)
+    (status,) = statuses(answer)
+    assert 400 <= status <= 505
+    assert answer.endswith(b"\r\n\r\n")
+    assert int(re.search(rb"Content-Length: ([0-9]+)", answer)[1]) > 0, "what a GET would have told"
+    assert app.asked == []
+
+
+def test_head_that_is_cut_short_is_refused_without_content(port, app):
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+        client.shutdown(socket.SHUT_WR)
+        answer = rest_of(client)
+    assert statuses(answer) == [400]
+    assert answer.endswith(b"\r\n\r\n")
+    assert app.asked == []
+
+
 def test_a_stream_comes_piece_by_piece_to_old_clients_too(port, app):
     for version in ("1.1", "1.0"):
         content = told(port, f"GET /pieces HTTP/{version}\r\nHost: x\r\n\r\n".encode())

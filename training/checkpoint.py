@@ -88,26 +88,29 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise DataError(f"{path}: no such checkpoint; `reid train` writes one")
     try:
         content = read_tensors(path)
+    except DataError:
+        raise
     except Exception as error:  # torch raises many kinds here: zip, pickle, runtime
         raise DataError(
             explain_kind(path) or f"{path}: not a readable checkpoint ({type(error).__name__}); was it copied whole?"
         ) from error
     try:
-        return _read(content, path)
+        facts = json.loads(content["facts"]) if isinstance(content, dict) and "facts" in content else {}
+        ours = facts.get("format") == FORMAT
+        if ours and facts["version"] <= VERSION:
+            return _read(content, facts, path)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: damaged checkpoint ({error}); was it copied whole?") from error
-
-
-def _read(content, path: Path) -> Checkpoint:
-    """The checkpoint in what a file holds, which may be anything: raises what that leads to."""
-    facts = json.loads(content["facts"]) if isinstance(content, dict) and "facts" in content else {}
-    if facts.get("format") != FORMAT:
-        raise DataError(
-            f"{path}: not a checkpoint of `reid train`; of another project's, say so to `reid convert` (--from, or the "
-            "flags for models of other projects)"
-        )
-    if facts["version"] > VERSION:
+    if ours:
         raise DataError(f"{path}: checkpoint version {facts['version']}; this release reads up to {VERSION}: upgrade")
+    raise DataError(
+        f"{path}: not a checkpoint of `reid train`; of another project's, say so to `reid convert` (--from, or the "
+        "flags for models of other projects)"
+    )
+
+
+def _read(content: dict, facts: dict, path: Path) -> Checkpoint:
+    """The checkpoint in what a file holds, which may be damaged: raises what that leads to."""
     weights = content["weights"]
     if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()):
         raise ValueError("its weights are no tensors with names")

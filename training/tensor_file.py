@@ -5,12 +5,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from training.safetensors import is_safetensors, read_safetensors
+
 
 def read_tensors(path: str | Path):
-    """What `torch.save` wrote, on the CPU: tensors, texts, numbers (NumPy's too), lists and dictionaries of them.
+    """What `torch.save` wrote, on the CPU: tensors, texts, numbers (NumPy's too), lists and dictionaries of them; or
+    the tensors of a file of safetensors.
 
-    Raises `FileNotFoundError`, or whatever torch raises for a file that is damaged or holds anything else.
+    Raises `FileNotFoundError`, `DataError` for a damaged file of safetensors, or whatever torch raises for one that is
+    damaged or holds anything else.
     """
+    if is_safetensors(Path(path)):
+        return read_safetensors(Path(path))
     with torch.serialization.safe_globals(_NUMBERS):
         return torch.load(path, map_location="cpu", weights_only=True)
 

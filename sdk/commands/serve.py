@@ -74,7 +74,7 @@ def serve(
     from sdk.video.run import run
     from sdk.video.run_folder import RunFolder, new_run
     from sdk.video.sources import source_files
-    from sdk.video.stopping import wait_for_signal
+    from sdk.video.stopping import noted_signals
 
     if bool(sources) == simulated:
         raise DataError("name the sources, one a camera; or --simulated for a drawn site")
@@ -119,7 +119,9 @@ def serve(
             note(f"token: {token}")
         if not is_loopback(host) and certificate is None and public_url is None:
             note("without --certificate the token and the pictures cross the network unencrypted")
-        if run(opened.ticks, opened.tracker, [*recorders, live]) != INTERRUPTED:
-            recording.close()
-            wait_for_signal(lambda: note(f"{live.ended}; the page stays until Ctrl-C"))
+        with noted_signals() as wait_for_one:  # one that comes between the run's end and the waiting is not lost
+            if run(opened.ticks, opened.tracker, [*recorders, live]) != INTERRUPTED:
+                recording.close()
+                note(f"{live.ended}; the page stays until Ctrl-C")
+                wait_for_one()
     tell_missed(missed_events(sinks), strict)

@@ -6,6 +6,7 @@ from pathlib import Path
 HEAD = 4096
 """Bytes that are looked at."""
 AGAIN = "fetch the file itself: of a web page's address, the one that downloads it"
+CONVERT = "convert it, saying whose it is: reid convert FILE -o ours.onnx --from PROJECT"
 EXPORT = "export the network to ONNX with its own program, then: reid convert model.onnx -o ours.onnx --from PROJECT"
 
 
@@ -46,10 +47,7 @@ def _kind(head: bytes, path: Path) -> str | None:
     if head.startswith((b"\x1f\x8b", b"7z\xbc\xaf")):
         return "a compressed archive; unpack it, and give the file in it"
     if _is_safetensors(head):
-        return (
-            "a file of safetensors; write it as PyTorch does, with safetensors.torch.load_file and torch.save, and "
-            "convert that one"
-        )
+        return f"a file of safetensors, weights alone; {CONVERT}"
     if head[4:5] == b"{" and 0 < struct.unpack("<I", head[:4])[0] < 1 << 20:
         return "an engine behind metadata that are not ours, as Ultralytics writes it; " + EXPORT
     if head.startswith(b"PK\x03\x04"):

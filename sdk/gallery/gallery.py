@@ -95,6 +95,7 @@ class Gallery(Ledger):
             self._look_at_clock()
             if not self.read_only:
                 self._expire()
+            self._expire_later()
             if self._journal and not self.read_only and self._journal.traces:
                 self._scrub_later()
         self._refresh_index()
@@ -124,6 +125,7 @@ class Gallery(Ledger):
             self._settle_options(kept | options)
             self._expired = -np.inf
             self._expire()
+            self._expire_later()
 
     # What is there.
 
@@ -462,8 +464,9 @@ class Gallery(Ledger):
             self._state = State(Snapshot(), [], [None])
             self._people, self._number, self._by_uid = {}, {}, {}
             self._statistics = []
-            if self._scrubber is not None:
-                self._scrubber.stop()
+            for chore in (self._scrubber, self._expirer):
+                if chore is not None:
+                    chore.stop()
             if self._journal is not None and not self.read_only:
                 self._write_time()
                 if self._journal.traces:

@@ -35,6 +35,7 @@ from sdk.gallery.records import (
     unpack_name,
 )
 from sdk.gallery.removals import RemovalList
+from sdk.gallery.reserve import Reserve
 from sdk.gallery.results import AuditLine
 from sdk.gallery.slots import SlotTable, TableDamaged
 from sdk.gallery.statistic import BODY, Statistic, from_bodies, to_bodies
@@ -96,6 +97,7 @@ class Journal:
         self.layout: ExemplarLayout | None = None
         self._mark_at: int | None = None
         self._file = checked_path(self.path, read_only)
+        self._reserve = Reserve(self._file.parent)
         self._claim = Claim(self._file, not read_only, self.path)
         self.last_written = os.stat(self._file).st_mtime
         """When the file was changed last before this, as the system says, seconds since 1970."""
@@ -411,12 +413,17 @@ class Journal:
     # Writing, inside a transaction.
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of it reaches the disk, or nothing. Raises `GalleryError` with the cause and the remedy."""
+    def transaction(self, erases: bool = False) -> Iterator[None]:
+        """All of it reaches the disk, or nothing. Raises `GalleryError` with the cause and the remedy.
+
+        erases: it is done in the reserve if the disk is full; `scrub` comes next, and takes one again.
+        """
         if self.read_only:
             raise GalleryError(f"{self.path}: was opened with read_only=True; open it without, to change it")
         marks = {name: table.mark() for name, table in self._tables.items()}
         meta, before = dict(self.meta), self.progress
+        if erases:
+            self._reserve.give()
         with self._told("written"):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -431,11 +438,15 @@ class Journal:
                 for name, mark in marks.items():
                     self._tables[name].restore(mark)
                 self.meta, self.progress = meta, before
+                if erases:
+                    self._reserve.take()
                 raise
         self.noted = self.progress.timeline.clock
         self._tell_mark()
         if self.traces is not None:
             self.scrub(wait=0)
+        elif not erases:
+            self._reserve.take()
 
     def _tell_mark(self) -> None:
         """Have the file itself say what was acknowledged."""
@@ -537,6 +548,8 @@ class Journal:
                 self._mark_at = file_mark.place(self._connection, self._claim.descriptor)
         if self.traces != had:
             self._tell_mark()
+        if self.traces is None:
+            self._reserve.take()
         return self.traces is None
 
     def copy_to(self, path: Path) -> None:
@@ -583,6 +596,7 @@ class Journal:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
+        self._reserve.close()
 
     @contextlib.contextmanager
     def _told(self, what: str) -> Iterator[None]:

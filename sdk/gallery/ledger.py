@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sdk.errors import GalleryError, UnknownIdentityError
+from sdk.gallery.chore import Chore
 from sdk.gallery.index import INDEX_FROM, Index, load_faiss
 from sdk.gallery.journal import Journal
 from sdk.gallery.records import GONE, UNSENT, ExemplarLayout, IdentityRecord
 from sdk.gallery.results import AuditLine
 from sdk.gallery.rows import BLOCK, Rows, Snapshot
-from sdk.gallery.scrubber import Scrubber
 from sdk.gallery.search import State
 from sdk.gallery.selection import surplus
 from sdk.gallery.statistic import MANY, Statistic
@@ -31,6 +31,8 @@ MAX_EXEMPLARS = 32
 """Of an identity, unless the gallery says otherwise."""
 EXPIRE_EVERY = 60.0
 """Seconds between two looks for what the retention has run out for."""
+SCRUB_EVERY = 5.0
+"""Seconds between two tries to overwrite what was erased."""
 NOTED = 60.0
 """Seconds of the clock after which a gallery that is closed writes down what time it was."""
 
@@ -99,7 +101,8 @@ class Ledger:
         self._expired = -np.inf
         self._timeline = Timeline()
         self._journal: Journal | None = None
-        self._scrubber: Scrubber | None = None
+        self._scrubber: Chore | None = None
+        self._expirer: Chore | None = None
         self._sync = None
         self.problems: tuple[str, ...] = ()
         """What could not be read of a damaged file that was opened read-only."""
@@ -343,7 +346,7 @@ class Ledger:
         """Delete whole identities, in one transaction, leaving nothing."""
         change = Change(self._state.rows)
         statistics = [s for s in self._statistics if s.people >= MANY] if action == "forget" else self._statistics
-        with self._transaction():
+        with self._transaction(erases=True):
             if self._journal and len(statistics) < len(self._statistics):
                 self._journal.put_statistics(statistics)
             for number in numbers:
@@ -376,7 +379,7 @@ class Ledger:
             return 0
         rows = self._state.rows
         change = Change(rows)
-        with self._transaction():
+        with self._transaction(erases=True):
             for number, places in _groups(rows.person[which]).items():
                 person = change.person(self._people, number)
                 self._drop_rows(change, person, which[places], wipe=True)
@@ -401,6 +404,23 @@ class Ledger:
             self._expired = seen
             self._erase(self._older_than(self.retention), "retention")
 
+    def _expire_later(self) -> None:
+        """Nobody may be added for days, and the retention runs out all the same."""
+        if self._expirer is None and self.retention and not self.read_only:
+            self._expirer = Chore(self._expire_again, EXPIRE_EVERY, "gallery-retention")
+
+    def _expire_again(self) -> bool:
+        """Whether there is no retention any more."""
+        with self._lock:
+            if self._closed or not self.retention:
+                self._expirer = None
+                return True
+            try:
+                self._expire()
+            except GalleryError as error:
+                log.warning("%s: retention has run out for people who cannot be deleted: %s", self.where, error)
+            return False
+
     def _look_at_clock(self) -> None:
         jump = self._timeline.look(clock.time(), *uptime())
         if jump and self.retention:
@@ -415,7 +435,7 @@ class Ledger:
         change = Change(self._state.rows)
         gone, kept = change.person(self._people, source), change.person(self._people, target)
         moved = np.array(gone.rows, np.int64)
-        with self._transaction():
+        with self._transaction(erases=True):
             if self._journal:
                 rows = change.rows.rows(moved)
                 for i, slot in enumerate(rows.slot):
@@ -438,7 +458,7 @@ class Ledger:
     def _rename(self, number: int, to: str, when: float, unsent: int = UNSENT) -> None:
         person = self._people[number]
         record = replace(person.record, name=to, clock=when, flags=unsent if self._sync else 0)
-        with self._transaction():
+        with self._transaction(erases=True):
             if self._journal:
                 self._journal.replace_identity(person.slot, record)
             self._write_audit(AuditLine(clock.time(), "rename", record.number, None, len(person.rows)))
@@ -537,8 +557,8 @@ class Ledger:
 
     # Small things.
 
-    def _transaction(self):
-        return self._journal.transaction() if self._journal else _Nothing()
+    def _transaction(self, erases: bool = False):
+        return self._journal.transaction(erases) if self._journal else _Nothing()
 
     def note(self, action: str, exemplars: int) -> None:
         """Write an audit line about several identities."""
@@ -591,15 +611,17 @@ class Ledger:
 
     def _scrub_later(self) -> None:
         if self._scrubber is None:
-            self._scrubber = Scrubber(self._scrub_again, self.where)
+            self._scrubber = Chore(self._scrub_again, SCRUB_EVERY, "gallery-scrub")
 
     def _scrub_again(self) -> bool:
         """Whether nothing is left to do."""
         with self._lock:
-            done = self._closed or self._journal.scrub(wait=0)
-            if done:
-                self._scrubber = None
-            return done
+            if not self._closed:
+                if not self._journal.scrub(wait=0):
+                    return False
+                log.warning("%s: nothing of what was erased is left in its files now", self.where)
+            self._scrubber = None
+            return True
 
     def _known(self, identity: str) -> int:
         number = self._number.get(identity) if isinstance(identity, str) else None

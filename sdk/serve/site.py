@@ -24,6 +24,8 @@ SORTED_WELL = 5000
 """Up to so many names person-2 stands before person-10; to sort more in that way takes too long."""
 SILENT_SECONDS = 5.0
 """After this long without a frame a camera is shown as silent, whatever the sources say."""
+EXPIRE_SECONDS = 60.0
+"""Between two looks for people whom the gallery's retention has run out for."""
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper limits in seconds of the histogram of ticks."""
 
@@ -92,6 +94,7 @@ class LiveSite:
         self._number = {name: number for number, name in enumerate(cameras)}
         self._lately: deque[dict] = deque(maxlen=RECENT)
         self._lock = threading.RLock()
+        self._looked = clock.monotonic()
 
     # Called by the tracker's thread.
 
@@ -111,6 +114,18 @@ class LiveSite:
                 camera.frames += 1
                 camera.arrivals.append(arrived)
                 camera.people = self._see(name, frame, tracks.get(name), time)
+            if arrived - self._looked >= EXPIRE_SECONDS:
+                self._looked = arrived
+                self._expire()
+
+    def _expire(self) -> None:
+        """Let go of who is in the gallery no more, and was seen for the last time before its retention began."""
+        gallery = self.tracker.reid.gallery
+        if gallery.retention:
+            known = set(gallery.identities())
+            for person in list(self.people):
+                if person.identity not in known and self.now - person.last > gallery.retention:
+                    self._drop(person.identity)
 
     def _see(self, camera: str, frame: np.ndarray, tracks: sv.Detections | None, time: float) -> list:
         if tracks is None or not len(tracks):
@@ -275,11 +290,15 @@ class LiveSite:
             except UnknownIdentityError as error:  # the page may know them all the same
                 unknown = error
             with self._lock:
-                if not self.people.forget(identity) and unknown is not None:
+                if not self._drop(identity) and unknown is not None:
                     raise unknown
-                self._lately = deque((line for line in self._lately if not _names(line, identity)), maxlen=RECENT)
-                self._replace(identity, None)
         return self._traces()
+
+    def _drop(self, identity: str) -> bool:
+        """Let nothing of somebody be left on the page; whether it remembered them."""
+        self._lately = deque((line for line in self._lately if not _names(line, identity)), maxlen=RECENT)
+        self._replace(identity, None)
+        return self.people.forget(identity)
 
     @property
     def traces(self) -> str | None:

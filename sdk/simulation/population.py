@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sdk.errors import DataError
-from sdk.output import write_whole
+from sdk.output import check_output, write_whole
 from sdk.simulation.crops import draw_crop
 from sdk.simulation.faults import USUAL, Faults
 from sdk.terminal import track
@@ -85,6 +85,7 @@ def write_people(output: str | Path, population: Population) -> None:
     output = Path(output)
     made_from = json.dumps(asdict(population), indent=2) + "\n"
     note = output / "population.json"
+    check_output(note)
     begun = note.is_file() and note.read_text(encoding="utf-8") == made_from
     if not begun and output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output}: exists and holds something else; choose a new folder")

@@ -47,10 +47,28 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def wait_for_signal(ready: Callable[[], None] = lambda: None) -> None:
-    """Return when SIGTERM or SIGINT (Ctrl-C) comes. `ready` is called once one would be heard: to say so."""
+@contextlib.contextmanager
+def noted_signals() -> Iterator[Callable[[], None]]:
+    """While inside, SIGTERM and SIGINT (Ctrl-C) are noted and break nothing off; a second one does, by
+    `KeyboardInterrupt`. What runs in `stop_on_signals` inside hears them itself.
+
+    Gives a function that returns when one has been noted. Outside the main thread none is.
+    """
     asked: list[bool] = []  # not an Event, whose lock the handler could find taken by its own thread
-    with stop_on_signals(lambda: asked.append(True)):
-        ready()
+
+    def note(*_) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(True)
+
+    def wait() -> None:
         while not asked:
             time.sleep(0.1)
+
+    heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, note) for number in heard}
+    try:
+        yield wait
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -59,6 +59,7 @@ class Connection:
         self._answer = answer
         self._headers = headers
         self._http = h11.Connection(h11.SERVER, MAX_HEAD)
+        self._with_content = True  # of the answer to the request that is being read: one to HEAD has none
 
     def hang_up(self) -> None:
         """End it from another thread."""
@@ -101,9 +102,9 @@ class Connection:
             notes.print(f"the page failed: {type(error).__name__}: {why(error)}")
             answer = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "this went wrong here; the program says why").answer
         if isinstance(answer.content, Iterator):
-            self._stream(answer, request.method != "HEAD")
+            self._stream(answer)
             return False
-        self._send_whole(answer, request.method != "HEAD")
+        self._send_whole(answer)
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
         self._http.start_next_cycle()
@@ -113,7 +114,7 @@ class Connection:
     def _read(self, until: float | None) -> Request | None:
         """The next request, with its body; None: the client has hung up."""
         idle_until = clock.monotonic() + IDLE_SECONDS
-        head, body = None, bytearray()
+        head, body, self._with_content = None, bytearray(), True
         while True:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
@@ -123,7 +124,7 @@ class Connection:
                 until = until or clock.monotonic() + REQUEST_SECONDS
                 self._http.receive_data(data)
             elif isinstance(event, h11.Request):
-                head = event
+                head, self._with_content = event, event.method != b"HEAD"
                 _check_head(head)
             elif isinstance(event, h11.Data):
                 body += event.data
@@ -148,16 +149,16 @@ class Connection:
         kind = {} if answer.kind is None else {"Content-Type": answer.kind}
         return list({"Date": formatdate(usegmt=True), **self._headers, **kind, **answer.headers}.items())
 
-    def _send_whole(self, answer: Answer, with_content: bool, more: list[tuple[str, str]] | None = None) -> None:
+    def _send_whole(self, answer: Answer, more: list[tuple[str, str]] | None = None) -> None:
         fields = self._fields(answer) + (more or [])
         if answer.status != HTTPStatus.NO_CONTENT:
             fields.append(("Content-Length", str(len(answer.content))))
         data = self._http.send(h11.Response(status_code=answer.status, headers=fields, reason=answer.status.phrase))
-        if with_content and answer.content:
+        if self._with_content and answer.content:
             data += self._http.send(h11.Data(data=answer.content))
         self._send(data + self._http.send(h11.EndOfMessage()))
 
-    def _stream(self, answer: Answer, with_content: bool) -> None:
+    def _stream(self, answer: Answer) -> None:
         """Pieces as they come, and no length: the end is where the connection ends, which every client knows."""
         fields = [*self._fields(answer), ("Connection", "close")]
         lines = [
@@ -166,7 +167,7 @@ class Connection:
         ]
         try:
             self._send("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
-            for piece in answer.content if with_content else ():
+            for piece in answer.content if self._with_content else ():
                 self._send(piece)
         finally:
             if isinstance(answer.content, Generator):
@@ -176,7 +177,7 @@ class Connection:
         """Say why, and wait a little while the client still sends, or it would see a broken connection instead."""
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return
-        self._send_whole(refusal.answer, True, [("Connection", "close")])
+        self._send_whole(refusal.answer, [("Connection", "close")])
         socket.socket.shutdown(self._socket, socket.SHUT_WR)
         until = clock.monotonic() + LINGER_SECONDS
         while clock.monotonic() < until and self._receive(until):

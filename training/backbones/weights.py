@@ -44,6 +44,8 @@ def read_published(path: str | Path) -> Published:
         content = read_tensors(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file of weights") from None
+    except DataError:
+        raise
     except Exception as error:  # torch raises many kinds here: zip, pickle, runtime
         raise DataError(
             explain_kind(path)

@@ -9,7 +9,7 @@ import numpy as np
 
 from sdk.errors import DataError
 from sdk.folder import write_image
-from sdk.output import whole_file, write_whole
+from sdk.output import check_output, whole_file, write_whole
 from sdk.simulation.site.picture import draw_plan
 from sdk.simulation.site.site import Site
 from sdk.simulation.site.truth import Truth
@@ -32,6 +32,7 @@ def write_site(output: str | Path, site: Site) -> None:
     written; there is no truth then.
     """
     output = Path(output)
+    check_output(output / "site.json")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output}: exists and is not empty; choose a new folder")
     write_image(output / "plan.png", draw_plan(site.plan, site.camera_names, site.walks))
