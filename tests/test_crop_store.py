@@ -106,3 +106,35 @@ def test_the_command_erases_crops_and_all_can_be_discarded(tmp_path):
     assert not (tmp_path / "run" / NAME).exists()
     with pytest.raises(DataError, match=r"crops.bin: no such file; the run kept no crops: .*--store-crops"):
         read_crops(tmp_path / "run")
+
+
+def test_an_adaptation_reads_tracks_times_and_what_a_human_said(tmp_path):
+    reading = pytest.importorskip("training.adaptation.reading")
+
+    def last(live):
+        live.merge("person-2", into="person-1")
+
+    record(tmp_path / "run", last=last)
+    crops = reading.read_crops([tmp_path / "run"])
+    assert reading.is_run(tmp_path / "run")
+    assert {(crop.camera, crop.track) for crop in crops.items} == {("dock", 1), ("dock", 2)}
+    assert len(crops.must) == 1
+    assert {crops.items[row].track for row in crops.must[0]} == {1, 2}
+    assert crops.read(0).shape[2] == 3
+    twice = reading.read_crops([tmp_path / "run", tmp_path / "run"])
+    assert len({(crop.camera, crop.sequence, crop.track) for crop in twice.items}) == 4, "tracks of two runs are others"
+    assert len(twice.must) == 2
+
+
+def test_tracks_that_are_seen_at_once_are_two_people(tmp_path):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    from training.adaptation.crops import Crop, Crops
+    from training.adaptation.tracklets import find_tracklets
+
+    def seen(track, *times):
+        return [Crop(tmp_path, "dock", "", track, time) for time in times]
+
+    crops = Crops(tuple(seen(1, 0, 4) + seen(2, 3, 9) + seen(3, 5, 6) + seen(4, 20, 21)), "made up")
+    tracklets = find_tracklets(crops, np.eye(8, dtype=np.float32))
+    assert tracklets.cannot.tolist() == [[0, 1], [1, 2]]
+    assert tracklets.place.tolist() == [0, 1] * 4
