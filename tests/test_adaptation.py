@@ -15,7 +15,8 @@ from sdk.cli import build_app  # noqa: E402
 from sdk.errors import DataError  # noqa: E402
 from sdk.events import Event  # noqa: E402
 from sdk.re_ranking import jaccard_pairs, re_rank  # noqa: E402
-from training.adaptation.clusters import average_linkage, choose_linkage, cluster, silhouette  # noqa: E402
+from training.adaptation.choosing import choose_linkage  # noqa: E402
+from training.adaptation.clusters import average_linkage, cluster, silhouette  # noqa: E402
 from training.adaptation.crops import Crop, Crops  # noqa: E402
 from training.adaptation.guard import why_not_begin, why_not_keep  # noqa: E402
 from training.adaptation.loop import BEST, LAST, adapt, usable  # noqa: E402
@@ -55,7 +56,7 @@ def gathered(crops, features):
     tracklets = find_tracklets(crops, features)
     plain = without_cameras(features, crops.cameras)
     links = tracklets.cannot, tracklets.must
-    linkage = choose_linkage(tracklets.means(plain), *links)
+    linkage = choose_linkage(plain, tracklets)
     labels = cluster(tracklets.means(plain), *links, linkage)
     return tracklets, labels, measure(plain, tracklets, labels, linkage)
 
@@ -90,7 +91,7 @@ def test_average_linkage_obeys_what_cannot_and_must_be():
 
 def test_the_neighbourhood_is_as_large_as_a_person_has_tracks():
     for tracks in (1, 5):
-        crops, features, who = people(tracks=tracks, crops=1)
+        crops, features, who = people(tracks=tracks)
         tracklets, labels, _ = gathered(crops, features)
         assert rand_index(labels[tracklets.of_crop], who) > 0.8
     points = np.repeat(np.eye(3), 4, axis=0)

@@ -18,8 +18,6 @@ ROWS = 1024
 """Tracklets that are compared with all clusters at once."""
 FAR = 0.95
 """Jaccard distance from which two tracklets count as sharing no neighbour."""
-SIZES = (2, 3, 4, 6, 10, 15, 22)
-"""Of neighbourhoods, that are tried. The best is about as many as a person has tracks, which nobody knows before."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +41,6 @@ def cluster(features: np.ndarray, cannot: np.ndarray, must: np.ndarray, linkage:
     k1 = min(linkage.k1, number - 1)
     pairs, distance = jaccard_pairs(features, k1, max(1, round(k1 / 4)), FAR)
     return average_linkage(number, pairs, 1 - distance, 1 - linkage.limit, cannot, must)
-
-
-def choose_linkage(features: np.ndarray, cannot: np.ndarray, must: np.ndarray) -> Linkage:
-    """The one of `SIZES` whose clusters stand apart most, by `silhouette`; arguments as of `cluster`."""
-    sizes = [size for size in SIZES if size < len(features)] or [1]
-    choices = [Linkage(size) for size in sizes]
-    return max(choices, key=lambda choice: silhouette(features, cluster(features, cannot, must, choice)))
 
 
 def silhouette(features: np.ndarray, labels: np.ndarray) -> float:

@@ -12,7 +12,7 @@ FEWEST_PEOPLE = 8
 """Clusters to learn from; with fewer, what tells them apart is their clothes of that day."""
 ACROSS = 3
 """Clusters that must hold tracks of several cameras: what one camera shows, the model knows already."""
-ALIKE = 0.5
+ALIKE = 0.3
 """Share of chance pairs of tracklets within the model's own threshold, from which a site is one person, or uniforms."""
 HOLD_TOGETHER = 0.2
 """Of `Measures.halves`: where fewer tracks find themselves again, they are no people, or no tracks."""

@@ -12,7 +12,8 @@ import torch
 from sdk.errors import DataError
 from sdk.preprocess import to_batch
 from sdk.terminal import progress_bar
-from training.adaptation.clusters import Linkage, choose_linkage, cluster
+from training.adaptation.choosing import choose_linkage
+from training.adaptation.clusters import Linkage, cluster
 from training.adaptation.crops import Crops
 from training.adaptation.guard import gain, why_not_begin, why_not_keep
 from training.adaptation.learning import State, learn
@@ -84,8 +85,8 @@ def adapt(
     state, judge = _begin(start, settings, device)
     embedding = embed(judge, crops)
     tracklets = find_tracklets(crops, embedding, train.seed)
-    plain, means = (tracklets.means(part) for part in (without_cameras(embedding, crops.cameras), embedding))
-    linkage = settings.linkage or choose_linkage(plain, tracklets.cannot, tracklets.must)
+    means = tracklets.means(embedding)
+    linkage = settings.linkage or choose_linkage(without_cameras(embedding, crops.cameras), tracklets, train.seed)
     before = look = look_at(embedding, crops, tracklets, linkage, train.seed)
     if reason := why_not_begin(tracklets, means, before.measures, before.usable, threshold, train.seed):
         return Adapted(tracklets, before, None, None, reason, (before.measures,))

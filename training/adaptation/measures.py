@@ -47,20 +47,25 @@ def measure(plain: np.ndarray, tracklets: Tracklets, labels: np.ndarray, linkage
     """plain: features of all crops without their cameras, unit length `[N, D]`; labels: the clusters of tracklets."""
     chosen, first, second = halves(tracklets, plain)
     means, pairs = tracklets.means(plain), strangers(tracklets, seed)
-    some = np.random.default_rng(seed).permutation(len(chosen))[:MOST]
-    none = np.zeros((0, 2), np.int64)
-    agreement = rand_index(*(cluster(half[some], none, none, linkage) for half in (first, second)))
     within, between = cosine_of(first, second), cosine_of(means[pairs[:, 0]], means[pairs[:, 1]])
     sizes, crops = np.bincount(labels), np.bincount(labels, tracklets.sizes)
     return Measures(
         halves=halves_found(first, second, tracklets.cameras[chosen]),
         separation=chance_of_smaller(within, between),
-        agreement=agreement,
+        agreement=agreement(plain, tracklets, linkage, seed),
         within=_median(within),
         between=_median(between),
         clusters=int((sizes >= 2).sum()),
         clustered=float(crops[sizes >= 2].sum() / max(1, len(plain))),
     )
+
+
+def agreement(plain: np.ndarray, tracklets: Tracklets, linkage: Linkage, seed: int = 0) -> float:
+    """`Measures.agreement`, of at most `MOST` tracklets."""
+    chosen, first, second = halves(tracklets, plain)
+    some = np.random.default_rng(seed).permutation(len(chosen))[:MOST]
+    none = np.zeros((0, 2), np.int64)
+    return rand_index(*(cluster(half[some], none, none, linkage) for half in (first, second)))
 
 
 def halves(tracklets: Tracklets, features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
