@@ -45,7 +45,9 @@ def run_seed(people: PeopleDataset, hold_out: int, seed: int, epochs: int, crops
     yield {"arm": "before", "seed": seed, **measure(start, held_out)}
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        found = adapt(unnamed(site), start, Path(folder), settings, threshold, tell=notes.print)
+        found = adapt(
+            unnamed(site), start, Path(folder), settings, threshold, tell=lambda line: notes.print(line, soft_wrap=True)
+        )
         seconds = round(time.monotonic() - started)
         truth = site.labels
         judged = {
