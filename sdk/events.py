@@ -22,7 +22,8 @@ KINDS = {
     "of a second pass: second_pass (true), before (the name until then)",
     "withdrawn": "a second pass leaves a track without identity; detail: second_pass, before",
     "left": "a track has ended; detail: first, last (seconds)",
-    "merged": "two identities are one person; identity is the one that stays; detail: other, second_pass",
+    "merged": "two identities are one person; identity is the one that stays; detail: other, second_pass, by_hand "
+    "(true: somebody said so)",
     "renamed": "somebody was given another name, identity; detail: other (the name until then)",
     "split": "a track has passed to another person and goes on under a new number; detail: new_track",
     "associated": "a second pass over the whole run is done: records bear its names, those merged before too; "

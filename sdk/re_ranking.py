@@ -63,6 +63,35 @@ def re_rank_rows(
     return _mixed(features[: len(query)], features[len(query) :], largest, weights, lambda_value)
 
 
+def jaccard_pairs(features: np.ndarray, k1: int, k2: int, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of unit-length features `[N, D]` whose Jaccard distance (equation 10) is below `limit`, at most 1.
+
+    Returns int64 `[P, 2]`, the smaller number first, and their distances `[P]`; all other pairs are farther apart, and
+    most share no neighbour at all. k1, k2: as of `re_rank`.
+    """
+    nearest, largest = _nearest(features, max(k1 + 1, k2))
+    weights = _neighbourhoods(features, largest, nearest, k1)
+    if k2 > 1:
+        weights = _averaged(weights, nearest[:, :k2])
+    number = len(features)
+    entry = np.argsort(weights.column, kind="stable")
+    row = np.repeat(np.arange(number), np.diff(weights.start))[entry]
+    value, start = weights.value[entry], _starts(weights.column[entry], number)
+    length = np.diff(start)
+    pairs, distances = [], []
+    for probe in range(number):
+        own = slice(weights.start[probe], weights.start[probe + 1])
+        columns = weights.column[own]
+        found = _ranges(start[columns], length[columns])
+        least = np.minimum(value[found], np.repeat(weights.value[own], length[columns]))
+        shared = np.bincount(row[found], least, number)
+        distance = 1 - shared / (2 - shared)
+        near = np.flatnonzero(distance[probe + 1 :] < limit) + probe + 1
+        pairs.append(np.stack([np.full(len(near), probe), near], axis=1))
+        distances.append(distance[near])
+    return np.concatenate(pairs), np.concatenate(distances)
+
+
 def _blocks(number: int, bytes_each: int):
     """Slices of `number` rows, as long as `BLOCK_BYTES` allow."""
     return steps(number, max(1, BLOCK_BYTES // max(1, bytes_each)))

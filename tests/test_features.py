@@ -167,7 +167,8 @@ def test_what_cannot_be_written_leaves_the_rest_readable(tmp_path):
         ):
             with pytest.raises(DataError, match=said):
                 writer.write("dock", 2, vector, **good | change)
-        half = writer._file
+        blocks = writer._blocks
+        half = blocks._file
 
         class Full:
             closed = False
@@ -179,9 +180,9 @@ def test_what_cannot_be_written_leaves_the_rest_readable(tmp_path):
             def __getattr__(self, name):
                 return getattr(half, name)
 
-        writer._file = Full()
+        blocks._file = Full()
         with pytest.raises(DataError, match=r"features.bin: cannot be written \(No space left on device\)"):
             writer.write("dock", 3, np.ones(8), **good)
-        writer._file = half
+        blocks._file = half
         writer.write("dock", 4, np.ones(8), **good)
     assert read_features(tmp_path).track.tolist() == [1, 4]

@@ -21,6 +21,7 @@ from training.losses import id_loss, trihard_global, trihard_local
 from training.model import Outputs
 from training.mutual import mutual_terms
 from training.networks import Network, build_networks, restore, state_of
+from training.optimizer import build_optimizer
 from training.parallel import ALONE, Processes, gather, gather_labels, sum_gradients
 from training.scalars import open_scalars
 from training.schedule import learning_rate_factor
@@ -94,7 +95,7 @@ def train(
         check_images(dataset, *([held_out] if held_out is not None else []))
     torch.manual_seed(config.train.seed)
     networks = build_networks(config, len(identities), device, processes, init, backbone_weights)
-    optimizer = _optimizer(networks, config)
+    optimizer = build_optimizer([network.model for network in networks], config.train)
     scaler = torch.amp.GradScaler(torch.device(device).type, enabled=config.train.precision == "fp16")
     first_epoch = 0
     if continues:
@@ -185,28 +186,6 @@ def _require_new(output: Path) -> None:
     for path in (output / BEST, output / FINAL):
         if path.exists():
             raise DataError(f"{path}: is there already, and would be overwritten; choose another folder")
-
-
-def _optimizer(networks: list[Network], config: RunConfig) -> torch.optim.Optimizer:
-    """AdamW, the backbone at its own share of the rate; no decay on normalisation weights and biases, which it would
-    only pull towards a dead network."""
-    train = config.train
-    trained = [
-        (name.startswith("backbone.") and train.backbone_rate != 1, parameter)
-        for network in networks
-        for name, parameter in network.model.named_parameters()
-        if parameter.requires_grad
-    ]
-    groups = []
-    for slower in sorted({slower for slower, _ in trained}):
-        own = [parameter for other, parameter in trained if other == slower]
-        share = train.backbone_rate if slower else 1.0
-        for decay, params in (
-            (train.weight_decay, [p for p in own if p.ndim > 1]),
-            (0.0, [p for p in own if p.ndim <= 1]),
-        ):
-            groups.append({"params": params, "weight_decay": decay, "share": share})
-    return torch.optim.AdamW(groups, lr=train.learning_rate)
 
 
 def _step(networks: list[Network], optimizer, scaler, config: RunConfig, processes: Processes) -> None:

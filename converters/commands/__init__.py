@@ -1,15 +1,17 @@
-"""The subcommands of this room: `reid convert` (also `python -m converters.convert`), `verify` and `calibrate`."""
+"""The subcommands of this room: `reid convert` (also `python -m converters.convert`), `verify`, `calibrate`
+and `adapt`."""
 
 import typer
 
 from converters.calibrate import calibrate
+from converters.commands.adapt import adapt
 from converters.commands.convert import convert
 from converters.commands.verify import verify
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (convert, verify, calibrate):
+    for command in (convert, verify, calibrate, adapt):
         app.command()(command)
 
 

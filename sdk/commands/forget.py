@@ -9,7 +9,9 @@ from sdk.terminal import notes
 
 Runs = Annotated[
     list[Path] | None,
-    typer.Option("--run", help="Folder of a run that is over: erases the features that it kept. May be repeated."),
+    typer.Option(
+        "--run", help="Folder of a run that is over: erases features and crops that it kept. May be repeated."
+    ),
 ]
 
 
@@ -18,7 +20,7 @@ def forget(
     gallery: Annotated[str | None, typer.Option(help="A gallery file, or milvus://host:19530/name.")] = None,
     run: Runs = None,
 ) -> None:
-    """Erase a person's features from a gallery and from the folders of runs."""
+    """Erase a person's features and crops from a gallery and from the folders of runs."""
     from sdk.commands.gallery import open_existing
     from sdk.errors import DataError
 
@@ -39,3 +41,5 @@ def forget_in(gallery, identity: str, runs: list[Path]) -> None:
     notes.print(f"forgot '{done.identity}': {done.exemplars} exemplars")
     for folder, tracks in done.tracks.items():
         notes.print(f"{folder}: erased the features of {tracks} tracks; records, events and videos stay")
+    for folder, tracks in done.crops.items():
+        notes.print(f"{folder}: erased the crops of {tracks} tracks")

@@ -41,6 +41,14 @@ def serve(
             "them.",
         ),
     ] = False,
+    crops: Annotated[
+        bool,
+        typer.Option(
+            "--store-crops",
+            help="With --output: keep pictures of the people too, a dozen a track, for `reid adapt`. Forget "
+            "on the page erases them.",
+        ),
+    ] = False,
     gallery: Annotated[
         str | None, typer.Option(help="Where identities are kept: a file, or a store. Default: memory, until the end.")
     ] = None,
@@ -68,6 +76,7 @@ def serve(
     from sdk.simulation.site import Site
     from sdk.tracking import TrackerConfig
     from sdk.video.associate import store_features
+    from sdk.video.crop_store import CropStore
     from sdk.video.listeners import print_trouble
     from sdk.video.observer import INTERRUPTED
     from sdk.video.recorder import Recorder
@@ -78,8 +87,9 @@ def serve(
 
     if bool(sources) == simulated:
         raise DataError("name the sources, one a camera; or --simulated for a drawn site")
-    if store and output is None:
-        raise DataError("--store-features keeps them in the folder of --output; name one")
+    for option, wanted in (("--store-features", store), ("--store-crops", crops)):
+        if wanted and output is None:
+            raise DataError(f"{option} keeps them in the folder of --output; name one")
     token = None
     if token_file is not None:
         try:
@@ -109,6 +119,9 @@ def serve(
             sinks.append(recorders[0].events)
             if store:
                 recording.enter_context(store_features(folder, opened.tracker))
+            if crops:
+                recording.enter_context(CropStore(folder, opened.tracker))
+                note("keeping pictures of the people there, until `reid adapt --discard` or you delete crops.bin")
             note(f"recording in {folder.path}")
         live = LiveSite(opened.tracker, opened.cameras, sinks)
         listeners = [live.listen, print_trouble, *sinks[: len(events or ())], *(r.listen for r in recorders)]

@@ -62,6 +62,14 @@ def track(
             "live cameras.",
         ),
     ] = None,
+    crops: Annotated[
+        bool,
+        typer.Option(
+            "--store-crops",
+            help="Keep pictures of the people, a dozen a track, in OUTPUT/crops.bin, for `reid adapt`. They are erased "
+            "by `reid forget` and `reid adapt --discard`.",
+        ),
+    ] = False,
     second_pass: Annotated[
         bool,
         typer.Option(
@@ -80,6 +88,7 @@ def track(
     from sdk.tracking import MultiCameraTracker, TrackerConfig
     from sdk.tracking.multi_camera import known_site
     from sdk.video.associate import associate, store_features
+    from sdk.video.crop_store import CropStore
     from sdk.video.listeners import print_trouble
     from sdk.video.observer import INTERRUPTED
     from sdk.video.origin import remember_origin
@@ -108,6 +117,12 @@ def track(
         remember_origin(folder, site, segment=segment, model=model, detector=detector)
         stored = not site.live if store is None else store
         features = stack.enter_context(store_features(folder, tracker)) if stored else None
+        if crops:
+            stack.enter_context(CropStore(folder, tracker))
+            notes.print(
+                f"keeping pictures of the people in {output}/crops.bin, until `reid adapt --discard` or you delete it",
+                soft_wrap=True,
+            )
         recorder = stack.enter_context(Recorder(folder, tracker, site.frame_rates, video=written, segment=segment))
         stack.enter_context(listening((site, tracker), (print_trouble, *sinks, recorder.listen)))
         interrupted = run(site, tracker, [recorder, ProgressBar(site.ticks)]) == INTERRUPTED

@@ -427,7 +427,7 @@ class Identities:
         nearest = float(1 - (np.stack(others) @ tracklet.now()).max())
         return nearest <= change - NEARER * thresholds.tracklet
 
-    def _unite(self, kept: Person, other: Person) -> None:
+    def _unite(self, kept: Person, other: Person, **detail) -> None:
         known = set(self.gallery.identities())  # first: what cannot be stored must not be so here alone
         if {kept.name, other.name} <= known:
             self.gallery.merge(other.name, into=kept.name)
@@ -439,7 +439,7 @@ class Identities:
         self.people.pop(other.name, None)
         for tracklet in self.tracklets.values():
             tracklet.from_gallery.pop(other.name, None)
-        self.emit("merged", identity=kept.name, detail={"other": other.name, "distance": None})
+        self.emit("merged", identity=kept.name, detail={"other": other.name, "distance": None, **detail})
 
     def explain(self, camera: str, track: int) -> Reason:
         """Why a track has its identity, or none. Raises `DataError` for one that was not seen lately."""
@@ -499,7 +499,7 @@ class Identities:
         kept = self.people.get(into) or Person(into, self._now, known=True)
         other = self.people.get(identity) or Person(identity, self._now)
         bound = other.bound | kept.members.keys() | other.members.keys()
-        self._unite(kept, other)
+        self._unite(kept, other, by_hand=True)
         self.people[into] = kept
         kept.bound |= bound
 

@@ -35,6 +35,9 @@ SAVED_SECONDS = 0.5
 """For how long crops are saved up within a budget."""
 
 
+CropKeeper = Callable[[Tracklet, float, np.ndarray], None]
+
+
 def _in_turn(method: Callable) -> Callable:
     """The method, run while no other thread runs one of those marked so."""
 
@@ -104,6 +107,7 @@ class MultiCameraTracker:
         self._listeners = Listeners([] if on_event is None else [on_event])
         self._keepers: list[Callable[[Tracklet], None]] = []
         self._forgetters: list[Callable[[str], object]] = []
+        self._crop_keepers: list[CropKeeper] = []
         self._turn = threading.RLock()
         site = site_model(reid, self.config)
         self._identities = Identities(
@@ -134,6 +138,11 @@ class MultiCameraTracker:
         self._keepers.append(keeper)
         if forget is not None:
             self._forgetters.append(forget)
+
+    def add_crop_keeper(self, keeper: CropKeeper) -> None:
+        """Give `keeper` every crop that counts for a tracklet, as it comes: the tracklet, the crop's quality in [0, 1],
+        and the crop, uint8 BGR `[H, W, 3]`, a view of the frame."""
+        self._crop_keepers.append(keeper)
 
     def _keep(self, tracklets: Iterable[Tracklet]) -> None:
         for tracklet in tracklets if self._keepers else ():
@@ -170,7 +179,7 @@ class MultiCameraTracker:
         now = self._clock.now
         sights = {name: self._camera(name).look(frame, now) for name, frame in frames.items()}
         self._embed(frames, sights)
-        tracks = {name: self._follow(name, sight) for name, sight in sights.items()}
+        tracks = {name: self._follow(name, sight, frames[name]) for name, sight in sights.items()}
         config = self.config
         lost, last_chance = (now - seconds - ROUNDING for seconds in (config.lost_seconds, config.late_seconds))
         self._identities.decide(now, self._clock.time, self._thresholds, lost, last_chance)
@@ -289,7 +298,7 @@ class MultiCameraTracker:
     def _thresholds(self) -> Thresholds:
         return Thresholds(self.reid.threshold, self.reid.tracklet_threshold)
 
-    def _follow(self, name: str, sight: Sight) -> sv.Detections:
+    def _follow(self, name: str, sight: Sight, frame: np.ndarray) -> sv.Detections:
         """The confirmed tracks of one camera in this frame; keeps their tracklets' books."""
         camera, tracklets, now = self._cameras[name], self._identities.tracklets, self._clock.now
         detections = camera.follow(sight)
@@ -307,6 +316,9 @@ class MultiCameraTracker:
             features, quality = sight.embedding.get(int(row)), float(sight.quality[row])
             if features is not None and self._wants(tracklet, quality):
                 tracklet.add(quality, features, now)
+                for keeper in self._crop_keepers:
+                    x0, y0, x1, y1 = sight.corners[row]
+                    keeper(tracklet, quality, frame[y0:y1, x0:x1])
                 if int(row) in sight.stripes:
                     tracklet.stripes = keep_best([*tracklet.stripes, (quality, sight.stripes[int(row)])])
                 if self._identities.shows_another(tracklet, self._thresholds, self.config.lost_seconds):

@@ -1,12 +1,10 @@
 """The features of a run's tracklets while the run goes on: kept as they come, erased when somebody is forgotten."""
 
-from array import array
-
-from sdk.events import Event
 from sdk.reidentifier import features_of
 from sdk.tracking import MultiCameraTracker
 from sdk.tracking.tracklet import Tracklet
-from sdk.video.features import FeatureWriter, Track, drop, mark_forgotten
+from sdk.video.features import FeatureWriter, drop, mark_forgotten
+from sdk.video.named_tracks import NamedTracks
 from sdk.video.run_folder import RunFolder
 
 
@@ -22,10 +20,9 @@ class FeatureStore:
         self._folder = folder
         self._writer = FeatureWriter(folder, features_of(metadata), metadata.embedding_dim)
         self._open = True
-        self._tracks: dict[str, dict[str, array]] = {}
-        """By name and camera."""
+        self._tracks = NamedTracks()
         tracker.add_keeper(self.keep, self.forget)
-        tracker.add_listener(self._listen)
+        tracker.add_listener(self._tracks.listen)
 
     def __enter__(self) -> "FeatureStore":
         return self
@@ -38,29 +35,23 @@ class FeatureStore:
         times = {"first": tracklet.first_time, "last": tracklet.last_time}
         crops, quality = tracklet.count, tracklet.quality
         self._writer.write(tracklet.camera, tracklet.track, tracklet.embedding, **times, crops=crops, quality=quality)
-        cameras = self._tracks.setdefault(tracklet.identity, {})
-        cameras.setdefault(tracklet.camera, array("q")).append(tracklet.track)
+        self._tracks.add(tracklet.identity, (tracklet.camera, tracklet.track))
 
     def forget(self, identity: str) -> int:
         """Erase a person's tracklets from the file, after the run's end too; how many there were.
 
         Raises `DataError` if the file cannot be written anew; nothing is erased then, and it may be asked once more.
         """
-        tracks: set[Track] = {(camera, t) for camera, own in self._tracks.get(identity, {}).items() for t in own}
+        tracks = self._tracks.of(identity)
         if not tracks:
             return 0
         if self._open:
             mark_forgotten(self._folder, tracks)
         erased = self._writer.drop(tracks) if self._open else drop(self._folder.path, tracks)
-        del self._tracks[identity]
+        self._tracks.forget(identity)
         return erased
 
     def close(self) -> None:
         """Say that this was all; once."""
         self._open = False
         self._writer.close()
-
-    def _listen(self, event: Event) -> None:
-        if event.kind in ("merged", "renamed"):
-            for camera, tracks in self._tracks.pop(event.detail["other"], {}).items():
-                self._tracks.setdefault(event.identity, {}).setdefault(camera, array("q")).extend(tracks)

@@ -1,4 +1,4 @@
-"""Somebody is forgotten: erased from a gallery, and from the features that runs have kept of them."""
+"""Somebody is forgotten: erased from a gallery, and from the features and crops that runs have kept of them."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,6 +9,8 @@ import numpy as np
 from sdk.errors import GalleryError
 from sdk.gallery import Gallery
 from sdk.names import one_called
+from sdk.video.crop_store import NAME as CROPS
+from sdk.video.crop_store import drop_crops
 from sdk.video.features import NAME, Features, Track, drop, mark_forgotten, read_features
 from sdk.video.final_names import names_of
 from sdk.video.run_folder import RunFolder
@@ -22,10 +24,13 @@ class Forgotten(NamedTuple):
     """In the gallery."""
     tracks: dict[Path, int]
     """By run, tracklets whose features were erased."""
+    crops: dict[Path, int]
+    """By run, tracks whose crops were erased; runs that kept none are not in it."""
 
 
 def forget(identity: str, gallery: Gallery | None, runs: Iterable[str | Path]) -> Forgotten:
-    """Erase somebody's features from the folders of runs that are over, and the person from `gallery`, in this order.
+    """Erase somebody's features and crops from the folders of runs that are over, and the person from `gallery`, in
+    this order.
 
     identity: a name of the gallery, or of a run that knew them under it. In runs theirs are the tracks that bear the
     name last, those whose features are the gallery's exemplars of them, and who bears the name of such a one if the
@@ -41,6 +46,7 @@ def forget(identity: str, gallery: Gallery | None, runs: Iterable[str | Path]) -
     identity = one_called(identity, [*known, *sorted(in_runs.difference(known))])
     exemplars = gallery.exemplars(identity) if identity in known else np.zeros((0, 0), np.float32)
     erased: dict[Path, int] = {}
+    crops: dict[Path, int] = {}
     found = identity in known
     for run, names in names_in.items():
         theirs = {track for track, name in names.items() if name == identity}
@@ -48,13 +54,15 @@ def forget(identity: str, gallery: Gallery | None, runs: Iterable[str | Path]) -
             if NAME in folder.files and (folder.path / NAME).exists():
                 theirs |= _recognised(read_features(run), names, exemplars, set(known))
                 erased[run] = drop(folder, theirs)
+            if CROPS in folder.files:
+                crops[run] = drop_crops(folder, theirs)
             mark_forgotten(folder, theirs)
         found |= bool(theirs)
     if not found:
         where = " nor in ".join([*(["the gallery"] if gallery is not None else []), *map(str, runs)])
         raise GalleryError(f"identity '{identity}' is not in {where}")
     count = gallery.forget(identity) if gallery is not None and identity in known else 0
-    return Forgotten(identity, count, erased)
+    return Forgotten(identity, count, erased, crops)
 
 
 def _recognised(

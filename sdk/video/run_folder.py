@@ -331,7 +331,7 @@ def new_run(parent: str | Path) -> Path:
 
 
 RECORDED = (".jsonl", ".txt", ".mp4")
-OWN = (MANIFEST, "site.json", "plan.png", "features.bin")
+OWN = (MANIFEST, "site.json", "plan.png", "features.bin", "crops.bin")
 
 
 def recorded_files(folder: str | Path) -> list[Path]:
