@@ -8,8 +8,8 @@ from training.backbones import build_backbone
 from training.config import ModelConfig, RunConfig, TrainConfig
 from training.layers import freeze, layers_of, mix_styles, mixed_style
 from training.networks import build_networks
+from training.optimizer import build_optimizer
 from training.parallel import ALONE
-from training.trainer import _optimizer
 
 
 @pytest.mark.parametrize(("name", "first"), [("mobilenetv2", "features.0."), ("resnet18", "conv1.")])
@@ -32,7 +32,7 @@ def test_frozen_layers_keep_weights_and_statistics_through_a_step(tmp_path):
         build_networks(config, 4, "cpu", ALONE)
     network = build_networks(config, 4, "cpu", ALONE, backbone_weights=tmp_path / "weights.pt")[0]
     before = {name: tensor.clone() for name, tensor in network.model.state_dict().items()}
-    optimizer = _optimizer([network], config)
+    optimizer = build_optimizer([network.model], config.train)
     assert {group["share"] for group in optimizer.param_groups} == {0.5, 1.0}
     network.train_mode()
     network.model(torch.randint(0, 256, (4, 128, 64, 3), dtype=torch.uint8)).logits.sum().backward()

@@ -141,7 +141,7 @@ def test_a_damaged_model_gives_results_or_an_error_of_ours(name, whole, tmp_path
                 if path.suffix == ".onnx"
                 else open_source(path, False, authors).embed(CROPS.images)
             ),
-            lambda: _open(path)[0](CROPS.images),
+            lambda: _open(path, host_code=False)[0](CROPS.images),
             lambda: open_model(path).embed(CROPS.images),
             lambda: examine_model(path),
         ]

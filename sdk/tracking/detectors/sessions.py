@@ -110,10 +110,11 @@ class PlanSession:
         self._stream = self._device.stream()
         self._staged = {name: self._device.pinned(shapes[name], self._plan.dtype(name)) for name in names}
         self._memory = {name: self._device.allocate(staged.array.nbytes) for name, staged in self._staged.items()}
+        self._work = self._plan.open_run()
         for name, memory in self._memory.items():
-            self._plan.bind(name, memory)
+            self._work.bind(name, memory)
         for node in self.inputs:
-            self._plan.set_shape(node.name, node.shape)
+            self._work.set_shape(node.name, node.shape)
         self._lock = threading.Lock()
 
     def run(self, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -121,7 +122,7 @@ class PlanSession:
             for name, array in feed.items():
                 self._staged[name].array[...] = array
                 self._stream.upload(self._memory[name], self._staged[name].array)
-            self._plan.enqueue(self._stream)
+            self._work.enqueue(self._stream)
             for name in self.outputs:
                 self._stream.download(self._staged[name].array, self._memory[name])
             self._stream.synchronize()
