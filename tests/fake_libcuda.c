@@ -13,22 +13,20 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, INVALID_IMAGE = 200,
-       INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, CONTEXT_IS_DESTROYED = 709,
-       CAPTURE_UNSUPPORTED = 900 };
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, INVALID_CONTEXT = 201,
+       INVALID_HANDLE = 400, ILLEGAL_ADDRESS = 700, CONTEXT_IS_DESTROYED = 709, CAPTURE_UNSUPPORTED = 900 };
 
 typedef struct Work {
     struct Work *next;
     void *to, *from, *kept; /* kept: what lay in pageable memory when the copy was queued, as drivers stage it */
     size_t size;
-    float value;
     int pinned; /* whether it was to page-locked memory */
-    enum { TO_DEVICE, TO_HOST, ON_DEVICE, FILL } kind;
+    enum { TO_DEVICE, TO_HOST, ON_DEVICE } kind;
 } Work;
 
 typedef struct Thing { /* all that must be given back */
     struct Thing *next;
-    enum { DEVICE, PINNED, STREAM, MODULE, GRAPH, LAUNCHED } kind;
+    enum { DEVICE, PINNED, STREAM, GRAPH, LAUNCHED } kind;
     char *at;
     size_t size;
     Work *work;
@@ -39,7 +37,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static Thing *things;
 static int faults, refs, made, eager, copies;
 static size_t limit = (size_t)1 << 34;
-static char context[] = "context", function[] = "fill";
+static char context[] = "context";
 static __thread int depth;
 static __thread Thing *captured;
 
@@ -97,7 +95,7 @@ static int destroy(unsigned kind, const void *at) {
 }
 
 static int run(Work *w) {
-    if (w->kind != TO_DEVICE && w->kind != FILL && !inside(DEVICE, w->from, w->size))
+    if (w->kind != TO_DEVICE && !inside(DEVICE, w->from, w->size))
         return fault(ILLEGAL_ADDRESS, "%zu bytes are read at %p, which is not allocated", w->size, w->from);
     if (w->kind != TO_HOST && !inside(DEVICE, w->to, w->size))
         return fault(ILLEGAL_ADDRESS, "%zu bytes are written at %p, which is not allocated", w->size, w->to);
@@ -105,10 +103,7 @@ static int run(Work *w) {
         return fault(ILLEGAL_ADDRESS, "a copy reads page-locked memory that was freed meanwhile");
     if (w->pinned && !inside(PINNED, w->to, w->size))
         return fault(ILLEGAL_ADDRESS, "a copy writes page-locked memory that was freed meanwhile");
-    if (w->kind == FILL)
-        for (size_t i = 0; i < w->size / sizeof w->value; ++i) ((float *)w->to)[i] = w->value;
-    else
-        memmove(w->to, w->kept ? w->kept : w->from, w->size), ++copies;
+    memmove(w->to, w->kept ? w->kept : w->from, w->size), ++copies;
     return OK;
 }
 
@@ -199,27 +194,6 @@ int cuMemcpyDtoDAsync_v2(void *to, void *from, size_t size, void *stream) {
     LOCKED(queue(stream, (Work){.kind = ON_DEVICE, .to = to, .from = from, .size = size}))
 }
 
-/* One kernel: fill(float *to, unsigned count, float value), in the image "fake module". */
-int cuModuleLoadData(void **out, const char *image) {
-    NEEDS_CONTEXT
-    LOCKED(strcmp(image, "fake module") ? INVALID_IMAGE : make(MODULE, 1, out, NULL))
-}
-int cuModuleUnload(void *module) { NEEDS_CONTEXT LOCKED(destroy(MODULE, module)) }
-int cuModuleGetFunction(void **out, void *module, const char *name) {
-    NEEDS_CONTEXT
-    LOCKED(!thing(MODULE, module) ? fault(INVALID_HANDLE, "a kernel of no module")
-                                  : strcmp(name, function) ? NOT_FOUND : (*out = function, OK))
-}
-int cuLaunchKernel(void *kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-                   unsigned shared, void *stream, void **arguments, void **extra) {
-    NEEDS_CONTEXT
-    if (!gx || !gy || !gz || !bx || !by || !bz || bx * by * bz > 1024 || shared > 48 << 10) return INVALID_VALUE;
-    if (kernel != function || extra) return fault(INVALID_HANDLE, "what is launched is no kernel");
-    Work work = {.kind = FILL, .to = *(void **)arguments[0], .size = sizeof(float) * *(unsigned *)arguments[1],
-                 .value = *(float *)arguments[2]};
-    LOCKED(queue(stream, work))
-}
-
 static int begin(Thing *stream) {
     if (!stream || stream->work || captured) return fault(INVALID_VALUE, "nothing can be captured here");
     return stream->capturing = 1, captured = stream, OK;
@@ -256,8 +230,7 @@ int cuGetErrorName(int code, const char **out) {
     switch (code) {
         case OUT_OF_MEMORY: return *out = "CUDA_ERROR_OUT_OF_MEMORY", OK;
         case NO_DEVICE: return *out = "CUDA_ERROR_NO_DEVICE", OK;
-        case INVALID_IMAGE: return *out = "CUDA_ERROR_INVALID_IMAGE", OK;
-        case NOT_FOUND: return *out = "CUDA_ERROR_NOT_FOUND", OK;
+        case INVALID_DEVICE: return *out = "CUDA_ERROR_INVALID_DEVICE", OK;
         case ILLEGAL_ADDRESS: return *out = "CUDA_ERROR_ILLEGAL_ADDRESS", OK;
         default: return *out = NULL, INVALID_VALUE;
     }

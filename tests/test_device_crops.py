@@ -207,7 +207,7 @@ def test_without_the_library_crops_are_cut_on_the_processor(driver, monkeypatch,
 
 def test_a_library_from_before_and_sizes_beyond_are_told(driver, tmp_path):
     (tmp_path / "libold.so").write_bytes(b"no library")
-    with pytest.raises(EngineError, match=r"libold\.so: cannot be used .*; build it again on this machine"):
+    with pytest.raises(EngineError, match=r"libold\.so: cannot be loaded .*; build it again on this machine"):
         CropKernel(tmp_path / "libold.so")
     device = cuda.open_device()
     memory = device.allocate(CROP.itemsize)

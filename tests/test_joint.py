@@ -70,3 +70,17 @@ def test_there_may_be_nobody_to_look_at(count):
     nothing, none = np.zeros((count, count)), np.zeros(count, bool)
     group = second_looks(nothing, nothing, nothing > 0, np.ones(count, int), ~none, 0.0, np.arange(count))
     assert group.tolist() == list(range(count))
+
+
+def test_who_was_seen_often_is_joined_more_easily_and_two_of_them_no_more_than_two_tracklets():
+    assert standing(np.array([1.0, 7.0, 4.0]), np.array([7.0, 1.0, 4.0])) == pytest.approx([np.log(7), np.log(7), 0])
+
+    def joined(one, other, counts=True):
+        look, odds, cannot = np.zeros((2, 2)), np.full((2, 2), -1.0), np.zeros((2, 2), bool)
+        group = cluster(look, odds, cannot, np.array([one, other]), 0.5, counts)
+        return group[0] == group[1]
+
+    assert joined(1, 5)  # log 5 - 1 is above a half
+    assert not joined(1, 4)
+    assert not joined(5, 5)
+    assert not joined(1, 5, counts=False)

@@ -2,7 +2,6 @@
 which context, what is freed when, and in what order a process ends. With our own calls, and with pycuda's where it is.
 """
 
-import ctypes
 import gc
 import importlib.util
 import re
@@ -13,7 +12,6 @@ import pytest
 
 from sdk.engines import cuda, gpu, libcuda
 from sdk.engines.graph import Graph
-from sdk.engines.module import Module
 from sdk.engines.stripes import GpuStripes
 from sdk.errors import EngineError
 from tests.fake_libcuda import build_fake, installed, run_under_fake
@@ -120,10 +118,11 @@ def test_what_the_driver_refuses_is_said_in_words_and_leaves_no_context_behind(f
         EngineError, match=r"2000 bytes on the GPU: the GPU's memory is full \(cuMemAlloc_v2 answers CUDA"
     ):
         device.allocate(2000)
-    with pytest.raises(EngineError, match=r"kernels for the GPU: CUDA says: .*CUDA_ERROR_INVALID_IMAGE \(200\)"):
-        Module(device, b"for another GPU")
-    with pytest.raises(EngineError, match="the kernel nothing: CUDA says"):
-        Module(device, b"fake module").function("nothing")
+    with (
+        pytest.raises(EngineError, match=r"another GPU: CUDA says: .*CUDA_ERROR_INVALID_DEVICE \(101\)"),
+        cuda.in_words(device.driver, "another GPU"),
+    ):
+        libcuda.call("cuDevicePrimaryCtxRelease_v2", 7)
     with pytest.raises(ValueError, match="only contiguous arrays"):
         device.stream().upload(device.allocate(64), np.zeros((4, 4), np.float32)[:, ::2])
     assert fake.fake_depth() == 0
@@ -132,18 +131,6 @@ def test_what_the_driver_refuses_is_said_in_words_and_leaves_no_context_behind(f
 def test_a_driver_that_lacks_a_call(fake):
     with pytest.raises(libcuda.Error, match="cuSomething is not in this driver; install a newer one"):
         libcuda.call("cuSomething")
-
-
-def test_a_kernel_of_a_module_is_launched(fake):
-    device = cuda.open_device()
-    kernel = Module(device, b"fake module").function("fill")
-    memory, stream, back = device.allocate(40), device.stream(), np.zeros(10, np.float32)
-    kernel.launch(stream, 1, (32, 2), memory, ctypes.c_uint32(10), ctypes.c_float(2.5))
-    stream.download(back, memory)
-    stream.synchronize()
-    assert (back == 2.5).all()
-    with pytest.raises(EngineError, match="the kernel fill: CUDA says"):
-        kernel.launch(stream, 1, 2048, memory, ctypes.c_uint32(10), ctypes.c_float(2.5))
 
 
 def test_a_graph_does_again_what_was_recorded(fake):

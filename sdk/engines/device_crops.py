@@ -16,7 +16,7 @@ import numpy as np
 
 from sdk.cutting import Cuts
 from sdk.engines.cuda import Device, DeviceMemory, Stream
-from sdk.engines.native import KERNEL, find_library, how_to_build
+from sdk.engines.native import KernelLibrary
 from sdk.errors import EngineError
 
 CROP = np.dtype([("pixels", "u8"), ("row_bytes", "i4"), ("height", "i4"), ("width", "i4"), ("unused", "i4")])
@@ -25,24 +25,14 @@ KEPT = 2
 """Pieces of memory for uploads that are kept when they are not in use: one is filled while one is read."""
 
 
-class CropKernel:
+class CropKernel(KernelLibrary):
     """The library of the crops (converters/plugin/crop.h)."""
 
     def __init__(self, path: Path | None = None):
         """path: the library; None: where `find_library` finds it. Raises `EngineError` where it is not, or is older."""
-        path = find_library(KERNEL) if path is None else path
-        if path is None:
-            raise EngineError(how_to_build(KERNEL))
-        try:
-            library = ctypes.CDLL(str(path))
-            self._launch, self._message = library.aligned_reid_crops, library.aligned_reid_error
-        except (OSError, AttributeError) as error:
-            raise EngineError(f"{path}: cannot be used ({error}); build it again on this machine") from error
         pointer, integer = ctypes.c_void_p, ctypes.c_int32
-        self._launch.argtypes = [pointer, ctypes.c_int64, pointer, integer, integer, pointer]
-        self._launch.restype = integer
-        self._message.argtypes, self._message.restype = [integer], ctypes.c_char_p
-        self.path = path
+        arguments = [pointer, ctypes.c_int64, pointer, integer, integer, pointer]
+        super().__init__("aligned_reid_crops", arguments, path)
 
     def launch(
         self, stream: Stream, crops: DeviceMemory, batch: DeviceMemory, *, count: int, size: tuple[int, int]
@@ -52,10 +42,10 @@ class CropKernel:
         size: (height, width), up to 4096. Raises `EngineError` with CUDA's words if it cannot be launched.
         """
         with stream.device.active():
-            error = self._launch(crops.address, count, batch.address, *size, stream.handle)
+            error = self.call(crops.address, count, batch.address, *size, stream.handle)
         if error:
             raise EngineError(
-                f"{self.path}: cannot cut {count} crops of {size} ({self._message(error).decode()}); it was built for "
+                f"{self.path}: cannot cut {count} crops of {size} ({self.message(error)}); it was built for "
                 "other GPUs, or the model's input is too large"
             )
 

@@ -1,8 +1,12 @@
 """Where the libraries are that CMakeLists.txt builds, and what to do where they are not."""
 
+import ctypes
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from sdk.errors import EngineError
 
 KERNEL = "aligned_reid_kernel"
 PLUGIN = "aligned_reid_plugin"
@@ -16,6 +20,32 @@ def find_library(name: str) -> Path | None:
     A library is code: only folders of this installation, and one that the user names, are looked into.
     """
     return next((folder / filename(name) for folder in library_folders() if (folder / filename(name)).is_file()), None)
+
+
+class KernelLibrary:
+    """One function of the library of the kernels, which answers with CUDA's error."""
+
+    def __init__(self, function: str, arguments: list, path: Path | None = None):
+        """arguments: of the function, as ctypes has them. path: the library; None: where `find_library` finds it.
+
+        Raises `EngineError` where it is not, does not load, or is older than the function.
+        """
+        path = find_library(KERNEL) if path is None else path
+        if path is None:
+            raise EngineError(how_to_build(KERNEL))
+        try:
+            library = ctypes.CDLL(str(path))
+            self.call: Callable[..., int] = getattr(library, function)
+            self._message = library.aligned_reid_error
+        except (OSError, AttributeError) as error:
+            raise EngineError(f"{path}: cannot be loaded ({error}); build it again on this machine") from error
+        self.call.argtypes, self.call.restype = arguments, ctypes.c_int32
+        self._message.argtypes, self._message.restype = [ctypes.c_int32], ctypes.c_char_p
+        self.path = path
+
+    def message(self, error: int) -> str:
+        """CUDA's words for an error."""
+        return self._message(error).decode()
 
 
 def library_folders() -> list[Path]:

@@ -7,28 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from sdk.engines.cuda import Device, DeviceMemory, Stream, open_device
-from sdk.engines.native import KERNEL, find_library, how_to_build
+from sdk.engines.native import KernelLibrary
 from sdk.errors import EngineError
 
 
-class Kernel:
+class Kernel(KernelLibrary):
     """The library of the local distance (converters/plugin/kernel.h)."""
 
     def __init__(self, path: Path | None = None):
         """path: the library; None: where `find_library` finds it. Raises `EngineError` where it is not."""
-        path = find_library(KERNEL) if path is None else path
-        if path is None:
-            raise EngineError(how_to_build(KERNEL))
-        try:
-            library = ctypes.CDLL(str(path))
-            self._launch, self._message = library.aligned_reid_local_distance, library.aligned_reid_error
-        except (OSError, AttributeError) as error:
-            raise EngineError(f"{path}: cannot be loaded ({error}); build it again on this machine") from error
         pointer, long, integer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
-        self._launch.argtypes = [pointer] * 4 + [long] * 3 + [integer] * 4 + [pointer]
-        self._launch.restype = integer
-        self._message.argtypes, self._message.restype = [integer], ctypes.c_char_p
-        self.path = path
+        arguments = [pointer] * 4 + [long] * 3 + [integer] * 4 + [pointer]
+        super().__init__("aligned_reid_local_distance", arguments, path)
 
     def launch(
         self,
@@ -52,12 +42,12 @@ class Kernel:
         Raises `EngineError` with CUDA's words if it cannot be launched.
         """
         with stream.device.active():
-            error = self._launch(
+            error = self.call(
                 query.address, gallery.address, candidates.address, distance.address, queries, entries, per_query,
                 stripes, dim, int(half), int(half_out), stream.handle,
             )  # fmt: skip
         if error:
-            words = self._message(error).decode()
+            words = self.message(error)
             raise EngineError(
                 f"{self.path}: cannot run ({words}); it was built for other GPUs, or [{queries}, {stripes}, {dim}] is "
                 "not 1 to 16 stripes of a multiple of 8 numbers"

@@ -107,7 +107,7 @@ def adapt(
             best is None or gain(history[best], look.measures) > 0
         ):
             best = state.epoch
-            save_checkpoint(_handed_on(start, settings, crops, state), folder / BEST)
+            save_checkpoint(_handed_on(start, settings, state), folder / BEST)
         _save(folder, start, settings, crops, state, history, best)
         shown = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
         tell(f"epoch {state.epoch}/{train.epochs}  {shown}  {describe(look.measures)}")
@@ -179,9 +179,8 @@ def _harmful(history: list[Measures], patience: int) -> bool:
     return len(history) > patience and all(why_not_keep(history[0], now) is not None for now in history[-patience:])
 
 
-def _handed_on(start: Checkpoint, settings: Settings, crops: Crops, state: State) -> Checkpoint:
-    train = settings.train
-    return Checkpoint(RunConfig(start.config.model, train), [], state.epoch, state.average)
+def _handed_on(start: Checkpoint, settings: Settings, state: State) -> Checkpoint:
+    return Checkpoint(RunConfig(start.config.model, settings.train), [], state.epoch, state.average)
 
 
 def _fingerprint(crops: Crops, settings: Settings) -> str:
@@ -191,7 +190,7 @@ def _fingerprint(crops: Crops, settings: Settings) -> str:
 
 
 def _save(folder, start, settings, crops, state: State, history: list[Measures], best: int | None) -> None:
-    checkpoint = _handed_on(start, settings, crops, state)
+    checkpoint = _handed_on(start, settings, state)
     checkpoint.state = {
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
