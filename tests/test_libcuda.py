@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sdk.engines import cuda, gpu, libcuda
+from sdk.engines.device_crops import CROP
 from sdk.engines.graph import Graph
 from sdk.engines.stripes import GpuStripes
 from sdk.errors import EngineError
@@ -96,19 +97,20 @@ def test_a_gallery_is_filled_and_dropped_in_any_thread(fake):
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype"), [((3, 4), np.float32), ((5,), np.float16), ((2, 3, 1), np.uint8), ((0, 2), "i4")]
+    ("shape", "dtype"), [((3, 4), np.float32), ((5,), np.float16), ((2, 3, 1), np.uint8), ((0, 2), "i4"), ((4,), CROP)]
 )
 def test_page_locked_arrays_are_arrays(fake, shape, dtype):
     device = cuda.open_device()
     pinned, back = device.pinned(shape, dtype), np.zeros(shape, dtype)
     assert (pinned.array.shape, pinned.array.dtype) == (shape, np.dtype(dtype))
-    pinned.array[...] = 3
+    three = np.full(shape, 3, dtype)
+    pinned.array[...] = three
     memory, stream = device.allocate(pinned.array.nbytes), device.stream()
     stream.upload(memory, pinned.array)
     stream.download(back, memory)
-    assert not back.any()  # it is only queued
+    assert not back.view(np.uint8).any()  # it is only queued
     stream.synchronize()
-    assert (back == 3).all()
+    assert (back == three).all()
 
 
 def test_what_the_driver_refuses_is_said_in_words_and_leaves_no_context_behind(fake):

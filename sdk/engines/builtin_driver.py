@@ -136,6 +136,7 @@ class _PageLocked:
         self._address = address.value
         self.__array_interface__ = {
             "data": (self._address, False), "shape": shape, "typestr": dtype.str, "version": 3,
+            "descr": dtype.descr,  # the fields, where there are any
         }  # fmt: skip
 
     def free(self) -> None:
