@@ -126,7 +126,10 @@ int cuDeviceGetCount(int *count) { return *count = 1, OK; }
 int cuDeviceGet(int *device, int index) { return *device = 40 + index, index ? INVALID_DEVICE : OK; }
 int cuDeviceGetName(char *name, int size, int device) { return snprintf(name, size, "Fake"), device == 40 ? OK : 101; }
 int cuDeviceGetAttribute(int *value, int attribute, int device) {
-    return *value = attribute == 75 ? 8 : attribute == 76 ? 7 : 0, device == 40 ? OK : INVALID_DEVICE;
+    const char *set = getenv("FAKE_CAPABILITY");
+    int capability = set ? atoi(set) : 87;
+    *value = attribute == 75 ? capability / 10 : attribute == 76 ? capability % 10 : 0;
+    return device == 40 ? OK : INVALID_DEVICE;
 }
 int cuDevicePrimaryCtxRetain(void **out, int device)
     LOCKED((*out = context, ++refs, device == 40 ? OK : INVALID_DEVICE))
@@ -248,6 +251,7 @@ int fake_living(void) {
 }
 void fake_limit(size_t bytes) { limit = bytes; }
 void fake_eager(int on) { eager = on; }
+__attribute__((constructor)) static void start(void) { eager = getenv("FAKE_EAGER") != NULL; }
 
 __attribute__((destructor)) static void report(void) {
     if (getenv("FAKE_REPORT"))

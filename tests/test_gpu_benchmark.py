@@ -1,30 +1,40 @@
-"""benchmarks/gpu.py without a GPU: its own references, that its checks can fail, and what it says where it cannot run.
+"""The parts of benchmarks/gpu.py without a GPU: their own references, that their checks can fail, and the command.
 
-Kernel and engine are the stand-ins of the other tests, so the figures mean nothing here; the parts' logic does.
+Kernel and engine are the stand-ins of the other tests, so the figures mean nothing here; the parts' logic does. How
+parts are run: test_benchmark_runner.py.
 """
 
 import importlib.util
+import json
+import os
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
+from benchmarks.gpu_parts import crops, engines, library, local_distance, machine, sanitizer, timing
+from benchmarks.gpu_parts.findings import Findings, Unavailable
+from benchmarks.gpu_parts.pairs import big_pairs, exact_distances, random_pairs, torch_distances
 from sdk.cutting import Cuts
 from sdk.distances import local_distance_gathered
-from sdk.engines import cuda, libcuda, native
+from sdk.engines import cuda, native
 from sdk.engines.device_crops import CropKernel
+from sdk.engines.gpu import Gpu
 from sdk.engines.stripes import Kernel
-from sdk.reidentifier import Features
+from sdk.reidentifier import Features, ReIdentifier
 from tests.fake_cuda import FakeDriver, plan_bytes
+from tests.fake_libcuda import build_fake
 from tests.test_cuda import install
 from tests.test_native import brute_force
 from tests.test_tensorrt import LARGEST, METADATA, open_engine, tensors
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
 
 
 def load(name: str):
@@ -35,7 +45,11 @@ def load(name: str):
     return module
 
 
-gpu = load("gpu")
+def at_once(work, wait=lambda: None) -> float:
+    """Instead of `seconds_each`: the work is done once, and takes a second."""
+    work()
+    wait()
+    return 1.0
 
 
 @pytest.fixture
@@ -48,8 +62,8 @@ def kernel(monkeypatch, emulated):
 def test_its_float64_reference_is_the_brute_force():
     rng = np.random.default_rng(0)
     for stripes in (1, 3, 5, 9):
-        pairs = gpu.random_pairs(rng, stripes, 16, np.float32)
-        found = gpu.exact_distances(pairs)
+        pairs = random_pairs(rng, stripes, 16, np.float32)
+        found = exact_distances(pairs)
         inside = (pairs.candidates >= -1) & (pairs.candidates < len(pairs.gallery))
         expected = brute_force(pairs.query, pairs.gallery, np.where(inside, pairs.candidates, -1))
         np.testing.assert_allclose(found[inside], expected[inside], atol=1e-12)
@@ -61,18 +75,18 @@ def test_its_float64_reference_is_the_brute_force():
 
 
 def test_its_pytorch_is_the_same_formula():
-    pairs = gpu.big_pairs(4, 6, 30)
+    pairs = big_pairs(4, 6, 30)
     assert len(np.unique(pairs.candidates)) == 24
-    found = gpu.torch_distances(torch, *(torch.from_numpy(x) for x in (pairs.query, pairs.gallery, pairs.candidates)))
+    found = torch_distances(torch, *(torch.from_numpy(x) for x in (pairs.query, pairs.gallery, pairs.candidates)))
     expected = local_distance_gathered(pairs.query, pairs.gallery, pairs.candidates)
     np.testing.assert_allclose(found.numpy(), expected, atol=0.02)
 
 
 def test_a_right_kernel_passes_and_leaves_no_memory_behind(kernel):
-    device, report = cuda.open_device(), gpu.Report()
+    device, report = cuda.open_device(), Findings()
     before = len(device.driver.living)
-    found = gpu.check_kernel(report, device, kernel, stripes=(1, 7, 8, 16), dims=(40, 128), rounds=1)
-    assert found["cases"] == 16
+    local_distance.check_kernel(report, device, kernel, stripes=(1, 8, 13), dims=(40, 128), rounds=1)
+    assert report.figures["cases"] == 12
     assert report.holds, report.checks
     assert len(report.checks) == 3
     assert len(device.driver.living) == before
@@ -94,32 +108,42 @@ def test_a_wrong_kernel_fails(kernel, monkeypatch, fault):
             values[~np.isfinite(values)] = 1
 
     monkeypatch.setattr(kernel, "launch", wrong)
-    report = gpu.Report()
-    gpu.check_kernel(report, cuda.open_device(), kernel, stripes=(1, 4), dims=(16,), rounds=1)
+    report = Findings()
+    local_distance.check_kernel(report, cuda.open_device(), kernel, stripes=(1, 4), dims=(16,), rounds=1)
     assert not report.holds
 
 
-def test_bandwidth_counts_what_is_moved(kernel):
-    report = gpu.Report()
-    found = gpu.measure_bandwidth(report, cuda.open_device(), kernel, entries=64)
+def test_bandwidth_counts_what_is_moved(kernel, monkeypatch):
+    monkeypatch.setattr(timing, "LEAST", 0.0)
+    report = Findings()
+    local_distance.measure_bandwidth(report, cuda.open_device(), kernel, entries=64)
+    found = report.figures
     assert found["pairs"] == 64
     assert found["share"] == pytest.approx(found["GB/s gathered"] / found["GB/s of a copy, read and written"])
     assert len(report.checks) == 1  # the emulation is nowhere near a copy's speed, and the check says so
     assert not report.holds
 
 
-@pytest.mark.parametrize("lines_lost", [0, 1])
-def test_crops_are_compared_to_the_processors(kernel, monkeypatch, lines_lost):
-    monkeypatch.setattr(gpu, "seconds_each", lambda work, wait: (work(), 1.0)[1])
-    report, crops = gpu.Report(), CropKernel()
-    launch = crops.launch
+@pytest.mark.parametrize("fault", [None, "a line less", "not written"])
+def test_crops_are_compared_to_the_processors(kernel, monkeypatch, fault):
+    report, cutting = Findings(), CropKernel()
+    launch = cutting.launch
 
     def cut(*given, size, **others):
-        launch(*given, size=(size[0] - lines_lost, size[1]), **others)
+        if fault != "not written":
+            launch(*given, size=(size[0] - (fault is not None), size[1]), **others)
 
-    monkeypatch.setattr(crops, "launch", cut)
-    found = gpu.check_crops(report, cuda.open_device(), crops, size=(32, 16), lines=(300, 180))
-    assert (found["crops"], report.holds) == (16, not lines_lost)
+    monkeypatch.setattr(cutting, "launch", cut)
+    crops.check_pixels(report, cuda.open_device(), cutting, (32, 16), lines=(180, 90))
+    assert report.holds is (fault is None)
+
+
+def test_the_crops_are_hard_ones():
+    cuts = crops.hard_cuts((180,))
+    shapes = [crop.shape[:2] for crop in cuts]
+    assert shapes[-3:] == [(180, 320), (1, 314), (180, 1)]
+    sides = np.array(shapes[:8]) / np.array(shapes[:8]).max()
+    assert len(np.unique(sides[:, 0] / sides[:, 1])) > 4  # people cut off at the edges are of other shapes
 
 
 @pytest.fixture
@@ -138,89 +162,188 @@ def test_engines_are_compared_and_timed(engine, monkeypatch):
         def run(self, crops):
             return np.asarray(engine.run(crops)[0]) + 0, None
 
-    monkeypatch.setattr(gpu, "seconds_each", lambda work, wait: (work(), 1.0)[1])
-    monkeypatch.setattr(gpu, "BATCHES", (1, LARGEST, LARGEST + 1))
-    assert gpu.crops_for(engine, 3).shape == (3, 16, 8, 3)
-    report = gpu.Report()
-    found = gpu.measure_engine(report, "some", engine, Reference())
+    monkeypatch.setattr(engines, "seconds_each", at_once)
+    assert engines.crops_for(engine, 3).shape == (3, 16, 8, 3)
+    report = Findings()
+    engines.measure_engine(report, "some", engine, Reference(), (1, LARGEST, LARGEST + 1))
+    found = report.figures
     assert list(found) == ["batch 1", f"batch {LARGEST}"]  # what the engine takes at once
     assert found["batch 1"]["overhead of embed over bare"] == 0
     assert report.holds
     monkeypatch.setattr(Reference, "run", lambda self, crops: (-engine.run(crops)[0], None))
-    gpu.measure_engine(report, "some", engine, Reference())
+    engines.measure_engine(report, "some", engine, Reference(), (1,))
     assert not report.holds
 
 
 def test_boxes_are_compared_to_crops(engine, monkeypatch):
     """With one path for both they agree; with another for crops in a list they do not."""
-    monkeypatch.setattr(gpu, "seconds_each", lambda work, wait: (work(), 1.0)[1])
-    report, reid = gpu.Report(), gpu.ReIdentifier(engine, threshold=0.5)
+    monkeypatch.setattr(engines, "seconds_each", at_once)
+    report, reid = Findings(), ReIdentifier(engine, threshold=0.5)
     features = {Cuts: np.eye(3)[[0, 0, 0]], list: np.eye(3)[[0, 0, 0]]}
     monkeypatch.setattr(reid, "embed", lambda crops, boxes=None: Features(features.get(type(crops))))
-    assert gpu.measure_boxes(report, "some", reid, 3)["embed of boxes, ms"] == 1000
+    assert engines.measure_boxes(report, "some", reid, 3)["embed of boxes, ms"] == 1000
     assert report.holds
     features[list] = np.eye(3)[[0, 0, 1]]
-    gpu.measure_boxes(report, "some", reid, 3)
+    engines.measure_boxes(report, "some", reid, 3)
     assert not report.holds
 
 
 def test_threads_and_the_hour(engine, monkeypatch):
-    report = gpu.Report()
-    assert gpu.check_threads(report, "some", engine, threads=4, turns=5) == {"threads": 4, "calls": 20, "errors": []}
-    found = gpu.check_hour(report, "some", engine, cuda.open_device(), calls=60)
-    assert found["calls"] == 60
+    report = Findings()
+    engines.check_threads(report, "some", engine, count=4, turns=5)
+    assert report.figures == {"calls": 20, "errors": []}
+    engines.check_hour(report, "some", engine, cuda.open_device(), calls=60)
+    assert report.figures["calls"] == 60
     assert report.holds, report.checks
     leaks, run = [], engine.run
     monkeypatch.setattr(engine, "run", lambda crops: leaks.append(cuda.open_device().allocate(1 << 20)) or run(crops))
-    gpu.check_hour(report, "some", engine, cuda.open_device(), calls=30)
+    engines.check_hour(report, "some", engine, cuda.open_device(), calls=30)
     assert not report.checks[-2]["holds"]  # 30 MB of the GPU's memory
     turn = iter(range(1000))
     monkeypatch.setattr(engine, "run", lambda crops: (run(crops)[0] + (next(turn) == 5), None))
-    assert gpu.check_threads(report, "some", engine, threads=2, turns=5)["errors"] != []
+    engines.check_threads(report, "some", engine, count=2, turns=5)
+    assert report.figures["errors"] != []
     assert not report.checks[-1]["holds"]
 
 
-def test_what_cannot_run_is_listed_and_what_fails_does_not_stop_the_rest():
-    report = gpu.Report()
+def test_the_overhead_is_judged_at_batch_32_and_only_on_a_gpu(engine, monkeypatch):
+    class Larger:
+        metadata, run, cutter, max_batch = engine.metadata, staticmethod(engine.run), None, 32
+        bare = staticmethod(lambda batch: None)
 
-    def unavailable(report):
-        raise gpu.Unavailable("torch sees no GPU")
+    taken = iter([1.2, 1.1, 1.0] * 2)
+    monkeypatch.setattr(engines, "seconds_each", lambda work: next(taken))
+    for small in (False, True):
+        report = Findings(small=small)
+        engines.measure_engine(report, "some", Larger(), engine, (32,))
+        assert report.figures["batch 32"]["overhead of embed over bare"] == pytest.approx(0.2)
+        assert report.holds is small
 
-    def broken(report):
-        raise gpu.ReIDError("the GPU fell off the bus")
 
-    report.run("pytorch", unavailable)
-    report.run("hour", broken)
-    report.run("threads", lambda report: {"calls": 3, "of": {"a": 0.123456}})
-    report.check("share", float("nan"), 0.6, at_least=True)
+def test_engines_need_a_library_that_runs_on_this_gpu(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setattr(engines, "find_gpu", lambda: Gpu("H200", 90, "13.0"))
+    with pytest.raises(Unavailable, match=r"'tensorrt', which is not installed: .*TensorRT-RTX"):
+        engines.build(Findings(), "resnet18")
+
+
+SANITIZER = {
+    "========= ERROR SUMMARY: 0 errors\n": True,
+    "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)\n": True,
+    "========= ERROR SUMMARY: 3 errors\n": False,
+    "========= RACECHECK SUMMARY: 1 hazard displayed (0 errors, 1 warning)\n": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("said", "holds"), SANITIZER.items())
+def test_what_compute_sanitizer_says_is_judged(said, holds):
+    report = Findings()
+    sanitizer.judge(report, "a tool", f"========= COMPUTE-SANITIZER\n{sanitizer.DONE}\n{said}")
+    assert report.holds is holds
+    report = Findings()
+    sanitizer.judge(report, "a tool", f"========= COMPUTE-SANITIZER\n{said}")  # the program has not come to its end
     assert not report.holds
-    facts = {"machine": {"GPU": "some"}, "checks": report.checks, "parts": report.parts, "not run": report.not_run}
-    text = gpu.to_markdown(facts)
-    assert "- pytorch: torch sees no GPU" in text
-    assert "| hour runs | the GPU fell off the bus |  | **fails** |" in text
-    assert "| share | nan | ≥ 0.6 | **fails** |" in text
-    assert "| threads | of: a | 0.1235 |" in text
 
 
-def test_without_a_gpu_it_says_so_and_runs_nothing(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "pycuda", None)
-    monkeypatch.setattr(cuda, "_devices", {})
-    monkeypatch.setattr(libcuda, "LIBRARY", "no-driver.so")
-    libcuda.library.cache_clear()
-    app = gpu.typer.Typer()
-    app.command()(gpu.main)
-    done = CliRunner().invoke(app, ["--output", str(tmp_path / "gpu.json")])
-    assert done.exit_code == 2
-    said = " ".join(done.stderr.split())
-    assert "nothing was run, this benchmark needs a GPU" in said
-    assert "there is no NVIDIA driver" in said
-    assert list(tmp_path.iterdir()) == []
+def test_compute_sanitizer_refuses_some_gpus(monkeypatch):
+    with pytest.raises(Unavailable, match="Device not supported"):
+        sanitizer.judge(Findings(), "memcheck", "========= Error: Device not supported. Please refer to …")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(Unavailable, match="not on PATH"):
+        sanitizer.racecheck(Findings())
 
 
-def test_seconds_each_is_the_time_of_one_call():
-    import time
+def test_the_library_is_built_with_nvcc_alone(monkeypatch, tmp_path):
+    """For this GPU, from the sources; and left alone where the user has named one, or nvcc is not there."""
+    commands = []
 
-    assert gpu.seconds_each(lambda: time.sleep(2e-3), lambda: None, least=0.05) == pytest.approx(2e-3, rel=3)
+    def run(command, **_):
+        commands.append(command)
+        Path(command[command.index("-o") + 1]).touch()
+
+    monkeypatch.setattr(library.subprocess, "run", run)
+    monkeypatch.setattr(library.shutil, "which", lambda name: f"/cuda/bin/{name}")
+    monkeypatch.setattr(library, "find_gpu", lambda: Gpu("H200", 90, "13.0"))
+    own, report = tmp_path / library.FOLDER, Findings(folder=tmp_path)
+    monkeypatch.setenv(native.VARIABLE, str(own))
+    library.build(report)
+    assert report.figures["library"] == str(own / native.filename(native.KERNEL))
+    assert "-arch=sm_90" in commands[0]
+    assert all(Path(word).is_file() for word in commands[0] if word.endswith(".cu"))
+    monkeypatch.setenv(native.VARIABLE, str(tmp_path / "named"))
+    monkeypatch.setattr(native, "library_folders", lambda: [tmp_path / "named"])
+    with pytest.raises(Unavailable, match="in a clone, cmake"):
+        library.build(Findings(folder=tmp_path))
+    assert len(commands) == 1
+
+
+def test_sources_are_told_apart(monkeypatch, tmp_path):
+    (tmp_path / "a.py").write_text("1")
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    monkeypatch.setattr(machine, "SOURCES", ("a.py",))
+    before = machine.sources()
+    (tmp_path / "a.py").write_text("2")
+    assert machine.sources() != before
+
+
+def command(output: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:
+    """benchmarks/gpu.py, in a process that does not find the project by itself."""
+    return subprocess.run(
+        [sys.executable, BENCHMARKS / "gpu.py", "--output", output, "--folder", output.parent / "made", *options],
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | environment,
+        capture_output=True, text=True, timeout=120, cwd=output.parent,
+    )  # fmt: skip
+
+
+def test_a_rehearsal_under_the_stand_in_for_the_driver(tmp_path, emulated):
+    """The command itself: the driver's calls as the SDK makes them where pycuda is not, and the kernels' source."""
+    (tmp_path / "pycuda.py").write_text("raise ImportError")
+    fake = build_fake(tmp_path)
+    done = command(
+        tmp_path / "gpu.json", "--rehearse", "--only", "driver,pixels,features,rescoring,memcheck,engine shipped",
+        FAKE_EAGER="1", FAKE_REPORT="1", FAKE_CAPABILITY="90", LD_LIBRARY_PATH=str(fake.parent), PYTHONPATH=str(tmp_path),
+        ALIGNED_REID_LIBRARIES=str(emulated), PATH=str(Path(sys.executable).parent),
+    )  # fmt: skip
+    parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
+    statuses = {name: result["status"] for name, result in parts.items()}
+    run = ("machine", "library", "driver", "pixels", "features", "rescoring")
+    lacking = ("memcheck", "build shipped", "engine shipped")
+    assert statuses == dict.fromkeys(run, "ok") | dict.fromkeys(lacking, "skipped"), done.stderr
+    assert done.returncode == 0
+    assert (parts["machine"]["figures"]["GPU"], parts["machine"]["figures"]["architecture"]) == ("Fake", "sm_90")
+    for name in run[2:]:
+        assert "faults 0, refs 0, living 0, copies some" in parts[name]["output"]
+    assert parts["features"]["figures"]["least cosine"] >= 0.9999
+    assert "kernel" in parts["rescoring"]["figures"]
+    assert "(a rehearsal: the figures mean nothing)" in (tmp_path / "gpu.md").read_text()
+
+
+def test_without_a_gpu_it_says_so_and_runs_nothing(tmp_path):
+    fake = build_fake(tmp_path)
+    done = command(tmp_path / "gpu.json", FAKE_NO_DEVICE="1", LD_LIBRARY_PATH=str(fake.parent))
+    assert done.returncode == 2
+    reason = "this benchmark needs an NVIDIA GPU: the NVIDIA driver finds no usable GPU (cuInit answers CUDA"
+    assert f"nothing was run: {reason}" in done.stderr
+    parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
+    assert {result["status"] for result in parts.values()} == {"skipped"}
+    assert "numpy" in parts["machine"]["figures"]["packages"]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_parts_by_name_bring_what_they_need_and_all_there_are_exist():
+    gpu = load("gpu")
+    assert [part.name for part in gpu.chosen("threads")] == ["machine", "build resnet50", "threads"]
+    with pytest.raises(SystemExit, match="--only bandwith: there is no such part; there are: machine, library"):
+        gpu.chosen("kernel,bandwith")
+    for part in gpu.chosen(None):
+        module, _, name = part.function.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_seconds_each_is_the_time_of_one_call(monkeypatch):
+    monkeypatch.setattr(timing, "LEAST", 0.05)
+    assert timing.seconds_each(lambda: time.sleep(2e-3)) == pytest.approx(2e-3, rel=3)
 
 
 def test_nvccs_report_is_read():
