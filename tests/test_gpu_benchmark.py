@@ -302,8 +302,8 @@ def test_a_rehearsal_under_the_stand_in_for_the_driver(tmp_path, emulated):
     fake = build_fake(tmp_path)
     done = command(
         tmp_path / "gpu.json", "--rehearse", "--only", "driver,pixels,features,rescoring,memcheck,engine shipped",
-        FAKE_EAGER="1", FAKE_REPORT="1", FAKE_CAPABILITY="90", LD_LIBRARY_PATH=str(fake.parent), PYTHONPATH=str(tmp_path),
-        ALIGNED_REID_LIBRARIES=str(emulated), PATH=str(Path(sys.executable).parent),
+        FAKE_EAGER="1", FAKE_REPORT="1", FAKE_CAPABILITY="90", LD_LIBRARY_PATH=str(fake.parent),
+        PYTHONPATH=str(tmp_path), ALIGNED_REID_LIBRARIES=str(emulated), PATH=str(Path(sys.executable).parent),
     )  # fmt: skip
     parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
     statuses = {name: result["status"] for name, result in parts.items()}

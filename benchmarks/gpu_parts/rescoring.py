@@ -1,6 +1,5 @@
 """Re-scoring, each way that is usable here."""
 
-from benchmarks.gpu_parts.engines import engine_path
 from benchmarks.gpu_parts.findings import Findings
 from benchmarks.gpu_parts.pairs import big_pairs
 from benchmarks.gpu_parts.timing import seconds_each
@@ -16,7 +15,7 @@ def measure(found: Findings, name: str) -> None:
 
     name: of the model beside whose engine those of re-scoring are, if it could be built.
     """
-    model = engine_path(found.folder, name)
+    model = found.folder / f"{name}.engine"
     pairs = big_pairs(*((2, 8, 40) if found.small else (16, 100, 10_000)))
     expected = local_distance_gathered(pairs.query, pairs.gallery, pairs.candidates)
     for way in available(model if model.is_file() else None):
