@@ -84,6 +84,11 @@ class FakeDriver:
                 driver.retained -= 1
 
             @staticmethod
+            def synchronize():
+                for stream in list(driver.streams.values()):
+                    stream.synchronize()
+
+            @staticmethod
             def pop():
                 if not driver.stack():
                     raise driver.LogicError(

@@ -151,10 +151,6 @@ int cuCtxGetDevice(int *device) {
     NEEDS_CONTEXT
     return *device = 40, OK;
 }
-int cuCtxSynchronize(void) {
-    NEEDS_CONTEXT
-    return OK;
-}
 int cuGetErrorString(int code, const char **out) { return (void)code, *out = "what the stand-in calls an error", OK; }
 int cuMemGetInfo_v2(size_t *available, size_t *total) {
     NEEDS_CONTEXT
@@ -183,6 +179,16 @@ int cuStreamSynchronize(void *stream) {
     NEEDS_CONTEXT
     usleep(getenv("FAKE_SLOW") ? 2000 : 0);
     LOCKED(synchronise(thing(STREAM, stream)))
+}
+static int synchronise_all(void) {
+    int code = OK;
+    for (Thing *t = things; t; t = t->next)
+        if (t->kind == STREAM) code = synchronise(t) ? INVALID_VALUE : code;
+    return code;
+}
+int cuCtxSynchronize(void) {
+    NEEDS_CONTEXT
+    LOCKED(synchronise_all())
 }
 int cuMemcpyHtoDAsync_v2(void *to, void *from, size_t size, void *stream) {
     NEEDS_CONTEXT

@@ -191,6 +191,23 @@ def test_a_process_ends_with_everything_given_back_in_order(library, pycuda):
     assert (done.returncode, done.stderr) == (0, "fake libcuda: faults 0, refs 0, living 0, copies some\n")
 
 
+QUEUED = """
+import numpy as np
+from sdk.engines import cuda
+
+device = cuda.open_device()
+stream, memory, pinned = device.stream(), device.allocate(1 << 16), device.pinned((1 << 16,), np.uint8)
+stream.upload(memory, pinned.array)
+stream.download(pinned.array, memory)
+"""
+
+
+@pytest.mark.parametrize("pycuda", [False, WITH_PYCUDA])
+def test_what_is_queued_when_the_process_ends_is_done_before_its_memory_goes(library, pycuda):
+    done = run_under_fake(library, QUEUED, pycuda=pycuda)
+    assert (done.returncode, done.stderr) == (0, "fake libcuda: faults 0, refs 0, living 0, copies some\n")
+
+
 DAEMONS = """
 import threading, time
 import numpy as np

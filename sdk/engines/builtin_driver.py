@@ -106,6 +106,10 @@ class Context:
     def pop() -> None:
         call("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
 
+    @staticmethod
+    def synchronize() -> None:
+        call("cuCtxSynchronize")
+
     def detach(self) -> None:
         call("cuDevicePrimaryCtxRelease_v2", self._device)
 

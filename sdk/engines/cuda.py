@@ -11,7 +11,8 @@ makes it current for as long as a call takes: any thread may make it.
 makes it current when it is freed, or when the garbage collector finds it.
 
 **The end of the process.** Threads that Python does not wait for (daemons) may be in the middle of a call. They are let
-out of it and none is let in again; then everything is freed, the newest first, and the context is given back last.
+out of it and none is let in again; then what is queued is waited for, everything is freed, the newest first, and the
+context is given back last.
 """
 
 import atexit
@@ -48,8 +49,8 @@ def open_device(index: int = 0) -> "Device":
 def close_devices() -> None:
     """Free all that was made on the GPUs, the newest first, and give their contexts back: the end of the process.
 
-    Waits for what other threads have under way; those that come later end, as daemons do. Nothing that was made on a
-    GPU before can be used afterwards, but may be freed and closed.
+    Waits for what other threads have under way, and for what is queued; threads that come later end, as daemons do.
+    Nothing that was made on a GPU before can be used afterwards, but may be freed and closed.
     """
     with _creating:
         devices = list(_devices.values())
@@ -164,6 +165,8 @@ class Device:
             me = self._closer = threading.get_ident()
             done = self._left.wait_for(lambda: not self._inside.keys() - {me}, _PATIENCE)
         if done:  # what a thread does not come out of may be using all of it: then the driver cleans up
+            with self.active(), suppress(self.driver.Error, libcuda.Error):
+                self.driver.Context.synchronize()  # or what is queued would find its memory gone
             for number in sorted(self._owned, reverse=True):
                 self._release(number)
             with suppress(self.driver.Error, libcuda.Error):

@@ -30,6 +30,7 @@ _SIGNATURES = {
     "cuDevicePrimaryCtxRelease_v2": [_int],
     "cuCtxPushCurrent_v2": [_handle],
     "cuCtxPopCurrent_v2": [_out],
+    "cuCtxSynchronize": [],
     "cuMemGetInfo_v2": [_out, _out],
     "cuMemAlloc_v2": [_out, _size],
     "cuMemFree_v2": [_address],
