@@ -6,6 +6,7 @@ import gc
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from sdk.engines import native, tensorrt
 from sdk.engines.log import log_of
 from sdk.engines.metadata import Metadata
+from sdk.engines.plan import network_name
 from sdk.engines.plugin import load_plugin, plugin_state
 from sdk.engines.stripes import GpuStripes
 from sdk.engines.versions import import_library
@@ -320,6 +322,24 @@ def test_re_scoring_in_a_plan_is_run_in_parts_over_a_gallery_that_grows(monkeypa
     with pytest.raises(EngineError, match="up to 20 crops, this one has 21"):
         engine.distances(query, gallery, candidates)
     assert driver.stack() == []
+
+
+def test_a_re_scoring_plan_of_another_gpu_or_version_is_not_deserialised(monkeypatch, driver, tmp_path):
+    trt = fake_tensorrt(driver, rescoring_tensors(), align)
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    path = tmp_path / "model.rescore.engine"
+    remedy = r"build it again here: reid convert --rescore model\.onnx -o model\.engine"
+    for target, message in (("sm_90", f"built for sm_90, this GPU \\(Fake\\) is sm_87; {remedy}"), ("sm_87", None)):
+        path.write_bytes(plan_bytes(network_name(replace(METADATA, target=target)).encode() + b"whole"))
+        if message is None:
+            assert tensorrt.RescoringEngine(path).stripes == 2
+            continue
+        with pytest.raises(EngineError, match=message):
+            tensorrt.RescoringEngine(path)
+        assert trt.runtimes == []
+    monkeypatch.setattr(trt, "__version__", "10.7.0.23")
+    with pytest.raises(EngineError, match=rf"built by TensorRT 10\.3\.0\.26, here is TensorRT 10\.7\.0\.23; {remedy}"):
+        tensorrt.RescoringEngine(path)
 
 
 def test_a_plugin_that_cannot_be_loaded(monkeypatch, driver, plan, tmp_path):

@@ -39,29 +39,37 @@ def open_plan(path: Path, rebuild: bool = False, host_code: bool = False, graphs
 
 
 def check_plan(path: Path) -> Metadata:
-    """The metadata of a plan that this machine can run; nothing is deserialised.
+    """The metadata of a model's plan that this machine can run; nothing is deserialised.
 
     Raises `EngineError` for one that is truncated, no plan, not ours, or of another version or GPU, and
     `MissingPackageError` where its library is not installed.
     """
-    header = read_header(path)
+    read_header(path)
     metadata = read_plan_metadata(path)
+    check_fits(path, metadata)
+    return metadata
+
+
+def check_fits(path: Path, metadata: Metadata | None, gpu: Gpu | None = None) -> None:
+    """Raise as `check_plan`, unless this plan is for the library that is here, and for this machine's GPU.
+
+    metadata: None: it has none, and is judged by its header. gpu: None: that of `find_gpu`.
+    """
+    header = read_header(path)
     library = import_library(header.library)
-    if not version_fits(header.version, library.version, metadata.version_compatible):
+    if not version_fits(header.version, library.version, metadata is not None and metadata.version_compatible):
         raise EngineError(f"{path}: built by {header.title}, here is {library.title}; {_remedy(path)}")
-    said = metadata.tools.get(library.name)
+    said = None if metadata is None else metadata.tools.get(library.name)
     if said is not None and not version_fits(header.version, said, version_compatible=False):
         raise EngineError(
             f"{path}: its metadata names {header.library} {said}, its header {header.title}; {_remedy(path)}"
         )
-    gpu = require_gpu(path)
+    gpu = require_gpu(path) if gpu is None else gpu
     if refusal := library.refusal(gpu):
         raise EngineError(f"{path}: {refusal}")
-    if metadata.target is not None and not serves(metadata.target, gpu.capability):
-        raise EngineError(
-            f"{path}: built for {metadata.target}, this GPU ({gpu.name}) is {gpu.architecture}; {_remedy(path)}"
-        )
-    return metadata
+    target = None if metadata is None else metadata.target
+    if target is not None and not serves(target, gpu.capability):
+        raise EngineError(f"{path}: built for {target}, this GPU ({gpu.name}) is {gpu.architecture}; {_remedy(path)}")
 
 
 def rebuild_plan(path: Path, onnx_path: Path) -> Metadata:
@@ -139,4 +147,7 @@ def _library_at_hand(path: Path):
 
 
 def _remedy(path: Path) -> str:
+    model, rescoring, _ = path.name.partition(".rescore.")
+    if rescoring:
+        return f"build it again here: reid convert --rescore {model}.onnx -o {model}.engine"
     return f"build it again here: reid convert {path.with_suffix('.onnx').name} -o {path.name}"

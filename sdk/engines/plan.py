@@ -147,6 +147,15 @@ def read_plan_metadata(path: str | Path) -> Metadata:
     return Metadata.from_json(json.dumps({**asdict(metadata), **found}), str(other))
 
 
+def metadata_if_any(path: str | Path) -> Metadata | None:
+    """As `read_plan_metadata`; None for a plan that was made by hand. Raises `EngineError` for what is no plan."""
+    read_header(path)
+    try:
+        return read_plan_metadata(path)
+    except EngineError:
+        return None
+
+
 def read_name(path: str | Path) -> tuple[Metadata, str | None]:
     """The metadata in the network's name, and the hash of the file that must lie beside the plan or None.
 

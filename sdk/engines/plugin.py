@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from sdk.engines.native import PLUGIN, find_library, how_to_build
-from sdk.engines.plan import read_header, read_plan_metadata
+from sdk.engines.plan import metadata_if_any
 from sdk.engines.versions import Library
 from sdk.errors import EngineError
 
@@ -42,11 +42,8 @@ def load_plugin(library: Library) -> bool:
 
 def has_plugin(path: str | Path) -> bool:
     """Whether a re-scoring plan was built with the plugin, by its metadata. Raises `EngineError` for no plan."""
-    read_header(path)
-    try:
-        return MARK in read_plan_metadata(path).tools
-    except EngineError:  # no metadata: made by hand
-        return False
+    metadata = metadata_if_any(path)
+    return metadata is not None and MARK in metadata.tools
 
 
 def plugin_state() -> tuple[bool, str]:

@@ -14,10 +14,12 @@ from sdk.cutting import Cuts
 from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
 from sdk.engines.cuda import Device, DeviceMemory, Owned, Stream, open_device
 from sdk.engines.device_crops import Upload, open_cutter
+from sdk.engines.gpu import Gpu
 from sdk.engines.graph import Graph
+from sdk.engines.loading import check_fits
 from sdk.engines.log import log_of
 from sdk.engines.metadata import Metadata
-from sdk.engines.plan import read_header
+from sdk.engines.plan import metadata_if_any, read_header
 from sdk.engines.plugin import CANDIDATES, DISTANCE, GALLERY, QUERY, load_plugin
 from sdk.engines.runtime_cache import CacheFile, configure, records_graphs
 from sdk.engines.stripes import GpuStripes
@@ -214,8 +216,11 @@ class RescoringEngine:
     """A re-scoring plan (FILE.rescore.engine) on a GPU: distances of queries to candidates of a resident gallery."""
 
     def __init__(self, path: str | Path, *, device: Device | None = None):
-        """Raises `EngineError` if it cannot be loaded; one that was built with the plugin needs its library."""
+        """Raises `EngineError` if it is for another version or GPU, before it is loaded, or if it cannot be loaded; one
+        that was built with the plugin needs its library."""
         self.device = open_device() if device is None else device
+        gpu = Gpu(self.device.name, self.device.capability, self.device.driver_version)
+        check_fits(Path(path), metadata_if_any(path), gpu)
         load_plugin(import_library(read_header(path).library))
         self._plan = Plan(path, self.device, host_code=False)
         for name, dtype, sizes in ((QUERY, np.float16, 3), (GALLERY, np.float16, 3), (CANDIDATES, np.int32, 2)):
