@@ -188,6 +188,42 @@ def test_memory_is_used_again_and_given_back(engine, driver):
         reid.embed(frame, boxes=[[10, 10, 60, 90]])
 
 
+def test_crops_are_cut_anew_before_each_launch_of_a_graph(engine, tmp_path, monkeypatch, on_processor):
+    """Only the engine's work is recorded, once a batch size; each launch finds its own crops in the input."""
+    recorded = []
+
+    class Recorded:
+        def __init__(self, stream, work):
+            self.launch = work
+            recorded.append(self)
+
+        def free(self):
+            recorded.remove(self)
+
+    monkeypatch.setattr(tensorrt, "Graph", Recorded)
+    with_graphs = tensorrt.TensorRTEngine(tmp_path / "model.engine", engine.metadata, graphs=True)
+    launched = []
+    monkeypatch.setattr(with_graphs.cutter._kernel, "launch", _noting(launched, with_graphs.cutter._kernel.launch))
+    reid = ReIdentifier(with_graphs)
+    for turn in range(3):  # a run, one that is recorded, one that is launched again
+        frame = street(200, 300 + turn)
+        boxes = [[20 + 9 * i, 10, 80 + 9 * i, 150 + turn] for i in range(LARGEST + 1)]  # a part of 4, and one of 1
+        expected = ReIdentifier(on_processor).embed(frame, boxes=boxes).embedding
+        assert cosine(reid.embed(frame, boxes=boxes).embedding, expected).min() >= 0.9999
+    assert len(recorded) == 2
+    assert launched == [LARGEST, 1] * 3
+    with_graphs.close()
+    assert recorded == []
+
+
+def _noting(counts: list[int], launch):
+    def noted(*given, count, **others):
+        counts.append(count)
+        launch(*given, count=count, **others)
+
+    return noted
+
+
 def test_an_upload_for_another_engine_is_made_again(engine, driver):
     cuts = cut_out(street(100, 150), [[10, 10, 60, 90]])
     other = DeviceCrops(cuda.open_device(), (8, 8), 1, CropKernel())
