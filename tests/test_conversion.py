@@ -296,6 +296,23 @@ def test_a_model_that_is_calibrated_per_camera_converts_as_its_network_does(rtx,
     )
 
 
+def test_what_was_just_built_may_run_its_own_code(rtx, small_onnx, crops, tmp_path, monkeypatch):
+    """Or an engine that is version-compatible could not be compared with its original, where there is a GPU."""
+    import converters.convert as module
+    from sdk.engines.gpu import Gpu
+
+    opened = {}
+
+    def load(path, host_code=False):
+        opened[path.suffix] = host_code
+        return load_engine(path.with_suffix(".onnx"))
+
+    monkeypatch.setattr(module, "load_engine", load)
+    monkeypatch.setattr(module, "find_gpu", lambda: Gpu("RTX 4090", 89, "13.0"))
+    convert(small_onnx, tmp_path / "model.engine", crops, ConvertOptions(target="rtx"))
+    assert opened[".engine"] is True
+
+
 @pytest.mark.parametrize("max_batch", [1, 3, 64])
 def test_every_precision_and_the_rescoring_build_with_every_batch(rtx, small_stripes, small_int8, max_batch):
     options = BuildOptions(max_batch=max_batch)

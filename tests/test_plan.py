@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from sdk.engines import Metadata, gpu, load_engine, loading, read_metadata, versions
 from sdk.engines.builder import BuildOptions, build_engine
@@ -303,6 +304,38 @@ def test_code_for_the_processor_is_run_only_where_it_is_allowed(tmp_path, orin, 
         with pytest.raises(EngineError, match=r"with --version-compatible.* host_code=True \(--host-code\)"):
             load_engine(path)
         assert load_engine(path, host_code=True)
+
+
+def test_graphs_and_code_reach_the_engine_from_wherever_it_is_opened(tmp_path, orin, monkeypatch):
+    import sys
+    import types
+
+    import cv2
+
+    from sdk import ReIdentifier
+    from sdk.cli import build_app
+
+    asked = []
+
+    def opened(path, metadata, **options):
+        asked.append(options)
+        raise EngineError("as far as this goes without a GPU")
+
+    module = types.ModuleType("sdk.engines.tensorrt")
+    module.TensorRTEngine = opened
+    monkeypatch.setitem(sys.modules, "sdk.engines.tensorrt", module)
+    path, image, both = write_plan(tmp_path / "model.engine"), tmp_path / "crop.png", ["--graphs", "--host-code"]
+    cv2.imwrite(str(image), np.zeros((64, 32, 3), np.uint8))
+    with pytest.raises(EngineError, match="as far as this goes"):
+        ReIdentifier(path, threshold=0.3, graphs=True, host_code=True)
+    for command in (
+        ["embed", image, "-o", tmp_path / "features.npz"],
+        ["track", image, "--output", tmp_path / "out"],
+        ["serve", image],
+    ):
+        done = CliRunner().invoke(build_app(), [*map(str, command), "--model", str(path), *both])
+        assert "as far as this goes" in done.output + str(done.exception), done.output
+    assert asked == [{"graphs": True, "host_code": True}] * 4
 
 
 def test_an_engine_is_built_again_from_the_file_beside_it(rtx, small_onnx, tmp_path, monkeypatch):
