@@ -20,6 +20,7 @@ Ratios are of times from the same run.
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -98,6 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--rehearse", action="store_true", help="small sizes, no speed is judged: where there is no GPU"
     )
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a part is not left behind by who ends this
     os.environ.setdefault(LIBRARIES, str(options.folder.resolve() / "libraries"))
     report = run_parts(
         chosen(options.only),
