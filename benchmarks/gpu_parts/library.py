@@ -24,7 +24,7 @@ def build(found: Findings) -> None:
         command = [nvcc, *OPTIONS, f"-arch={find_gpu().architecture}", "-o", str(own / filename(KERNEL))]
         command += [str(SOURCES / "kernel.cu"), str(SOURCES / "crop.cu")]
         subprocess.run(command, check=True, timeout=found.left())
-        found.note("built with", " ".join(command[:1] + command[-4:]))
+        found.note("built with", " ".join(command[:1] + command[-5:]))
     path = find_library(KERNEL)
     if path is None:
         raise Unavailable(f"there is no nvcc on PATH, and {how_to_build(KERNEL)}")
