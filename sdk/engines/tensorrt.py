@@ -278,7 +278,15 @@ class RescoringEngine:
 class Plan(Owned):
     """A deserialised plan: its tensors' names and shapes, and execution contexts to run it."""
 
-    def __init__(self, path: str | Path, device: Device, host_code: bool, graphs: bool = False):
+    def __init__(
+        self,
+        path: str | Path,
+        device: Device,
+        host_code: bool,
+        graphs: bool = False,
+        made_by: str = "reid convert … -o model.engine",
+    ):
+        """made_by: the command that makes such a plan, for the error of one that cannot be loaded."""
         self.path = Path(path)
         self._trt = library_of(self.path)
         self._log = log_of(self._trt)
@@ -291,7 +299,7 @@ class Plan(Owned):
                 runtime.engine_host_code_allowed = True
             engine = runtime.deserialize_cuda_engine(content)
             if engine is None:
-                self.fail("cannot be loaded", "build it again on this machine: reid convert … -o model.engine")
+                self.fail("cannot be loaded", f"build it again on this machine: {made_by}")
             config, cache = configure(self._trt, engine, graphs)
             if cache is not None:
                 gpu = f"{device.name} {device.capability} {device.driver_version}"

@@ -12,6 +12,7 @@ from sdk.tracking.detectors.facts import Facts
 
 PLANS = (".engine", ".plan", ".trt")
 """How the names of TensorRT's files end."""
+_TRTEXEC = "trtexec --onnx=people.onnx --saveEngine=people.engine"
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,11 @@ class PlanSession:
             if file.read(5)[4:] == b"{":
                 raise EngineError(
                     f"{path}: has a header before the plan, as Ultralytics writes it; build it from the .onnx file "
-                    "with: trtexec --onnx=people.onnx --saveEngine=people.engine"
+                    f"with: {_TRTEXEC}"
                 )
         self._device = open_device()
-        self._plan = Plan(path, self._device, host_code=False)
+        # One that brings code for the processor (--versionCompatible) is refused: nobody has said that it is trusted.
+        self._plan = Plan(path, self._device, host_code=False, made_by=f"{_TRTEXEC} (for this version alone)")
         self.outputs = list(self._plan.outputs)
         names = [*self._plan.inputs, *self.outputs]
         shapes = {name: self._plan.shape(name) for name in names}
