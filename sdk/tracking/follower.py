@@ -22,7 +22,9 @@ ACROSS, ALONG, TALL = (0.06, 0.35), (0.05, 0.2), (0.15, 0.15)
 """How far a box may be off where its track should be: standard deviation of the middle across, of the top, and of the
 log height, in heights of the box; at once, and more for every second unseen."""
 CROWD = 0.5
-"""Other people in an area of the person's height squared, where it is crowded."""
+"""Other people in an area of the person's height squared, as far as no box shows them: hidden, missed, just coming."""
+BESIDE = 1.0
+"""Each other box so near, in heights of the box, is one more: where several stand together, a place tells little."""
 FARTHEST = -8.0
 """The least that position says; a box is never so far off that nothing could explain it."""
 PLAUSIBLE = -3.0
@@ -181,8 +183,8 @@ class Follower:
         off = self._places[None] - expected[:, None]
         off[..., :2] /= height[:, None, None]
         chi = np.square(off / np.stack([across, along, tall], axis=1)[:, None]).sum(-1)
-        peak = -np.log(2 * np.pi * across * along * CROWD)
-        return np.maximum(peak[:, None] - chi / 2, FARTHEST)
+        peak = -np.log(2 * np.pi * across * along)[:, None] - np.log(_crowd(self._places))
+        return np.maximum(peak - chi / 2, FARTHEST)
 
     def _look_ratio(self, distance: np.ndarray, quality: np.ndarray) -> np.ndarray:
         slope = LOOK_SLOPE[0] + (LOOK_SLOPE[1] - LOOK_SLOPE[0]) * quality
@@ -242,6 +244,12 @@ class LibraryTracks:
             self._numbers[track] = self._count
         self._used[track] = time
         return self._numbers[track]
+
+
+def _crowd(places: np.ndarray) -> np.ndarray:
+    """Other people in an area of the height squared around each of the places `[N, 3]`, `[N]`."""
+    off = np.abs(places[:, None, :2] - places[None, :, :2]) / np.exp(places[:, 2])[:, None, None]
+    return CROWD + (off < BESIDE).all(-1).sum(1) - 1
 
 
 def _best_other(pairs: np.ndarray) -> np.ndarray:
