@@ -251,23 +251,24 @@ def threads(seconds: float = 60.0) -> dict:
 def kills(rounds: int = 100) -> dict:
     """Processes killed (SIGKILL) at random moments while they enrol, match, forget, and change people in all ways."""
     sys.path.append(str(Path(__file__).parents[1]))  # the tests are no package that is installed
-    from tests.galleries import features_of, kill_while_writing, traces, wrong_changes
+    from tests.galleries import DONE, features_of, kill_while_writing, traces, wrong_changes
 
-    kept, gone, traced, unverified, wrong, changes = set(), set(), 0, 0, 0, 0
+    kept, gone, traced, unverified, wrong, changes = set(), set(), 0, 0, 0, dict.fromkeys(DONE, 0)
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder) / "site"
         site.mkdir()
         for number in range(rounds):
             said = kill_while_writing(site, number, int(random.integers(5, 300)))
-            traced += sum(bool(traces(site, name, features_of(name))) for name in said["forgot"])
+            erased = said["forgot"] | said["pruned"] | said["expired"]
+            traced += sum(bool(traces(site, name, features_of(name))) for name in erased)
             kept |= said["enrolled"] - said["forgetting"]
             gone |= said["forgot"]
             with Gallery(site / "site.db") as gallery:
                 known = set(gallery.identities())
                 unverified += not gallery.verify().ok
-                wrong += len(wrong_changes(gallery, said, Path(folder).glob("*.copy.db")))
-            changes += sum(len(said[word]) for word in ("renamed", "merged", "copied", "imported"))
+                wrong += len(wrong_changes(gallery, said, Path(folder).glob(f"*-{number}.log.copy.db")))
+            changes = {word: count + len(said[word]) for word, count in changes.items()}
         lost = kept - known
     return {
         "rounds": rounds,

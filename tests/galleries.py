@@ -31,12 +31,11 @@ def traces(folder: Path, name: str, features: np.ndarray) -> list[str]:
     for row in features:
         content = row.tobytes()
         needles += [content[at : at + 16] for at in range(0, len(content) - 15, max(16, len(content) // 8))]
-    return [
-        f"{path.name}: {needle[:24]!r}"
-        for path in sorted(folder.iterdir())
-        for needle in needles
-        if needle in path.read_bytes()
-    ]
+    found = []
+    for path in sorted(folder.iterdir()):
+        content = path.read_bytes()
+        found += [f"{path.name}: {needle[:24]!r}" for needle in needles if needle in content]
+    return found
 
 
 def earlier_file(name: str) -> bytes:
@@ -46,15 +45,17 @@ def earlier_file(name: str) -> bytes:
 
 
 WRITER = """
-import os, sys, threading
+import os, sys, threading, time
 import numpy as np
-from sdk.gallery import Gallery
+from sdk.errors import UnknownIdentityError
+from sdk.gallery import Gallery, ledger
 from tests.galleries import features_of
 
+DAY = 86400.0
+ledger.EXPIRE_EVERY = 0.05
 path, journal, round_number = sys.argv[1], sys.argv[2], int(sys.argv[3])
 log = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-gallery = Gallery(path, retention=1e9)
-gallery.settle(retention=1e9)
+gallery = Gallery(path, retention=30 * DAY)
 enrolled = []
 
 def say(*words):
@@ -82,6 +83,18 @@ def forget():
             gallery.forget(name)
             say("forgot", name)
 
+def put(name, days):
+    # As if enrolled so long ago.
+    ago = np.full(3, time.time() - days * DAY)
+    with gallery._lock:
+        gallery._insert([ledger.Exemplars(name, None, features_of(name), None, ago, ago, np.ones(3, np.float32))])
+
+def is_known(name):
+    try:
+        return bool(gallery.describe(name))
+    except UnknownIdentityError:
+        return False
+
 def change():
     # Of people whom no other thread touches.
     for i in range(10**6):
@@ -94,11 +107,23 @@ def change():
         say("merging", other, to)
         gallery.merge(other, into=to)
         say("merged", other, to)
-        assert gallery.prune(older_than=1e8) == 0
-        if i % 8 == 0:
+        old, expired = f"old/{round_number}/{i}/end", f"expired/{round_number}/{i}/end"
+        say("pruning", old)
+        put(old, 20)
+        assert gallery.prune(older_than=10 * DAY) and not is_known(old)
+        say("pruned", old)
+        turn = (i + round_number) % 3
+        if turn == 0:
+            say("expiring", expired)
+            put(expired, 40)
+            while is_known(expired):
+                time.sleep(0.005)
+            say("expired", expired)
+        if turn == 1:
+            say("copying", to)
             gallery.backup(journal + ".copy.db")
             say("copied", to)
-        if i % 8 == 4:
+        if turn == 2:
             name = f"import/{round_number}/{i}/end"
             with Gallery() as carried:
                 carried.add(features_of(name), identity=name)
@@ -121,7 +146,9 @@ threading.Event().wait()
 """
 
 
-CHANGES = ("renaming", "renamed", "merging", "merged", "copied", "importing", "imported")
+DONE = ("renamed", "merged", "pruned", "expired", "copied", "imported")
+"""What else was acknowledged, beside enrolments and forgets."""
+BEGUN = ("renaming", "merging", "pruning", "expiring", "copying", "importing")
 
 
 def wrong_changes(gallery, said: dict[str, set[str]], copies: Iterable[Path]) -> list[str]:
@@ -142,15 +169,24 @@ def wrong_changes(gallery, said: dict[str, set[str]], copies: Iterable[Path]) ->
             wrong.append(f"merging {line}: half")
     wrong += [f"imported {name}" for name in said["imported"] if exemplars.get(name) != 3]
     wrong += [f"importing {name}: half" for name in said["importing"] if exemplars.get(name, 3) != 3]
+    wrong += [f"pruned {name}" for name in said["pruned"] if name in exemplars]
+    wrong += [f"pruning {name}: half" for name in said["pruning"] if exemplars.get(name, 3) != 3]
+    wrong += [f"kept {name} for too long" for name in said["expiring"] if name in exemplars]  # opened since
+    there = 0
     for copy in copies:
+        there += 1
         with type(gallery)(copy, read_only=True) as opened:
-            if not opened.verify().ok:
+            copied = {summary.identity: summary.exemplars for summary in opened.describe()}
+            if not opened.verify().ok or any(copied.get(name) != 6 for name in said["copied"]):
                 wrong.append(f"{copy.name} is no copy")
+    if said["copied"] and not there:
+        wrong.append("the copy is not there")
     return wrong
 
 
-def kill_while_writing(folder: Path, number: int, lines: int) -> dict[str, set[str]]:
-    """Write `folder`/site.db from four threads, and kill the process soon after it has said `lines` things.
+def kill_while_writing(folder: Path, number: int, lines: int, word: str = "") -> dict[str, set[str]]:
+    """Write `folder`/site.db from four threads and by its retention, and kill the process soon after it
+    has said `lines` things, and the word among them.
 
     The names that the process said it was enrolling, had enrolled, was forgetting, had forgotten. Raises
     `AssertionError` if a thread failed.
@@ -162,14 +198,14 @@ def kill_while_writing(folder: Path, number: int, lines: int) -> dict[str, set[s
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
-        while log.read_bytes().count(b"\n") < lines:
+        while (content := log.read_bytes()).count(b"\n") < lines or f"\n{word}".encode() not in content:
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline
             time.sleep(0.001)
     finally:
         process.kill()
         process.communicate()
-    words = ("enrolling", "enrolled", "forgetting", "forgot", "failed", *CHANGES)
+    words = ("enrolling", "enrolled", "forgetting", "forgot", "failed", *BEGUN, *DONE)
     said = {word: set() for word in words}
     for line in log.read_text().split("\n")[:-1]:
         word, _, name = line.partition(" ")

@@ -17,7 +17,7 @@ from sdk.errors import GalleryError
 from sdk.gallery import Gallery
 from sdk.gallery import ledger as ledger_module
 from sdk.gallery.reserve import MOST, Reserve
-from tests.galleries import features_of, kill_while_writing, traces, unit, wrong_changes
+from tests.galleries import DONE, features_of, kill_while_writing, traces, unit, wrong_changes
 
 ROOT = Path(__file__).parents[1]
 
@@ -130,15 +130,18 @@ def test_old_exemplars_are_pruned_and_retention_does_it_alone(path, monkeypatch)
 
 
 def test_kills_lose_nothing_that_was_acknowledged_and_bring_nothing_back(path):
-    """Ten processes are killed while they enrol, match, forget, rename, merge, prune, copy and import; one file."""
-    kept, gone = set(), set()
+    """Ten processes are killed while they enrol, match, forget, rename, merge, prune, copy and import, and retention
+    runs out; one file."""
+    kept, gone, done = set(), set(), set()
     random = np.random.default_rng(0)
     for number in range(10):
-        said = kill_while_writing(path.parent, number, int(random.integers(5, 120)))
-        for name in said["forgot"]:
+        word = DONE[number] if number < len(DONE) else ""
+        said = kill_while_writing(path.parent, number, int(random.integers(5, 120)), word)
+        for name in said["forgot"] | said["pruned"] | said["expired"]:
             assert traces(path.parent, name, features_of(name)) == []
         kept |= said["enrolled"] - said["forgetting"]
         gone |= said["forgot"]
+        done |= {word for word in DONE if said[word]}
         with Gallery(path) as gallery:
             known = set(gallery.identities())
             assert kept <= known
@@ -150,9 +153,10 @@ def test_kills_lose_nothing_that_was_acknowledged_and_bring_nothing_back(path):
                 assert gallery.describe(name)[0].exemplars == 3
             for name in said["enrolling"] & known:
                 assert gallery.describe(name)[0].exemplars == 3, "an enrolment is whole or not there"
-            assert wrong_changes(gallery, said, path.parent.parent.glob("*.copy.db")) == []
+            assert wrong_changes(gallery, said, path.parent.parent.glob(f"*-{number}.log.copy.db")) == []
     assert len(kept) > 20
     assert len(gone) >= 3
+    assert done == set(DONE)
 
 
 def test_one_process_writes_and_others_read(path):
