@@ -1,6 +1,6 @@
 """Crops as other programs hold them: files, PIL's images, PyTorch's tensors. The SDK's own are uint8 BGR arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ def as_crops(images: Sequence, color: str | None = None) -> list[np.ndarray]:
         raise CropError(f"color is {color!r}; say 'bgr' or 'rgb'")
     if isinstance(images, (str, Path)) or _is_pil(images):
         raise CropError("crops is one image; pass a list of crops: [crop]")
+    if not isinstance(images, Iterable):
+        raise CropError(f"crops is a {type(images).__name__}; pass a list of crops: [crop]")
     if _is_tensor(images) and images.ndim == 4:
         images = list(_array(images, 0, color))
     if isinstance(images, np.ndarray) and (color is None or images.ndim != 4):

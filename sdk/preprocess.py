@@ -28,6 +28,8 @@ def check_crops(crops: Sequence[np.ndarray]) -> None:
     """
     if isinstance(crops, np.ndarray) and crops.ndim == 3:
         raise CropError("crops is one image; pass a list of crops: [crop]")
+    if isinstance(crops, np.ndarray) and crops.ndim == 0:
+        raise CropError(f"crops is a single {crops.dtype.name}; pass a list of crops: [crop]")
     if len(crops) == 0:
         raise CropError("crops is empty; pass at least one crop, or skip the call when nobody was detected")
     problems = [(i, problem) for i, crop in enumerate(crops) if (problem := problem_of(crop))]

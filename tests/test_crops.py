@@ -29,8 +29,8 @@ def test_files_and_images_of_pil_are_crops(crop, reid):
     image = pil.open(crop)
     for given in ([crop], [str(crop)], [image], as_crops([image.convert("RGBA")]), as_crops([crop], color="rgb")):
         np.testing.assert_allclose(reid.embed(given).embedding, expected, atol=1e-6)
-    for one in (crop, str(crop), image):
-        with pytest.raises(CropError, match=r"crops is one image; pass a list of crops: \[crop\]"):
+    for one in (crop, str(crop), image, None, 5):
+        with pytest.raises(CropError, match=r"crops is (one image|a NoneType|a int); pass a list of crops: \[crop\]"):
             reid.embed(one)
     with pytest.raises(DataError, match=r"absent\.png: cannot be read"):
         reid.embed(["absent.png"])

@@ -38,8 +38,9 @@ def test_all_bad_crops_are_counted():
 def test_an_empty_list_and_a_bare_image_are_refused():
     with pytest.raises(CropError, match="empty"):
         to_batch([], (128, 64))
-    with pytest.raises(CropError, match=r"\[crop\]"):
-        to_batch(GOOD, (128, 64))
+    for one in (GOOD, np.array(5)):
+        with pytest.raises(CropError, match=r"\[crop\]"):
+            to_batch(one, (128, 64))
 
 
 def test_the_error_is_also_what_python_users_expect():
