@@ -222,7 +222,8 @@ class Pages:
         return self._acting(handle)
 
     def _rename(self, identity: str, to: str) -> dict:
-        return {"identity": self._site.rename(identity, to)}
+        name, traces = self._site.rename(identity, to), self._site.traces
+        return {"identity": name, "traces": traces} if traces else {"identity": name}
 
 
 def _fixed(content: bytes, kind: str) -> Callable[[Request], Answer]:
