@@ -198,7 +198,9 @@ class Journal:
         try:
             seal.open(b"check", meta.get("check", b""))
         except Damaged:
-            raise GalleryError(f"{self.path}: {KEY_VARIABLE} is not the passphrase it was encrypted with") from None
+            raise GalleryError(
+                f"{self.path}: that is not the passphrase it was encrypted with; put the right one into {KEY_VARIABLE}"
+            ) from None
         return meta, seal
 
     def _make_tables(self) -> dict[str, SlotTable]:
