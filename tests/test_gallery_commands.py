@@ -128,6 +128,11 @@ def test_nothing_is_made_or_deleted_where_it_was_not_meant(run, path, drawn_peop
     ):  # fmt: skip
         run(*command, fails=GalleryError)
     run("import", tmp_path / "new.db", tmp_path / "nothing", fails=GalleryError)
+    typo.touch()  # is no gallery, and does not become one by a command that fails
+    for command in (("forget", typo, "ann"), ("import", typo, tmp_path / "nothing"), ("list", typo)):
+        run(*command, fails=GalleryError)
+        assert [(file.name, file.stat().st_size) for file in tmp_path.glob("tpyo*")] == [("tpyo.db", 0)]
+    typo.unlink()
     missing = tmp_path / "missing.png"
     enroll = ("--identity", "eve", "--retention", "1s", "--store-crops", "--model", small_onnx)
     run("enroll", tmp_path / "new.db", *enroll, missing, fails=DataError)

@@ -1,6 +1,7 @@
 """`reid gallery`: look after the identities of a gallery file."""
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -328,8 +329,10 @@ def _own_file(file: str) -> Path:
     if is_shared(file):
         raise GalleryError(f"{shown(file)}: is no file; name the one that you gave it as cache")
     path = arguments.path(file, "the gallery")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise GalleryError(f"{shown(file)}: no such gallery; check the path")
+    if not path.stat().st_size:
+        raise GalleryError(f"{shown(file)}: is empty, and no gallery; check the path")
     return path
 
 

@@ -70,6 +70,7 @@ class Claim:
         self._write = write
         self.created = False
         """Whether there was no such file before."""
+        self._was_empty = False
         with _guard:
             if write:
                 self._claim()
@@ -93,6 +94,7 @@ class Claim:
             taken = False
             try:
                 if taken := self._take():
+                    self._was_empty = not self.created and self._path.stat().st_size == 0
                     self._say_who()
                     return
             except BaseException:
@@ -188,11 +190,15 @@ class Claim:
                 os.close(entry.descriptor)
 
     def remove(self) -> None:
-        """Delete what this claim has made: a new file, which came to nothing, and its lock file."""
-        if self.created:
-            for name in ("", "-wal", "-shm", "-journal", "-lock"):
-                with contextlib.suppress(OSError):
-                    self._path.with_name(self._path.name + name).unlink()
+        """Undo what this claim has made and came to nothing: a new file, or what is in one that was empty, and those
+        beside it."""
+        if not (self.created or self._was_empty):
+            return
+        with contextlib.suppress(OSError):
+            self._path.unlink() if self.created else os.truncate(self._path, 0)
+        for name in ("-wal", "-shm", "-journal", "-lock"):
+            with contextlib.suppress(OSError):
+                self._path.with_name(self._path.name + name).unlink()
 
     def release(self) -> None:
         with _guard:
