@@ -115,6 +115,8 @@ def test_boxes_without_a_name_are_not_found_and_a_name_twice_in_a_frame_is_wrong
     assert (twice.people["ann"].idf1, twice.people["bob"].idf1) == (1, 1)
     with pytest.raises(DataError, match="frame 0 of 'dock'"):
         measure([true[0], true[0]], [])
+    with pytest.raises(DataError, match="without a name in frame 0 of 'dock'"):
+        measure([true[0], row("dock", 0, None, 200)], [])
 
 
 def test_who_hardly_shows_need_not_be_found_and_a_box_on_them_is_not_wrong():

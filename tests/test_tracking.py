@@ -177,6 +177,8 @@ def test_a_bad_frame_names_its_camera_and_changes_nothing(tracker, world, bad):
     walk(tracker, world, 15, dock=[(BLUE, 10, 50)])
     with pytest.raises(DataError, match="'lobby'"):
         tracker.update({"dock": world.frame((BLUE, 74, 50)), "lobby": bad})
+    with pytest.raises(DataError, match="pass one frame of each camera"):
+        tracker.update(bad)
     detections = tracker.update({"dock": world.frame((BLUE, 70, 50))})["dock"]
     assert detections.data["identity"].tolist() == ["person-1"]
 

@@ -100,8 +100,8 @@ def evaluate_tracks(result: str | Path, truth: str | Path, min_visibility: float
     """Hold the folder `result` of `reid track` against the folder `truth` of `reid simulate site` (or its `truth/`).
 
     Both hold `tracks.jsonl`, or a MOTChallenge text a camera with the same ids in all cameras. Raises `DataError` for a
-    folder without either, a damaged line, truth that names somebody twice in a frame, or cameras that are not the
-    same.
+    folder without either, a damaged line, truth that names somebody twice in a frame or not at all, or cameras that
+    are not the same.
     """
     truth = Path(truth)
     true = read_boxes(truth / "truth" if (truth / "truth").is_dir() else truth)
@@ -138,7 +138,7 @@ def read_boxes(folder: Path) -> list[Box]:
 
 
 def measure(true: Iterable[Box], found: Iterable[Box], min_visibility: float = 0.0) -> SiteMeasures:
-    """The same for boxes in memory. Raises `DataError` if somebody is in one frame of the truth twice."""
+    """The same for boxes in memory. Raises `DataError` for truth with somebody twice in a frame, or nameless."""
     found = list(found)
     frames, true_names, found_names = _frames(true, [box for box in found if box.identity is not None], min_visibility)
     cameras = {name: _camera([f for f in frames if f.camera == name]) for name in sorted({f.camera for f in frames})}
@@ -201,6 +201,8 @@ def _frames(
             here[box.camera, box.frame][side].append(box)
     frames, true_numbers, found_numbers = [], {}, {}
     for (camera, number), (true_boxes, found_boxes) in sorted(here.items()):
+        if any(box.identity is None for box in true_boxes):
+            raise DataError(f"the truth has somebody without a name in frame {number} of '{camera}'; name everybody")
         if len({box.identity for box in true_boxes}) < len(true_boxes):
             raise DataError(f"the truth has somebody twice in frame {number} of '{camera}'; everybody is there once")
         iou = box_iou(*(np.array([box.xyxy for box in boxes]).reshape(-1, 4) for boxes in (true_boxes, found_boxes)))

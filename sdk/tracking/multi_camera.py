@@ -172,6 +172,8 @@ class MultiCameraTracker:
         array: a name, or None while the tracklet is not known well enough. Raises `DataError` naming the camera of a
         bad frame, or a time that is none, and changes nothing then.
         """
+        if not isinstance(frames, Mapping):
+            raise DataError(f"frames is a {type(frames).__name__}; pass one frame of each camera: {{name: frame}}")
         for camera, frame in frames.items():
             _check_frame(camera, frame)
         before = self._clock.now
