@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 import typer
 from rich.text import Text
 
-from sdk.confidential import hide
+from sdk.confidential import hide, why
 from sdk.errors import ReIDError
 from sdk.names import visible
 from sdk.terminal import notes
@@ -41,6 +41,9 @@ def run_app(app: typer.Typer) -> None:
         code = app(standalone_mode=False)
     except ReIDError as error:
         code = _tell(str(error), 1)
+    except OSError as error:  # of a path, a disk, a pipe: whoever was nearer had no better words for it
+        place = "" if error.filename is None else f"{str(error.filename)[:80]}: "
+        code = _tell(f"{place}{error.strerror or why(error)}", 1)
     except typer.Abort:
         code = _tell("aborted", 1)
     except Exception as error:

@@ -1,6 +1,7 @@
 """Features of many images, in a file for other programs: `reid embed`."""
 
 import io
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ def find_images(sources: Iterable[Path]) -> tuple[list[Path], list[str]]:
     """
     paths, names = [], []
     for source in sources:
-        if source.is_dir():
+        if os.path.isdir(source):
             found = sorted(filter(is_image, source.rglob("*")))
             if not found:
                 raise DataError(f"{source}: no images in it ({', '.join(IMAGE_SUFFIXES)})")
@@ -41,7 +42,7 @@ def find_images(sources: Iterable[Path]) -> tuple[list[Path], list[str]]:
             lines = _lines(source)
             paths += [source.parent / line for line in lines]  # absolute ones stay as they are
             names += lines
-        elif source.is_file():
+        elif os.path.isfile(source):
             paths.append(source)
             names.append(str(source))
         else:
@@ -77,7 +78,7 @@ def check_name(path: Path) -> None:
 
 def written(path: Path) -> list[Path]:
     """The files that `write_features` writes for this name."""
-    return [path] if path.suffix.lower() == ".npz" else [path, path.with_suffix(".txt")]
+    return [path] if path.suffix.lower() == ".npz" else [path, path.parent / f"{path.stem}.txt"]
 
 
 def write_features(path: Path, embedded: Embedded, model: str) -> None:

@@ -1,5 +1,6 @@
 """The layout `folder` of people's images: `<root>/<identity>/<camera>_<anything>.png|jpg|bmp|webp`."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def read_folder(root: str | Path) -> list[Sample]:
     carries no camera.
     """
     root = Path(root)
-    if not root.is_dir():
+    if not os.path.isdir(root):  # False, too, for what no folder can be called
         raise DataError(f"{root}: no such folder; expected {LAYOUT}")
     samples = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):

@@ -1,6 +1,7 @@
 """Names of people and cameras are data: shown as they are, whatever they look like; some are refused."""
 
 import json
+import os
 import unicodedata
 from pathlib import Path
 
@@ -149,6 +150,12 @@ def test_what_is_told_is_plain_text(name, capsys):
         run_app(fails)
     shown = visible(name, but="\n")  # of a message a line break is one: ours may have several lines
     assert capsys.readouterr().err == f"forgot '{shown}'\nerror: '{shown}' is not here\n"
+
+
+def test_what_the_system_refuses_is_told_in_a_line(capsys):
+    with pytest.raises(SystemExit) as end:
+        run_app(lambda **_: os.stat("x" * 5000))
+    assert (end.value.code, capsys.readouterr().err) == (1, f"error: {'x' * 80}: File name too long\n")
 
 
 def test_an_event_is_one_line_of_plain_text():

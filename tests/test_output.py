@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ import typer
 from typer.testing import CliRunner
 
 from sdk.cli import build_app
+from sdk.embedding_files import find_images
+from sdk.engines import load_engine, read_metadata
 from sdk.errors import DataError, GalleryError, ReIDError
+from sdk.folder import read_folder, read_image
 from sdk.gallery import Gallery
 from sdk.output import check_output, whole_file, whole_files, write_whole
 
@@ -408,3 +412,10 @@ def test_what_no_file_can_be_called_is_refused(tmp_path, name):
     for refuse in (check_output, lambda path: write_whole(path, "new")):
         with pytest.raises(DataError, match="no name that a file can have"):
             refuse(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000])
+@pytest.mark.parametrize("read", [load_engine, read_metadata, read_folder, find_images, read_image])
+def test_what_no_file_can_be_called_is_not_there(read, name):
+    with pytest.raises(ReIDError, match=r"no such|cannot be read"):
+        read([Path(name)] if read is find_images else Path(name))

@@ -1,5 +1,6 @@
 """Engines run an exported model: `load_engine(path)` picks the runtime by the file."""
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -84,7 +85,7 @@ def read_metadata(path: str | Path) -> Metadata:
 
 
 def _check_is_file(path: Path) -> None:
-    if not path.is_file():
+    if not os.path.isfile(path):  # False, too, for what no file can be called
         raise EngineError(f"{path}: no such model file; `reid convert` writes one")
 
 

@@ -336,6 +336,8 @@ OWN = (MANIFEST, "site.json", "plan.png", "features.bin", "crops.bin")
 
 def recorded_files(folder: str | Path) -> list[Path]:
     """What runs, and `reid simulate site`, write into a folder: not the reports that others have put there."""
+    if not os.path.isdir(folder):
+        return []
     there = [path for pattern in ("*", "truth/*") for path in Path(folder).glob(pattern)]
     return [path for path in there if path.suffix in RECORDED or path.name in OWN]
 
