@@ -12,6 +12,8 @@ there was any of those.
 
 import contextlib
 import errno
+import functools
+import io
 import json
 import math
 import multiprocessing
@@ -23,6 +25,7 @@ import shutil
 import signal
 import socket
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -39,6 +42,7 @@ import numpy as np
 import typer
 
 from sdk import Gallery
+from sdk.cli import build_app, run_app
 from sdk.errors import ReIDError
 from sdk.folder import Sample, read_folder, read_image
 from sdk.report import build_report
@@ -476,9 +480,123 @@ def _open_page() -> int:
 
 
 _stack = contextlib.ExitStack()
+_app = functools.cache(build_app)
+
+
+COMMANDS = """
+gallery list IN:site.db --json
+gallery show IN:site.db NAME:ann
+gallery forget IN:site.db NAME:ann
+gallery rename IN:site.db NAME:ann --to NAME:cy
+gallery merge IN:site.db NAME:ann --into NAME:bob
+gallery prune IN:site.db --older-than AGE:30d
+gallery audit IN:site.db
+gallery verify IN:site.db
+gallery export IN:site.db -o OUT:new
+gallery import OUT:new.db IN:saved
+gallery backup IN:site.db -o OUT:new.db
+gallery restore IN:site.db OUT:new.db
+gallery clock IN:site.db --passed
+gallery accept IN:site.db
+gallery enroll OUT:new.db --identity NAME:ann IN:people/ann/dock_1.png --retention AGE:30d
+gallery enroll OUT:new.db --data IN:people
+gallery reembed IN:site.db OUT:new.db
+gallery encrypt IN:site.db
+report IN:run -o OUT:new.html
+evaluate-tracks IN:run IN:run -o OUT:new.json
+match IN:people/ann/dock_1.png --gallery IN:site.db
+search IN:people/ann/dock_1.png --gallery IN:people -o OUT:new
+embed IN:people -o OUT:new.npz
+align IN:people/ann/dock_1.png IN:people/bob/dock_1.png -o OUT:new.png
+doctor IN:junk.onnx
+convert IN:junk.onnx -o OUT:new.onnx
+calibrate --data IN:people -o OUT:new.onnx
+track IN:people -o OUT:new --gallery IN:site.db
+forget IN:site.db NAME:ann --run IN:run
+"""
+"""Command lines that are as they should be but for one or two words: what is read, what is written, names and ages."""
+
+WORDS = {
+    "IN": (
+        *("site.db", "saved", "run", "people", "people/ann/dock_1.png", "junk.db", "junk.onnx", "junk.png", "junk.txt"),
+        *("empty.db", "empty.onnx", "folder.db", "loop", "absent", "absent.db", "", ".", "..", "/", "-", "~"),
+        *("x" * 300, "x" * 5000 + ".db", "a\nb", "\udcff\udcfe.png", "[/x]", "\x1b[2J", "%s%n", "/etc/shadow/x"),
+    ),
+    "OUT": (
+        *("new", "new.db", "new.html", "new.png", "new.onnx", "new.npz", "new.json", "no/new.db", "junk.txt/new.png"),
+        *("site.db", "people", "folder.db", "loop", "", ".", "..", "x" * 300, "x" * 5000, "\x1b[2J.png", "empty.db"),
+    ),
+    "NAME": ("ann", "bob", "nobody", "", "[/x]", "x" * 500, "a\nb", "\x1b[2J", "-x", "--", "../..", "é☃", "\udcff"),
+    "AGE": ("30d", "30", "0", "0d", "-1d", "1e9d", "nan", "", "d", "9" * 400 + "d", "٣d"),
+}
+
+
+def commands(rng: random.Random, folder: Path) -> Case:
+    """Command lines: all of the work, or a message and nothing left behind."""
+    place = folder / "here"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(_inputs(folder), place, symlinks=True)
+    parts = [word.partition(":") for word in rng.choice(COMMANDS.strip().splitlines()).split(" ")]
+    odd = rng.choices([i for i, (kind, _, _) in enumerate(parts) if kind in WORDS], k=rng.choice([0, 1, 1, 2]))
+    line = [rng.choice(WORDS[kind]) if i in odd else good or kind for i, (kind, _, good) in enumerate(parts)]
+
+    def there() -> dict[Path, object]:
+        """What is in the folder, but for what SQLite and the lock keep beside a gallery."""
+        found = {path: path.is_dir() or path.is_symlink() or path.read_bytes() for path in place.rglob("*")}
+        if found.get(place / "site.db"):  # opened to be written, it may be tidied up
+            with Gallery(place / "site.db", read_only=True) as gallery:
+                found[place / "site.db"] = gallery.describe(), gallery.audit(), gallery.retention
+        return {path: content for path, content in found.items() if not path.name.endswith(("-lock", "-shm", "-wal"))}
+
+    def call() -> str | None:
+        before, told = there(), io.StringIO()
+        arguments, sys.argv, here = sys.argv, ["reid", *line], os.getcwd()
+        os.chdir(place)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
+                run_app(_app())
+        except SystemExit as end:
+            code = end.code
+        finally:
+            sys.argv = arguments
+            os.chdir(here)
+        if code == 0:
+            return None
+        if not told.getvalue().strip():
+            return f"{line}: code {code} without a word"
+        return "refused" if there() == before else f"{line}: left something behind, or changed it"
+
+    return call
+
+
+def _inputs(folder: Path) -> Path:
+    """A folder with good files and bad ones, made once."""
+    made = folder / "made"
+    if made.is_dir():
+        return made
+    made.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("ann", "bob", "cy", "dan"):
+        (made / "people" / name).mkdir(parents=True)
+        for camera in ("dock", "lobby"):
+            crop = rng.integers(0, 255, (64, 32, 3), np.uint8)
+            cv2.imwrite(str(made / "people" / name / f"{camera}_1.png"), crop)
+    with Gallery(made / "site.db") as gallery:
+        for number, name in enumerate(("ann", "bob")):
+            gallery.add(np.eye(256, dtype=np.float32)[number : number + 1], identity=name, camera="dock")
+        gallery.export(made / "saved")
+    (made / "run").mkdir()
+    (made / "run" / "tracks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in _tracks(random.Random(0))))
+    for name in ("db", "onnx", "png", "txt"):
+        (made / f"junk.{name}").write_bytes(rng.bytes(3000))
+        (made / f"empty.{name}").touch()
+    (made / "folder.db").mkdir()
+    (made / "loop").symlink_to("loop")
+    return made
+
 
 FAMILIES: dict[str, Callable[[random.Random, Path], Case]] = {
-    family.__name__: family for family in (records, mot, settings, images, addresses, questions, requests)
+    family.__name__: family for family in (records, mot, settings, images, addresses, questions, requests, commands)
 }
 
 

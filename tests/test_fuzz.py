@@ -22,7 +22,7 @@ from sdk.image_header import image_size
 from sdk.reading import EVENT, TRACK, check_types, parse_json, parse_yaml, read_lines
 
 SEED = 20261125
-CASES = {"requests": 120}
+CASES = {"requests": 120, "commands": 40}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
