@@ -60,7 +60,7 @@ from training.human.answers import Answers, read_questions
 from training.human.questions import Question
 from training.recipe import read_recipe, settle
 
-PATIENCE = 20
+PATIENCE = 60
 """Seconds for one case."""
 MEMORY = 8 << 30
 """Bytes of address space that the process may have."""

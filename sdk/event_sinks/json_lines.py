@@ -21,8 +21,9 @@ def json_lines_sink(path: str | Path | None = None, **settings) -> Delivery:
         return Delivery("standard output", _Lines(os.dup(sys.stdout.fileno())), **settings)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    except OSError as error:
-        raise DataError(f"{hide(path)}: events cannot be written there ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # the latter of what no file can be called
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{hide(path)}: events cannot be written there ({reason})") from error
     return Delivery(hide(path), _Lines(descriptor, torn=_is_torn(descriptor)), **settings)
 
 
