@@ -20,7 +20,7 @@ from training.adaptation.clusters import average_linkage, cluster, silhouette  #
 from training.adaptation.crops import Crop, Crops  # noqa: E402
 from training.adaptation.guard import why_not_begin, why_not_keep  # noqa: E402
 from training.adaptation.loop import BEST, LAST, adapt, usable  # noqa: E402
-from training.adaptation.measures import Measures, chance_of_smaller, halves_found, measure, rand_index  # noqa: E402
+from training.adaptation.measures import Measures, chance_of_smaller, halves_found, measure, rand_index, usual_distance  # noqa: E402
 from training.adaptation.memory import HARD_PROXIES, Memory, cluster_loss, proxy_loss  # noqa: E402
 from training.adaptation.reading import read_crops  # noqa: E402
 from training.adaptation.runs import links_of  # noqa: E402
@@ -64,6 +64,17 @@ def gathered(crops, features):
 def refusal(crops, features, threshold=0.2):
     tracklets, labels, before = gathered(crops, features)
     return why_not_begin(tracklets, tracklets.means(features), before, usable(labels, tracklets), threshold)
+
+
+def test_a_model_without_a_threshold_is_judged_by_its_own_tracks():
+    near = people(alike=2.0)[:2]  # to this model everybody is close together, and still told apart
+    assert "look like one person" in refusal(*near, threshold=0.4)
+    tracklets = find_tracklets(*near)
+    own = usual_distance(tracklets, near[1])
+    assert 0 < own < 0.1
+    assert refusal(*near, threshold=own) is None
+    same = people(number=1, tracks=40)[:2]
+    assert "look like one person" in refusal(*same, threshold=usual_distance(find_tracklets(*same), same[1]))
 
 
 def test_sparse_jaccard_distances_are_those_of_re_ranking():

@@ -116,17 +116,18 @@ def adapt(
 
 
 def _open_start(model: str):
-    """The checkpoint to begin with, and its cosine distance for tracklets. Raises `DataError` for another file."""
+    """The checkpoint to begin with, and its cosine distance for tracklets, None where nobody has measured it. Raises
+    `DataError` for another file."""
     from sdk.engines import DEFAULT_MODEL, read_metadata
     from training.checkpoint import load_checkpoint
     from training.start import shipped_start
 
-    threshold = read_metadata(DEFAULT_MODEL).threshold
     if model == "default":
         start = replace(shipped_start(), source="the model that ships")
+        threshold = read_metadata(DEFAULT_MODEL).threshold
+    elif Path(model).suffix == ".onnx":
+        raise DataError(f"{model}: an ONNX file cannot be trained; give the checkpoint that it was converted from")
     else:
-        if Path(model).suffix == ".onnx":
-            raise DataError(f"{model}: an ONNX file cannot be trained; give the checkpoint that it was converted from")
         start = load_checkpoint(model)
-        threshold = (start.evaluation or {}).get("threshold") or threshold
-    return start, float(threshold.get("tracklet_value", threshold["value"]))
+        threshold = (start.evaluation or {}).get("threshold")
+    return start, float(threshold.get("tracklet_value", threshold["value"])) if threshold else None

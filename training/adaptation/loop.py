@@ -17,7 +17,7 @@ from training.adaptation.clusters import Linkage, cluster
 from training.adaptation.crops import Crops
 from training.adaptation.guard import gain, why_not_begin, why_not_keep
 from training.adaptation.learning import State, learn
-from training.adaptation.measures import Measures, measure
+from training.adaptation.measures import Measures, measure, usual_distance
 from training.adaptation.settings import Settings
 from training.adaptation.tracklets import Tracklets, find_tracklets
 from training.adaptation.vectors import without_cameras
@@ -68,7 +68,7 @@ def adapt(
     start: Checkpoint,
     folder: Path,
     settings: Settings,
-    threshold: float,
+    threshold: float | None,
     *,
     device: str = "cpu",
     resume: bool = False,
@@ -76,9 +76,9 @@ def adapt(
 ) -> Adapted:
     """Teach the network of `start` from the crops; its files go into `folder`, which is there.
 
-    threshold: the model's cosine distance for tracklets. resume: go on where `folder` stopped, or begin. tell: is given
-    a line an epoch. Raises `DataError` if a crop cannot be read, if `folder` holds another run, or a run and `resume`
-    is not set, or if a loss is not finite.
+    threshold: the model's cosine distance for tracklets; None where nobody has measured it: `usual_distance` then.
+    resume: go on where `folder` stopped, or begin. tell: is given a line an epoch. Raises `DataError` if a crop cannot
+    be read, if `folder` holds another run, or a run and `resume` is not set, or if a loss is not finite.
     """
     train = settings.train
     last = _last_of(folder, crops, start, settings, resume)
@@ -87,6 +87,7 @@ def adapt(
     tracklets = find_tracklets(crops, embedding, train.seed)
     means = tracklets.means(embedding)
     linkage = settings.linkage or choose_linkage(without_cameras(embedding, crops.cameras), tracklets, train.seed)
+    threshold = usual_distance(tracklets, embedding) if threshold is None else threshold
     before = look = look_at(embedding, crops, tracklets, linkage, train.seed)
     if reason := why_not_begin(tracklets, means, before.measures, before.usable, threshold, train.seed):
         return Adapted(tracklets, before, None, None, reason, (before.measures,))

@@ -16,6 +16,8 @@ FEW = 50
 """Pairs of tracklets seen at once, below which pairs of one camera that chance brings together count too."""
 STRANGERS = 50_000
 """Of those pairs."""
+MOST_HALVES = 0.9
+"""Share of the tracklets that are within their own model's threshold."""
 MOST = 2000
 """Tracklets whose halves are gathered twice for `Measures.agreement`."""
 
@@ -76,6 +78,15 @@ def halves(tracklets: Tracklets, features: np.ndarray) -> tuple[np.ndarray, np.n
     early = tracklets.place < sizes[tracklets.of_crop] // 2
     means = (unit(sums(features[rows], tracklets.of_crop[rows], len(tracklets))[chosen]) for rows in (early, ~early))
     return chosen, *means
+
+
+def usual_distance(tracklets: Tracklets, features: np.ndarray) -> float:
+    """The cosine distance within which the halves of most tracklets are (`MOST_HALVES`); 0 where none has two crops.
+
+    features: of all crops `[N, D]`, unit length. What a model's own threshold is, where nobody has measured one.
+    """
+    _, first, second = halves(tracklets, features)
+    return float(np.quantile(cosine_of(first, second), MOST_HALVES)) if len(first) else 0.0
 
 
 def halves_found(first: np.ndarray, second: np.ndarray, cameras: np.ndarray) -> float:
