@@ -73,7 +73,7 @@ def test_a_model_without_a_threshold_is_judged_by_its_own_tracks():
     own = usual_distance(tracklets, near[1])
     assert 0 < own < 0.1
     assert refusal(*near, threshold=own) is None
-    same = people(number=1, tracks=40)[:2]
+    same = people(number=1, tracks=40, noise=0.1)[:2]
     assert "look like one person" in refusal(*same, threshold=usual_distance(find_tracklets(*same), same[1]))
 
 
