@@ -24,7 +24,8 @@ log height, in heights of the box; at once, and more for every second unseen."""
 CROWD = 0.5
 """Other people in an area of the person's height squared, as far as no box shows them: hidden, missed, just coming."""
 BESIDE = 1.0
-"""Each other box so near, in heights of the box, is one more: where several stand together, a place tells little."""
+"""One more where another box is so near, in heights of the box: there, a place tells less. More of them count no more:
+then tracks break where people stand in groups, as measured on drawn and on real people (docs/tracking.md)."""
 FARTHEST = -8.0
 """The least that position says; a box is never so far off that nothing could explain it."""
 PLAUSIBLE = -3.0
@@ -249,7 +250,8 @@ class LibraryTracks:
 def _crowd(places: np.ndarray) -> np.ndarray:
     """Other people in an area of the height squared around each of the places `[N, 3]`, `[N]`."""
     off = np.abs(places[:, None, :2] - places[None, :, :2]) / np.exp(places[:, 2])[:, None, None]
-    return CROWD + (off < BESIDE).all(-1).sum(1) - 1
+    near = (off < BESIDE).all(-1)
+    return CROWD + (near.sum(1) > 1)
 
 
 def _best_other(pairs: np.ndarray) -> np.ndarray:
