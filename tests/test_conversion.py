@@ -647,19 +647,21 @@ def real_crops(real_people) -> Crops:
     return read_crops(real_people)
 
 
+def each(crops: Crops, step: int) -> Crops:
+    """Every so-many-th crop: of each of the 44 people in both cameras."""
+    return Crops(*(part[::step] for part in (crops.images, crops.names, crops.identities, crops.cameras)))
+
+
 def test_fp16_on_real_people(real_crops, tmp_path):
     assert len(real_crops) == 704
-    done = convert(SHIPPED, tmp_path / "model.onnx", real_crops, ConvertOptions("fp16"))
+    done = convert(SHIPPED, tmp_path / "model.onnx", each(real_crops, 2), ConvertOptions("fp16"))
     assert done.agreement.cosine.min() >= 0.9995
     assert abs(done.ranking.loss) <= 0.003
-    assert done.ranking.queries == 704
+    assert done.ranking.queries == 352
 
 
 def test_int8_on_real_people(real_crops, tmp_path):
     options = ConvertOptions("int8", tuple(real_crops.images[::8]))
-    half = Crops(
-        *(part[::2] for part in (real_crops.images, real_crops.names, real_crops.identities, real_crops.cameras))
-    )
-    done = convert(SHIPPED, tmp_path / "model.onnx", half, options)
+    done = convert(SHIPPED, tmp_path / "model.onnx", each(real_crops, 4), options)
     assert done.ranking.loss <= 0.015
     assert load_engine(tmp_path / "model.onnx").metadata.precision_report["int8_layers"] >= 10

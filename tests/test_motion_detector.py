@@ -162,10 +162,10 @@ def test_two_abreast_are_no_person_alone():
 
 
 def test_the_motion_detector_takes_people_who_meet_apart():
-    """A drawn camera with a dozen people in 40 s, of whom seven are in view on average."""
+    """A drawn camera with a dozen people in 30 s, of whom seven are in view on average."""
     detector = MotionDetector()
     found = wanted = false = total = 0
-    for tick, (_, frames, truth) in enumerate(Site(seed=7, cameras=1, people=12, seconds=40)):
+    for tick, (_, frames, truth) in enumerate(Site(seed=7, cameras=1, people=12, seconds=30)):
         boxes = detector(frames["camera-1"]).xyxy
         if tick < 150:  # while it learns how tall people are
             continue
