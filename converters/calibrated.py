@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sdk.calibration.cameras import CameraStatistics
 from sdk.engines.metadata import KEY, Metadata
+from sdk.engines.seal import SEAL_KEY, UNSEALED, seal
 from sdk.errors import DataError, missing_package
 from sdk.output import write_whole
 
@@ -29,8 +30,8 @@ def write_calibrated(
     metadata = Metadata.from_json(found.get(KEY), str(model))
     cameras = cameras.to_dict() if cameras else None
     metadata = replace(metadata, threshold=threshold, cameras=cameras, site_prior=site_prior)
-    onnx.helper.set_model_props(proto, found | {KEY: metadata.to_json()})
-    write_whole(output, proto.SerializeToString(), private=False)
+    onnx.helper.set_model_props(proto, found | {KEY: metadata.to_json(), SEAL_KEY: UNSEALED})
+    write_whole(output, seal(proto.SerializeToString()), private=False)
 
 
 def require_calibratable(model: str | Path, output: str | Path):

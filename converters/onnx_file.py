@@ -3,6 +3,7 @@
 import onnx
 
 from sdk.engines.metadata import KEY, Metadata
+from sdk.engines.seal import SEAL_KEY, UNSEALED, seal
 
 OPSET = 18
 """PyTorch's exporter's own, so that no version conversion is needed; TensorRT 10.3 (JetPack 6) reads up to 20."""
@@ -11,8 +12,9 @@ IR_VERSION = 9
 
 
 def with_metadata(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
-    """The bytes of an ONNX file that says of itself what it is. Raises what the checker has against the graph."""
+    """The bytes of an ONNX file that says of itself what it is, sealed (`sdk.engines.seal`). Raises what
+    the checker has against the graph."""
     proto.ir_version = min(proto.ir_version, IR_VERSION)
-    onnx.helper.set_model_props(proto, {KEY: metadata.to_json()})
+    onnx.helper.set_model_props(proto, {KEY: metadata.to_json(), SEAL_KEY: UNSEALED})
     onnx.checker.check_model(proto)
-    return proto.SerializeToString()
+    return seal(proto.SerializeToString())

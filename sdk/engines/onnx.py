@@ -7,6 +7,7 @@ import numpy as np
 from sdk.engines.contract import EMBEDDING, INPUT, STRIPES, check_batch
 from sdk.engines.kinds import explain_kind
 from sdk.engines.metadata import KEY, Metadata
+from sdk.engines.seal import check_seal
 from sdk.errors import CropError, EngineError
 from sdk.onnx_runtime import onnxruntime, session_options
 
@@ -15,14 +16,17 @@ class OnnxEngine:
     """An `.onnx` file of `reid convert` on the CPU. `run` may be called from several threads."""
 
     def __init__(self, path: str | Path):
-        """Raises `EngineError` if ONNX Runtime cannot load the file or it does not keep the contract."""
+        """Raises `EngineError` if ONNX Runtime cannot load the file, if its weights are not those that were written, or
+        if it does not keep the contract."""
         self._path, self._session = path, open_session(path)
+        check_seal(Path(path).read_bytes(), str(path))
         self.metadata = _metadata_of(self._session, path)
         inputs = {node.name: node for node in self._session.get_inputs()}
         outputs = [node.name for node in self._session.get_outputs()]
         if list(inputs) != [INPUT] or inputs[INPUT].type != "tensor(uint8)" or EMBEDDING not in outputs:
             raise EngineError(f"{path}: expected one uint8 input '{INPUT}' and an output '{EMBEDDING}'")
         self._outputs = [EMBEDDING, STRIPES] if STRIPES in outputs else [EMBEDDING]
+        self._check_finite()
 
     def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """uint8 BGR `[B, H, W, 3]` → embedding float32 `[B, D]` at unit length, and stripes `[B, S, d]` or None.
@@ -38,6 +42,14 @@ class OnnxEngine:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise EngineError(f"{self._path}: ONNX Runtime cannot run it ({reason}); was it copied whole?") from error
         return results[0], results[1] if len(results) > 1 else None
+
+    def _check_finite(self) -> None:
+        """Raise `EngineError` if the features of a grey crop are no numbers: so are everybody's then."""
+        embedding, _ = self.run(np.full((1, *self.metadata.input_size, 3), 128, np.uint8))
+        if not np.isfinite(embedding).all():
+            raise EngineError(
+                f"{self._path}: its features are no numbers (NaN or infinite); copy it again, or convert again"
+            )
 
 
 def open_session(content: str | Path | bytes, optimised: bool = True) -> onnxruntime.InferenceSession:
