@@ -19,11 +19,12 @@ from sdk.events import Event  # noqa: E402
 from sdk.folder import write_image  # noqa: E402
 from sdk.re_ranking import jaccard_pairs, re_rank  # noqa: E402
 from sdk.simulation.crops import draw_crop  # noqa: E402
+from sdk.tracking.site import SitePrior  # noqa: E402
 from training.adaptation.choosing import choose_linkage  # noqa: E402
 from training.adaptation.clusters import Linkage, average_linkage, cluster, silhouette  # noqa: E402
 from training.adaptation.crops import Crop, Crops  # noqa: E402
 from training.adaptation.guard import why_not_begin, why_not_keep  # noqa: E402
-from training.adaptation.loop import BEST, LAST, adapt, usable  # noqa: E402
+from training.adaptation.loop import BEST, LAST, Adapted, Look, adapt, usable  # noqa: E402
 from training.adaptation.measures import (  # noqa: E402
     Measures,
     agreement,
@@ -230,6 +231,19 @@ def test_what_teaches_nothing_is_refused_and_why(site, said):
     reason = refusal(features, *gathered(crops, features))
     assert reason is not None
     assert said in reason
+
+
+def test_a_site_says_what_its_distances_are_measured_in_and_not_what_they_mean():
+    pytest.importorskip("onnx", reason="converters need onnx")
+    from converters.adapted import calibrate_site
+
+    crops, features, _ = people(number=16, crops=4)
+    tracklets, labels, measures = gathered(crops, features)
+    look = Look(features, labels, usable(labels, tracklets), measures)
+    site, usual = calibrate_site(Adapted(tracklets, look, look, None, None, (measures,)), crops), SitePrior()
+    assert (site.cameras.deviation == 1).all()
+    assert (tuple(site.prior["neutral"]), tuple(site.prior["slope"])) == (usual.neutral, usual.slope)
+    assert site.prior["stranger"][1] != usual.stranger[1]
 
 
 def test_a_model_is_kept_if_no_measure_is_worse_and_all_together_are_better():
