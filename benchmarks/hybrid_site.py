@@ -180,31 +180,43 @@ def in_front(person: Box, box: np.ndarray, there: Sequence[Box]) -> Box | None:
     return best
 
 
-def dress(
+def show_crops(
     true: Sequence[Box], found: Found, site: Site, tracklets: Tracklets, junk: Tracklets
-) -> tuple[np.ndarray, dict]:
-    """What the model sees in each found box, float32 `[N, D]`; and who plays whom, and what the boxes show."""
+) -> tuple[np.ndarray, Cast, dict]:
+    """The crop that each found box shows, int `[N]`: a row of `tracklets`' crops, or, from their number on, one of
+    `junk`'s; who plays whom; and what the boxes show."""
     walkers = sorted({box.identity for box in true})
     cast = choose_cast(tracklets, walkers, site.camera_names, site.seed)
     crop, shared = shown_crops(true, cast, tracklets, site.frame_rate)
     frames, there, nobody = frames_of(found, site), by_frame(true), JunkBoxes(junk, site.frame_rate, site.seed)
-    embedding = np.empty((len(frames), tracklets.embedding.shape[1]), np.float32)
-    kinds = Counter()
+    shown, kinds = np.empty(len(frames), int), Counter()
     for row, (frame, person, box) in enumerate(zip(frames, lying_on(true, frames, found.box), found.box, strict=True)):
         if person is None:
             kinds["junk"] += 1
-            embedding[row] = junk.embedding[nobody.show(frame[0], cast.camera[frame[0]], frame[1], box)]
+            shown[row] = len(tracklets.name) + nobody.show(frame[0], cast.camera[frame[0]], frame[1], box)
             continue
         other = in_front(person, box, there[frame]) if person.weight < HALF else None
         kinds["somebody in front" if other else "the walker"] += 1
-        embedding[row] = tracklets.embedding[crop[((other or person).identity, *frame)]]
-    return embedding, {
-        "cameras of Market": list(cast.camera.values()),
-        "people of Market": list(cast.person.values()),
-        "boxes that show": {kind: round(count / len(frames), 4) for kind, count in kinds.most_common()},
-        "passages that share a crop": round(shared, 3),
-        "seconds a crop is shown": round(len(crop) / len(set(crop.values())) / site.frame_rate, 1),
-    }
+        shown[row] = crop[((other or person).identity, *frame)]
+    return (
+        shown,
+        cast,
+        {
+            "cameras of Market": list(cast.camera.values()),
+            "people of Market": list(cast.person.values()),
+            "boxes that show": {kind: round(count / len(frames), 4) for kind, count in kinds.most_common()},
+            "passages that share a crop": round(shared, 3),
+            "seconds a crop is shown": round(len(crop) / len(set(crop.values())) / site.frame_rate, 1),
+        },
+    )
+
+
+def dress(
+    true: Sequence[Box], found: Found, site: Site, tracklets: Tracklets, junk: Tracklets
+) -> tuple[np.ndarray, dict]:
+    """What the model sees in each found box, float32 `[N, D]`; and who plays whom, and what the boxes show."""
+    shown, _, facts = show_crops(true, found, site, tracklets, junk)
+    return np.concatenate([tracklets.embedding, junk.embedding])[shown], facts
 
 
 def scores(true: Sequence[Box], folder: Path) -> dict:

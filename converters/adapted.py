@@ -13,6 +13,7 @@ from sdk.calibration import CameraStatistics, Threshold, calibrate_threshold
 from sdk.calibration.cameras import LEAST_CROPS
 from sdk.calibration.site import measure_site_prior
 from sdk.errors import DataError, MissingPackageError
+from sdk.tracking.site import SitePrior
 from training.adaptation.crops import Crops
 from training.adaptation.loop import Adapted
 from training.checkpoint import save_checkpoint
@@ -42,7 +43,8 @@ def calibrate_site(adapted: Adapted, crops: Crops) -> SiteCalibration:
     statistics = None
     embedding = look.embedding
     if min(counts.values()) >= LEAST_CROPS:
-        statistics = CameraStatistics.fit(embedding, cameras)
+        # As the clusters were found. With deviations too, mAP across Market-1501's cameras is lower, not higher.
+        statistics = CameraStatistics.fit(embedding, cameras, deviations=False)
         embedding = statistics.normalise(embedding, cameras.tolist())
     rows = np.flatnonzero(look.usable >= 0)
     rows = rows[np.lexsort((adapted.tracklets.place[rows], adapted.tracklets.of_crop[rows]))]
@@ -74,10 +76,16 @@ def write_adapted(adapted: Adapted, crops: Crops, folder: Path, output: Path, pr
 
 
 def _prior(adapted: Adapted, embedding: np.ndarray) -> dict | None:
-    tracklets, labels = adapted.tracklets, adapted.after.labels
+    """What the distances of this site are measured in; what they mean is left as it is for people in general.
+
+    Clusters hold who is alike, so their pairs are nearer than people are, and a tracker that believed them would give
+    everybody several names.
+    """
+    tracklets, labels, usual = adapted.tracklets, adapted.after.labels, SitePrior()
     try:
-        return measure_site_prior(
+        measured = measure_site_prior(
             tracklets.means(embedding), labels, tracklets.cameras, data="the site's own clusters", passages=False
-        ).to_dict()
+        )
     except (DataError, MissingPackageError):
         return None
+    return replace(measured, neutral=usual.neutral, slope=usual.slope).to_dict()

@@ -121,6 +121,11 @@ def test_an_adaptation_reads_tracks_times_and_what_a_human_said(tmp_path):
     assert len(crops.must) == 1
     assert {crops.items[row].track for row in crops.must[0]} == {1, 2}
     assert crops.read(0).shape[2] == 3
+    stored = read_crops(tmp_path / "run")
+    pictures = {(crop.track, crop.jpeg): crop.time for crop in stored}
+    assert len(crops) == len(pictures) < len(stored), "the same picture once more tells nothing"
+    assert [crop.until for crop in crops.items] == [*pictures.values()]
+    assert [*crops.thrown_away.values()] == [len(stored) - len(crops)]
     twice = reading.read_crops([tmp_path / "run", tmp_path / "run"])
     assert len({(crop.camera, crop.sequence, crop.track) for crop in twice.items}) == 4, "tracks of two runs are others"
     assert len(twice.must) == 2
@@ -134,7 +139,8 @@ def test_tracks_that_are_seen_at_once_are_two_people(tmp_path):
     def seen(track, *times):
         return [Crop(tmp_path, "dock", "", track, time) for time in times]
 
-    crops = Crops(tuple(seen(1, 0, 4) + seen(2, 3, 9) + seen(3, 5, 6) + seen(4, 20, 21)), "made up")
-    tracklets = find_tracklets(crops, np.eye(8, dtype=np.float32))
-    assert tracklets.cannot.tolist() == [[0, 1], [1, 2]]
-    assert tracklets.place.tolist() == [0, 1] * 4
+    still = seen(5, 30)[0]._replace(until=35)
+    crops = Crops((*seen(1, 0, 4), *seen(2, 3, 9), *seen(3, 5, 6), *seen(4, 20, 31), still, *seen(6, 34)), "made up")
+    tracklets = find_tracklets(crops, np.eye(10, dtype=np.float32))
+    assert tracklets.cannot.tolist() == [[0, 1], [1, 2], [3, 4], [4, 5]]
+    assert tracklets.place.tolist() == [0, 1] * 4 + [0, 0]

@@ -26,10 +26,11 @@ class CameraStatistics:
     """float32 `[C, D]`, above 0."""
 
     @classmethod
-    def fit(cls, embedding: np.ndarray, cameras: np.ndarray) -> "CameraStatistics":
+    def fit(cls, embedding: np.ndarray, cameras: np.ndarray, deviations: bool = True) -> "CameraStatistics":
         """From crops of many people in each camera: embedding float `[N, D]` at unit length, cameras `[N]`.
 
-        Nobody needs to be named. Raises `DataError` naming a camera with fewer than `LEAST_CROPS` crops.
+        Nobody needs to be named. deviations: False: only the means are taken away, and all deviations are 1. Raises
+        `DataError` naming a camera with fewer than `LEAST_CROPS` crops.
         """
         cameras = np.asarray(cameras)
         names = sorted(set(cameras.tolist()))
@@ -43,6 +44,7 @@ class CameraStatistics:
         deviation = np.stack([rows.std(axis=0) for rows in groups])
         # A dimension that is the same in all crops says nothing: it must not be blown up.
         deviation = np.maximum(deviation, 1e-3 * deviation.mean(axis=1, keepdims=True) + 1e-6)
+        deviation = deviation if deviations else np.ones_like(deviation)
         return cls(tuple(names), mean.astype(np.float32), deviation.astype(np.float32))
 
     def normalise(self, embedding: np.ndarray, cameras: Sequence[str | None]) -> np.ndarray:

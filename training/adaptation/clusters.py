@@ -16,6 +16,8 @@ from training.adaptation.vectors import cosine_of, sums, unit
 
 ROWS = 1024
 """Tracklets that are compared with all clusters at once."""
+SAME = 1e-6
+"""Cosine distance below which two pictures are the same to float32."""
 FAR = 0.95
 """Jaccard distance from which two tracklets count as sharing no neighbour."""
 
@@ -54,13 +56,13 @@ def silhouette(features: np.ndarray, labels: np.ndarray) -> float:
     means, values = unit(total), np.zeros(len(features))
     for rows in steps(len(features), ROWS):
         own, points = labels[rows], features[rows]
-        distance = 1 - points @ means.T
+        distance = np.maximum(1 - points @ means.T, 0.0)  # rounding makes it less for the same picture twice
         distance[np.arange(len(points)), own] = np.inf
         other = distance.min(axis=1)
-        among = cosine_of(points, unit(total[own] - points))
+        among = np.maximum(cosine_of(points, unit(total[own] - points)), 0.0)
         known = (sizes[own] > 1) & np.isfinite(other)
         other, among = other[known], among[known]
-        values[rows][known] = (other - among) / np.maximum(np.maximum(other, among), 1e-9)
+        values[rows][known] = (other - among) / np.maximum(np.maximum(other, among), SAME)
     return float(values.mean())
 
 

@@ -26,6 +26,8 @@ class Crop(NamedTuple):
     """When it was taken, s; None: nobody knows."""
     pixels: Callable[[], np.ndarray] | None = None
     """Gives the crop, uint8 BGR `[H, W, 3]`, where it is not the whole file `path`."""
+    until: float | None = None
+    """When its track showed this very picture last, s; None: at `time` alone."""
 
 
 @dataclass(frozen=True)

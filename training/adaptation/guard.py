@@ -43,8 +43,8 @@ def why_not_begin(
     alike = float((cosine_of(embedding[one[apart]], embedding[other[apart]]) < threshold).mean())
     if alike > ALIKE:
         return (
-            f"{alike:.0%} of all pairs of tracks look like one person to the model: it is one person, or everybody "
-            "wears the same"
+            f"{alike:.0%} of all pairs of tracks look like one person to the model: it is one person or a few, or "
+            "everybody wears the same"
         )
     if before.halves < HOLD_TOGETHER:
         return (

@@ -18,6 +18,8 @@ from training.adaptation.crops import Crop, Crops
 
 DOUBT = 5.0
 """Seconds before a track passed to another person in which it may have shown either."""
+PASSED = "the track passed to another person"
+REPEATED = "the very picture that the track has shown before: the camera stood still"
 
 
 @dataclass
@@ -42,10 +44,11 @@ def read_run(folder: Path, prefix: str) -> Crops:
         raise DataError(f"{folder / NAME}: holds no crops; nobody was seen, or all were forgotten")
     events = folder / EVENTS
     links = links_of(read_lines(events, EVENT) if events.is_file() else ())
-    good = [crop for crop in stored if not _in_doubt(crop, links)]
+    doubtful = [_in_doubt(crop, links) for crop in stored]
+    good, last = _once([crop for crop, doubt in zip(stored, doubtful, strict=True) if not doubt])
     items = [
-        Crop(folder / NAME, crop.camera, prefix, crop.track, crop.time, partial(_decode, folder, crop.jpeg))
-        for crop in good
+        Crop(folder / NAME, crop.camera, prefix, crop.track, crop.time, partial(_decode, folder, crop.jpeg), until)
+        for crop, until in zip(good, last, strict=True)
     ]
     first: dict[Track, int] = {}
     for row, crop in enumerate(good):
@@ -54,7 +57,8 @@ def read_run(folder: Path, prefix: str) -> Crops:
         tuple((first[one], first[other]) for one, other in pairs if one in first and other in first)
         for pairs in (links.cannot, links.must)
     )
-    thrown_away = {"the track passed to another person": len(stored) - len(good)} if len(good) < len(stored) else None
+    reasons = {PASSED: sum(doubtful), REPEATED: len(stored) - sum(doubtful) - len(good)}
+    thrown_away = {reason: count for reason, count in reasons.items() if count} or None
     return Crops(tuple(items), f"run {folder.resolve().name}", cannot, must, thrown_away)
 
 
@@ -94,6 +98,19 @@ def _latest(tracks: dict[Track, None]) -> Track:
 
 def _in_doubt(crop: StoredCrop, links: Links) -> bool:
     return any((crop.camera, crop.track) == track and crop.time > time - DOUBT for track, time in links.doubtful)
+
+
+def _once(crops: Iterable[StoredCrop]) -> tuple[list[StoredCrop], list[float]]:
+    """Each picture of a track once, and when it was last shown: that a picture is like itself tells nothing of a model,
+    but as long as the track shows it, its person is there."""
+    last: dict[tuple, float] = {}
+    first = []
+    for crop in crops:
+        picture = crop.camera, crop.track, crop.jpeg
+        if picture not in last:
+            first.append(crop)
+        last[picture] = crop.time
+    return first, list(last.values())
 
 
 def _decode(folder: Path, jpeg: bytes) -> np.ndarray:

@@ -155,7 +155,8 @@ def _seen_at_once(crops: Crops, of_crop: np.ndarray, tracked: np.ndarray) -> lis
     for row, crop in enumerate(crops.items):
         if crop.time is not None:
             group = (crop.camera, crop.sequence) if tracked[row] else (crop.camera, crop.sequence, crop.time)
-            spans[group].setdefault(int(of_crop[row]), []).append(crop.time)
+            times = spans[group].setdefault(int(of_crop[row]), [])
+            times += (crop.time, crop.time if crop.until is None else crop.until)
     pairs = []
     for group in spans.values():
         order = sorted((min(times), max(times), tracklet) for tracklet, times in group.items())
