@@ -8,7 +8,16 @@ PRECISIONS = ("float32", "bf16", "fp16")
 POOLINGS = ("average", "gem")
 """gem: the generalised mean, whose exponent is learned (`training.pooling`)."""
 FILLS = ("noise", "mean")
-SHARES = ("local_start", "erasing", "grey_patches", "degrading", "style_mixing", "backbone_rate", "start_share")
+SHARES = (
+    "local_start",
+    "colour_changes",
+    "erasing",
+    "grey_patches",
+    "degrading",
+    "style_mixing",
+    "backbone_rate",
+    "start_share",
+)
 """Settings between 0 and 1."""
 
 
@@ -64,6 +73,9 @@ class TrainConfig:
     local_start: float = 0.4
     """Share of the run after which the local loss joins. Earlier, on random features, it teaches the stripes only
     where in the picture they are (docs/training.md)."""
+    colour_changes: float = 1.0
+    """How far white balance, exposure, contrast and saturation of a crop are changed: 1 for cameras that were never
+    seen, less where the cameras of the test are those of the training, 0 not at all."""
     erasing: float = 0.0
     """Probability of Random Erasing. Its noise makes stripes of one person differ, so it hurts the local branch."""
     erasing_fill: str = "noise"

@@ -11,8 +11,9 @@ from training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Chances:
-    """How often a crop meets what not every crop meets, each 0 to 1; the settings of these names in `TrainConfig`."""
+    """How much, or how often, a crop is changed, each 0 to 1; the settings of these names in `TrainConfig`."""
 
+    colour_changes: float = 1.0
     erasing: float = 0.0
     erasing_fill: str = "noise"
     grey_patches: float = 0.0
@@ -20,7 +21,7 @@ class Chances:
 
     @classmethod
     def of(cls, train: TrainConfig) -> "Chances":
-        return cls(train.erasing, train.erasing_fill, train.grey_patches, train.degrading)
+        return cls(train.colour_changes, train.erasing, train.erasing_fill, train.grey_patches, train.degrading)
 
 
 def flip(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -37,20 +38,26 @@ def shifted_crop(crop: np.ndarray, rng: np.random.Generator, shift: float = 0.08
     return cv2.warpAffine(crop, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def colour_jitter(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def colour_jitter(crop: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """Another camera's colours: white balance, exposure, contrast, saturation.
 
-    Cameras of one site differ more in these than people's clothes do, so the ranges are wide.
+    Cameras of one site differ more in these than people's clothes do, so the ranges are wide; `strength` is the share
+    of them that is used.
     """
     image = crop.astype(np.float32)
-    gains = rng.uniform(0.8, 1.2, 3) * rng.uniform(0.7, 1.3)  # white balance a channel, and exposure
+    gains = _between(rng, 0.8, 1.2, strength, 3) * _between(rng, 0.7, 1.3, strength)  # white balance, and exposure
     image *= gains.astype(np.float32)
     grey = image @ np.float32([0.114, 0.587, 0.299])
-    saturation, contrast = rng.uniform(0.4, 1.3), rng.uniform(0.75, 1.25)
+    saturation, contrast = _between(rng, 0.4, 1.3, strength), _between(rng, 0.75, 1.25, strength)
     image = grey[..., None] + (image - grey[..., None]) * np.float32(saturation)
     mean = grey.mean()
     image = mean + (image - mean) * np.float32(contrast)
     return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def _between(rng: np.random.Generator, low: float, high: float, strength: float, count: int | None = None):
+    """A factor, or `count` of them, between `low` and `high`, both moved towards 1 where `strength` is below 1."""
+    return 1 + strength * (rng.uniform(low, high, count) - 1)
 
 
 def blur(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -108,8 +115,8 @@ def augment(
 ) -> np.ndarray:
     """All of it, in the order in which a camera and a detector cause it; resized to `size = (height, width)`."""
     crop = resize(crop, size)
-    for step in (flip, shifted_crop, colour_jitter, blur):
-        crop = step(crop, rng)
+    crop = shifted_crop(flip(crop, rng), rng)
+    crop = blur(colour_jitter(crop, rng, chances.colour_changes), rng)
     if chances.degrading and rng.random() < chances.degrading:
         crop = degraded(crop, rng)
     if chances.grey_patches and rng.random() < chances.grey_patches:
