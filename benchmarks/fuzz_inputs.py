@@ -455,16 +455,19 @@ def _told(parts: list[bytes]) -> bytes:
     if not _page:
         _page.append(_open_page())
     answers = b""
-    with socket.create_connection(("127.0.0.1", _page[0]), PATIENCE) as client:
-        try:
+    try:
+        with socket.create_connection(("127.0.0.1", _page[0]), PATIENCE) as client:
             for part in parts:
                 client.sendall(part)
             client.shutdown(socket.SHUT_WR)
             while len(answers) < 1 << 20 and (piece := client.recv(1 << 16)):
                 answers += piece
-        except OSError as error:  # the page may hang up on whoever speaks on; a shutdown then finds no connection
-            if not isinstance(error, ConnectionError) and error.errno != errno.ENOTCONN:
-                raise
+    except OSError as error:
+        # The page may hang up on whoever speaks on, as early as the connection stands; a shutdown then finds none. One
+        # that nobody takes is a page that is gone.
+        hung_up = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
+        if not hung_up and error.errno != errno.ENOTCONN:
+            raise
     return answers
 
 

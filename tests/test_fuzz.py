@@ -72,6 +72,15 @@ def test_a_page_that_hangs_up_on_what_is_said_is_no_fault(monkeypatch):
         assert module._told(_parts_after(thread)) == b""
 
 
+def test_a_page_that_is_gone_is_a_fault(monkeypatch):
+    import benchmarks.fuzz_inputs as module
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setattr(module, "_page", [listener.getsockname()[1]])
+    with pytest.raises(ConnectionRefusedError):
+        module._told([b""])
+
+
 def _parts_after(thread):
     """Nothing to be sent, once the thread has ended."""
     thread.join()
