@@ -20,6 +20,8 @@ test: $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # People who do not exist, in the crops of cameras that do not exist; see docs/default-model.md. The prior of a site's
 # distances (sdk/models/site_prior.json) is the model's own: python benchmarks/site_prior.py, on Market-1501.

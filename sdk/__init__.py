@@ -5,10 +5,18 @@ The three names that most applications need:
     from sdk import ReIdentifier, Gallery, MultiCameraTracker
 
 They are imported when first used, so that `import sdk` is quick and pulls in neither torch nor
-onnx (this package never needs them) nor the tracking libraries of the extra `track`.
+onnx (this package never needs them) nor the tracking libraries of the extra `track`. Editors and
+type checkers see them as if they were imported here.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sdk.crops import as_crops
+    from sdk.gallery import Candidate, Gallery, Match
+    from sdk.reidentifier import Features, ReIdentifier
+    from sdk.tracking import MultiCameraTracker
 
 __version__ = "0.1.0"
 
@@ -25,10 +33,12 @@ _HOME = {
 __all__ = ["Candidate", "Features", "Gallery", "Match", "MultiCameraTracker", "ReIdentifier", "as_crops"]
 
 
-def __getattr__(name: str):
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'sdk' has no attribute '{name}'")
+if not TYPE_CHECKING:  # to a checker it would say that every name is here, misspelt ones too
+
+    def __getattr__(name: str) -> object:
+        if name in _HOME:
+            return getattr(import_module(_HOME[name]), name)
+        raise AttributeError(f"module 'sdk' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

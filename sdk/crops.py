@@ -1,7 +1,8 @@
 """Crops as other programs hold them: files, PIL's images, PyTorch's tensors. The SDK's own are uint8 BGR arrays."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
@@ -10,7 +11,36 @@ from sdk.errors import CropError
 COLORS = ("bgr", "rgb")
 
 
-def as_crops(images: Sequence, color: str | None = None) -> list[np.ndarray]:
+class Picture(Protocol):
+    """An image of PIL, as far as it matters here, whether PIL is installed or not."""
+
+    def convert(self, mode: str) -> Any:
+        """It, in another form: "RGB"."""
+
+
+class Tensor(Protocol):
+    """A tensor of PyTorch, as far as it matters here, whether PyTorch is installed or not."""
+
+    @property
+    def ndim(self) -> int:
+        """How many dimensions it has."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Its parts along the first of them."""
+        ...
+
+    def detach(self) -> Any:
+        """It, without its gradients."""
+
+
+Crop = np.ndarray | str | Path | Picture | Tensor
+"""One image of somebody, as `as_crops` takes it."""
+Crops = Sequence[Crop] | np.ndarray | Tensor
+"""Several, or a batch of them: `[N, H, W, 3]`."""
+
+
+def as_crops(images: Iterable[Crop] | np.ndarray | Tensor, color: str | None = None) -> list[np.ndarray] | np.ndarray:
     """Images of people as uint8 BGR `[H, W, 3]` arrays, which is what `ReIdentifier` and `Gallery` take.
 
     Each is a path of an image file, an image of PIL, a NumPy array or a tensor of PyTorch; arrays and tensors uint8,
@@ -34,15 +64,13 @@ def as_crops(images: Sequence, color: str | None = None) -> list[np.ndarray]:
     return [_as_crop(image, index, color) for index, image in enumerate(images)]
 
 
-def _as_crop(image, index: int, color: str | None):
+def _as_crop(image: Any, index: int, color: str | None) -> Any:
     if isinstance(image, (str, Path)):
         from sdk.folder import read_image
 
         return read_image(image)
     if _is_pil(image):
-        from PIL import ImageOps
-
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))[..., ::-1]
+        return _array_of_picture(image)
     if _is_tensor(image):
         image = _array(image, index, color)
     if color is None or not isinstance(image, np.ndarray) or image.ndim != 3:
@@ -51,13 +79,19 @@ def _as_crop(image, index: int, color: str | None):
     return image[..., ::-1] if color == "rgb" else image
 
 
-def _array(tensor, index: int, color: str | None) -> np.ndarray:
+def _array_of_picture(image: Any) -> np.ndarray:
+    from PIL import ImageOps
+
+    return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))[..., ::-1]
+
+
+def _array(tensor: Any, index: int, color: str | None) -> np.ndarray:
     if color is None:
         raise CropError(
             f"crop {index}: is a tensor, which does not say its order of channels; pass "
             "as_crops(tensors, color='rgb'), or 'bgr' (from sdk import as_crops)"
         )
-    array = tensor.detach().cpu().numpy()
+    array: np.ndarray = tensor.detach().cpu().numpy()
     if array.dtype != np.uint8:
         raise CropError(
             f"crop {index}: is a tensor of {array.dtype}; pass uint8 from 0 to 255, not normalised: of values from 0 "
@@ -66,9 +100,9 @@ def _array(tensor, index: int, color: str | None) -> np.ndarray:
     return array
 
 
-def _is_pil(image) -> bool:
+def _is_pil(image: object) -> TypeGuard[Picture]:
     return any(base.__module__.startswith("PIL.") for base in type(image).__mro__)
 
 
-def _is_tensor(image) -> bool:
+def _is_tensor(image: object) -> TypeGuard[Tensor]:
     return type(image).__module__.partition(".")[0] == "torch" and hasattr(image, "detach")

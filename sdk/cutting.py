@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
 
@@ -12,19 +13,19 @@ Frames = np.ndarray | Mapping[str, np.ndarray]
 """One frame, uint8 BGR `[H, W, 3]`, or a frame a camera, by its name."""
 
 
-class Cuts(Sequence):
+class Cuts(Sequence[np.ndarray]):
     """A sequence of crops, uint8 BGR `[h, w, 3]`, that tell where they come from: a frame's after the other's.
 
     They are views, so nothing is copied before somebody looks, and an engine that cuts by itself need not.
     """
 
-    def __init__(self, frames: list[np.ndarray], corners: list[np.ndarray], cameras: list[str | None]):
+    def __init__(self, frames: Sequence[np.ndarray], corners: Sequence[np.ndarray], cameras: Sequence[str | None]):
         """frames: uint8 BGR `[H, W, 3]`, not written to before the crops are embedded. corners: of each frame's crops
         int `[N, 4]`, x0, y0, x1, y1 in px, inside the frame. cameras: that took the frames."""
         self.frames, self.corners = frames, corners
         self.cameras = [name for name, boxes in zip(cameras, corners, strict=True) for _ in boxes]
         """That took the crops, one a crop."""
-        self.uploaded = None
+        self.uploaded: object = None
         """What an engine that cuts by itself has been given of the frames; see `sdk.engines.device_crops`."""
 
     @cached_property
@@ -35,7 +36,11 @@ class Cuts(Sequence):
     def __len__(self) -> int:
         return len(self.cameras)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[np.ndarray]: ...
+    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
         return self._crops[index]
 
 
@@ -45,7 +50,8 @@ def corners(boxes: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
     frame_shape: `(H, W, …)`. A box outside the frame shows 0 pixels of it.
     """
     height, width = frame_shape[:2]
-    return np.round(np.clip(boxes, 0, [width, height, width, height])).astype(int)
+    inside: np.ndarray = np.clip(boxes, 0, [width, height, width, height])
+    return np.round(inside).astype(int)
 
 
 def cut_out(frames: Frames, boxes: np.ndarray | Mapping[str, np.ndarray], camera: str | None = None) -> Cuts:
@@ -59,28 +65,32 @@ def cut_out(frames: Frames, boxes: np.ndarray | Mapping[str, np.ndarray], camera
         raise CropError(
             f"camera is a {type(camera).__name__}; one frame has one, and several go by camera: {{name: frame}}"
         )
+    seen: Mapping[Any, np.ndarray]
+    found: Mapping[Any, Any]
     if not isinstance(frames, Mapping):
-        frames, boxes = {camera: frames}, {camera: boxes}
+        seen, found = {camera: frames}, {camera: boxes}
     elif camera is not None:
         raise CropError("the frames are by camera, so their names are the cameras'; leave camera out")
     elif not isinstance(boxes, Mapping):
         raise CropError(f"the frames are by camera and the boxes are a {type(boxes).__name__}; pass them by camera too")
-    if without := [name for name in boxes if name not in frames]:
-        raise CropError(f"boxes of camera '{without[0]}', which has no frame; there are: {', '.join(map(str, frames))}")
-    cut = [name for name in frames if name in boxes]
+    else:
+        seen, found = frames, boxes
+    if without := [name for name in found if name not in seen]:
+        raise CropError(f"boxes of camera '{without[0]}', which has no frame; there are: {', '.join(map(str, seen))}")
+    cut = [name for name in seen if name in found]
     shown = []
     for name in cut:
         of_camera = f" of camera '{name}'" if name is not None else ""
-        if problem := problem_of(frames[name]):
+        if problem := problem_of(seen[name]):
             raise CropError(f"the frame{of_camera} {problem}")
-        shown.append(_checked(boxes[name], frames[name], of_camera))
-    cuts = Cuts([frames[name] for name in cut], shown, cut)
+        shown.append(_checked(found[name], seen[name], of_camera))
+    cuts = Cuts([seen[name] for name in cut], shown, cut)
     if not cuts:
         raise CropError("there are no boxes; pass at least one, or skip the call when nobody was detected")
     return cuts
 
 
-def _checked(boxes, frame: np.ndarray, of_camera: str) -> np.ndarray:
+def _checked(boxes: Any, frame: np.ndarray, of_camera: str) -> np.ndarray:
     try:
         boxes = np.asarray(boxes, np.float64)
     except (TypeError, ValueError) as error:

@@ -29,7 +29,8 @@ def cosine_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
 
     A vector of zeros has the distance 1 to everything.
     """
-    return 1 - query @ gallery.T
+    distance: np.ndarray = 1 - query @ gallery.T
+    return distance
 
 
 def element_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
@@ -40,7 +41,8 @@ def element_distance(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     query, gallery = np.asarray(query, np.float32), np.asarray(gallery, np.float32)
     squared = np.square(query).sum(-1)[..., :, None] + np.square(gallery).sum(-1)[..., None, :]
     squared = squared - 2 * query @ np.swapaxes(gallery, -1, -2)
-    return np.tanh(np.sqrt(np.maximum(squared, 0)) / 2)
+    distance: np.ndarray = np.tanh(np.sqrt(np.maximum(squared, 0)) / 2)
+    return distance
 
 
 def shortest_path(element: np.ndarray) -> np.ndarray:
@@ -118,7 +120,7 @@ def _align(quarter_squared: np.ndarray, distance: np.ndarray, queries: slice) ->
 def _shortest_path(element: np.ndarray) -> np.ndarray:
     """`[S, T, ...]` → `[...]`, a row of the matrix after the other, every pair at the same cell at the same time."""
     rows, columns = element.shape[:2]
-    cost = list(np.cumsum(element[0], axis=0))
+    cost: list[np.ndarray] = list(np.cumsum(element[0], axis=0))
     for i in range(1, rows):
         cost[0] = cost[0] + element[i, 0]
         for j in range(1, columns):

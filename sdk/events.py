@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sdk.confidential import why
 from sdk.names import visible
@@ -49,10 +49,10 @@ class Event:
     track: int | None = None
     """The track's number in its camera."""
     identity: str | None = None
-    detail: dict = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict)
     """What else there is to say; plain JSON values."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"'{self.kind}' is no kind of event; there are {', '.join(KINDS)}")
 
@@ -64,6 +64,7 @@ class Event:
 Listener = Callable[[Event], None]
 
 
+@runtime_checkable
 class Teller(Protocol):
     """What events come from: a tracker, or cameras."""
 
@@ -113,7 +114,7 @@ class Listeners:
 @contextlib.contextmanager
 def listening(tellers: Iterable[object], listeners: Iterable[Listener]) -> Iterator[None]:
     """While inside, all of `tellers` that are a `Teller` tell all of `listeners`, beside whoever listens already."""
-    pairs = [(t, listener) for t in tellers if hasattr(t, "add_listener") for listener in listeners]
+    pairs = [(t, listener) for t in tellers if isinstance(t, Teller) for listener in listeners]
     with contextlib.ExitStack() as stack:
         for teller, listener in pairs:
             teller.add_listener(listener)

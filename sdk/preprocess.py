@@ -20,7 +20,7 @@ MIN_SIDE = 8
 """Crops with a side below this many pixels are refused: nothing of a person is left in them."""
 
 
-def check_crops(crops: Sequence[np.ndarray]) -> None:
+def check_crops(crops: Sequence[np.ndarray] | np.ndarray) -> None:
     """Raise `CropError` unless every crop is uint8 BGR `[H, W, 3]` with both sides ≥ 8 pixels.
 
     All crops are looked at before the error is raised, so that the message counts the bad ones and
@@ -39,7 +39,7 @@ def check_crops(crops: Sequence[np.ndarray]) -> None:
         raise CropError(f"crop {first}: {problem} ({len(problems)} of {len(crops)} crops are unusable: {indices})")
 
 
-def problem_of(crop) -> str | None:
+def problem_of(crop: object) -> str | None:
     """Why this is no crop and no frame, in words that go on after its name; None if it is one."""
     if crop is None:
         return "is None; an image that could not be read?"
@@ -74,7 +74,7 @@ def resize(crop: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
 
 
-def to_batch(crops: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+def to_batch(crops: Sequence[np.ndarray] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Check and resize `crops` into the engine's input: uint8 `[N, height, width, 3]`, BGR.
 
     Raises `CropError` as `check_crops` does.

@@ -5,11 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdk.calibration import CameraStatistics
-from sdk.crops import as_crops
+from sdk.crops import Crops, as_crops
 from sdk.cutting import Cuts, Frames, cut_out
 from sdk.distances import local_distance_gathered
 from sdk.engines import DEFAULT_MODEL, Engine, Metadata, load_engine
@@ -27,9 +29,9 @@ MAX_BATCH = 64
 class Features:
     """What the model sees in crops, one row a crop."""
 
-    embedding: np.ndarray
+    embedding: NDArray[np.float32]
     """float32 `[N, D]` of unit length; compare by cosine distance."""
-    stripes: np.ndarray | None = None
+    stripes: NDArray[np.floating] | None = None
     """`[N, S, d]`, top to bottom, where the model has the local branch."""
 
     def __len__(self) -> int:
@@ -76,8 +78,11 @@ class ReIdentifier:
         calibrated threshold and none is given, or gives no stripes to re-score by; `GalleryError` if the gallery cannot
         be opened, or holds features of another model.
         """
-        named = engine is None or isinstance(engine, (str, Path))
-        self.engine = load_engine(engine, host_code=host_code, graphs=graphs) if named else engine
+        self.engine: Engine = (
+            load_engine(engine, host_code=host_code, graphs=graphs)
+            if engine is None or isinstance(engine, (str, Path))
+            else engine
+        )
         metadata = self.engine.metadata
         if rescore and not metadata.stripes:
             raise EngineError(
@@ -94,12 +99,12 @@ class ReIdentifier:
             if metadata.threshold is None:
                 raise EngineError("the model has no calibrated threshold; pass one: ReIdentifier(…, threshold=0.4)")
             calibrated = metadata.threshold
-            threshold = calibrated["value"]
-            tracklet_threshold = calibrated.get("tracklet_value", threshold)
+            threshold = float(calibrated["value"])
+            tracklet_threshold = float(calibrated.get("tracklet_value", threshold))
         else:
-            tracklet_threshold = threshold
-        self.threshold = float(threshold)
-        self.tracklet_threshold = float(tracklet_threshold)
+            threshold = tracklet_threshold = float(threshold)
+        self.threshold = threshold
+        self.tracklet_threshold = tracklet_threshold
         if not 0 <= self.threshold <= 2:
             raise DataError(f"the threshold is {self.threshold}; a cosine distance is from 0 to 2")
         # Last, so that a file is not left open by an error above.
@@ -117,7 +122,7 @@ class ReIdentifier:
 
     def embed(
         self,
-        crops: Sequence[np.ndarray] | Frames,
+        crops: Crops | Frames,
         camera: str | Sequence[str | None] | None = None,
         *,
         boxes: np.ndarray | Mapping[str, np.ndarray] | None = None,
@@ -133,14 +138,15 @@ class ReIdentifier:
         boxes: `embed(frames, boxes=boxes)` is `embed(cut(frames, boxes))`.
         """
         if boxes is not None:
-            crops, camera = self.cut(crops, boxes, camera), None
+            # Anything else than frames, and several cameras, are refused there, in words.
+            crops, camera = self.cut(cast(Frames, crops), boxes, cast(str | None, camera)), None
         elif isinstance(crops, Mapping):
             raise CropError("crops is a mapping; of frames by camera, pass the people's boxes: embed(frames, boxes=…)")
         if isinstance(crops, Cuts):
             camera = crops.cameras if camera is None else camera
         embedding, stripes = self._run(crops)
         if self._cameras is not None:
-            of_crops = [camera] * len(crops) if camera is None or isinstance(camera, str) else camera
+            of_crops = [camera] * len(embedding) if camera is None or isinstance(camera, str) else camera
             embedding = self._cameras.normalise(embedding, of_crops)
         return Features(embedding, stripes)
 
@@ -160,21 +166,20 @@ class ReIdentifier:
         return cuts
 
     @property
-    def _cutter(self):
+    def _cutter(self) -> Any:
         """Of an engine that cuts crops by itself."""
         return getattr(self.engine, "cutter", None)
 
-    def _run(self, crops: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+    def _run(self, crops: Crops) -> tuple[np.ndarray, np.ndarray | None]:
         if isinstance(crops, Cuts) and crops and self._cutter is not None:
-            return self.engine.run_cuts(crops)
+            embedding, kept = cast(Any, self.engine).run_cuts(crops)
+            return embedding, kept
         batch = to_batch(as_crops(crops), self.engine.metadata.input_size)
         step = min(MAX_BATCH, self.engine.metadata.max_batch or MAX_BATCH)
         parts, stripes = zip(*(self.engine.run(batch[i : i + step]) for i in range(0, len(batch), step)), strict=True)
         return np.concatenate(parts), None if stripes[0] is None else np.concatenate(stripes)
 
-    def enroll(
-        self, crops: Sequence[np.ndarray], identity: str, camera: str | None = None, time: float | None = None
-    ) -> None:
+    def enroll(self, crops: Crops, identity: str, camera: str | None = None, time: float | None = None) -> None:
         """Add crops of one person to the gallery under the name `identity`.
 
         camera and time (seconds) say where and when they were taken; crops that `cut` made of one camera's frame say it
@@ -190,7 +195,7 @@ class ReIdentifier:
 
     def match(
         self,
-        crops: Sequence[np.ndarray],
+        crops: Crops,
         camera: str | Sequence[str | None] | None = None,
         top_k: int = 5,
         *,
@@ -217,7 +222,7 @@ class ReIdentifier:
             features.embedding, top_k, camera=camera, stripes=stripes, weight=self.weight, align=self.align
         )
 
-    def _decide(self, candidates: tuple) -> Match:
+    def _decide(self, candidates: tuple[Candidate, ...]) -> Match:
         if not candidates:
             return Match(None, float("inf"))
         best = candidates[0]

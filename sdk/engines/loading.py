@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sdk.engines.gpu import Gpu, find_gpu, serves
 from sdk.engines.metadata import Metadata
@@ -11,8 +12,11 @@ from sdk.errors import EngineError, MissingPackageError
 from sdk.output import whole_files
 from sdk.terminal import notes
 
+if TYPE_CHECKING:
+    from sdk.engines import Engine
 
-def open_plan(path: Path, rebuild: bool = False, host_code: bool = False, graphs: bool = False):
+
+def open_plan(path: Path, rebuild: bool = False, host_code: bool = False, graphs: bool = False) -> "Engine":
     """The engine of a plan that fits this machine, as `sdk.engines.load_engine` promises it."""
     try:
         metadata = check_plan(path)

@@ -6,6 +6,7 @@ beside it (see `sdk.engines.plan`).
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from sdk.errors import EngineError
 
@@ -33,16 +34,16 @@ class Metadata:
     stripes: int = 0
     """S, the number of stripes in the second output; 0 where the model has the global branch only."""
     stripe_dim: int = 0
-    threshold: dict | None = None
+    threshold: dict[str, Any] | None = None
     """Calibrated cosine distances, as `sdk.calibration` writes them: "value" for crops, "tracklet_value" for
     tracklets, and at what error rates; "precision" is the one that they hold for, the file's own where it is not said.
     None if uncalibrated."""
-    cameras: dict | None = None
+    cameras: dict[str, Any] | None = None
     """What each camera of a site adds to the features (`sdk.calibration.CameraStatistics`); None: not measured."""
-    site_prior: dict | None = None
+    site_prior: dict[str, Any] | None = None
     """What is known of people's looks to this model before a site has taught anything (`sdk.tracking.site.SitePrior`);
     None: not measured."""
-    evaluation: dict | None = None
+    evaluation: dict[str, Any] | None = None
     """Figures on people held out of training, with their protocol; None if there were none. "identities" are those
     people's names, in an engine how many they are."""
     checkpoint_sha256: str = ""
@@ -59,7 +60,7 @@ class Metadata:
     """Of the ONNX file that an engine was built from."""
     preprocessing: str = ""
     """What the graph does to the crops, in words, where it is not the SDK's own."""
-    precision_report: dict | None = None
+    precision_report: dict[str, Any] | None = None
     """How the precision was reached and what it did to the features (`converters.convert`)."""
     schema: int = SCHEMA
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ def _bad(what: str, value: object, wanted: str) -> GalleryError:
     return GalleryError(f"{what} is {text if len(text) <= _SHOWN else text[:_SHOWN] + '…'}; {wanted}")
 
 
-def number(value: object, what: str, wanted: str, least: float = -np.inf, finite: bool = True) -> float:
+def number(value: Any, what: str, wanted: str, least: float = -np.inf, finite: bool = True) -> float:
     """A number that is not below `least`, as float; infinite only where that is allowed."""
     try:
         found = float(value) if np.ndim(value) == 0 and not isinstance(value, str | bytes) else np.nan
@@ -47,7 +48,7 @@ def text(value: object, what: str, wanted: str) -> str:
     return str(value)
 
 
-def path(value: object, what: str) -> Path:
+def path(value: Any, what: str) -> Path:
     """A path that a file system can have."""
     wanted = "give the path of a file"
     try:
@@ -74,7 +75,7 @@ def floats(value: object, what: str, wanted: str, kind: type = np.float32) -> np
         raise _bad(what, value, wanted) from None
 
 
-def names(value: object, what: str, wanted: str) -> list[str | None]:
+def names(value: Any, what: str, wanted: str) -> list[str | None]:
     """Texts, or None, from anything that holds some."""
     try:
         found = list(value)
@@ -85,7 +86,7 @@ def names(value: object, what: str, wanted: str) -> list[str | None]:
     return found
 
 
-def crops(value: object, count: int) -> list[np.ndarray]:
+def crops(value: Any, count: int) -> list[np.ndarray]:
     """So many pictures, uint8 BGR `[H, W, 3]` each."""
     try:
         found = list(value)
@@ -101,7 +102,7 @@ def crops(value: object, count: int) -> list[np.ndarray]:
     return found
 
 
-def shape(value: object, what: str, wanted: str) -> tuple[int, int]:
+def shape(value: Any, what: str, wanted: str) -> tuple[int, int]:
     """Two whole numbers of at least 1."""
     try:
         first, second = value

@@ -6,6 +6,7 @@ import time as clock
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,6 +26,16 @@ from sdk.names import checked_name
 
 UNIT_TOLERANCE = 1e-3
 """By how much a length may differ from 1; half-precision engines are within it."""
+
+
+class Follower(Protocol):
+    """Whoever wants to know what a gallery's rows are, now and later."""
+
+    def follow(self, rows: Snapshot) -> None:
+        """These are the rows now."""
+
+    def close(self) -> None:
+        """The gallery is closed."""
 
 
 class Gallery(Ledger):
@@ -100,7 +111,7 @@ class Gallery(Ledger):
                 self._scrub_later()
         self._refresh_index()
 
-    def _settle_options(self, given: dict) -> None:
+    def _settle_options(self, given: dict[str, Any]) -> None:
         meta = self._journal.meta if self._journal else {}
         changed = {name: value for name, value in given.items() if meta.get(name) != value}
         if self._journal and changed and not self.read_only:
@@ -175,7 +186,7 @@ class Gallery(Ledger):
     def __enter__(self) -> "Gallery":
         return self
 
-    def __exit__(self, kind, *_) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close it; a new file that came to nothing, because something was raised before anybody was in it, goes."""
         if kind is not None and not len(self):
             self.discard()
@@ -271,8 +282,10 @@ class Gallery(Ledger):
         )
         weight = arguments.number(weight, "weight", "give a number of at least 0", 0)
         queries = self._checked(embedding)
-        cameras = [camera] * len(queries)
-        if camera is not None and not isinstance(camera, str):
+        cameras: Sequence[str | None]
+        if camera is None or isinstance(camera, str):
+            cameras = [camera] * len(queries)
+        else:
             cameras = arguments.names(camera, "camera", "give a camera's name, or one or None for each query")
         if len(cameras) != len(queries):
             raise GalleryError(f"{len(cameras)} cameras for {len(queries)} queries; give one a query, or one for all")
@@ -286,7 +299,8 @@ class Gallery(Ledger):
             self._check_stripes(stripes, len(queries))
         names = None
         if identities is not None:
-            names = frozenset(arguments.names(identities, "identities", "give a list of names"))
+            given = arguments.names(identities, "identities", "give a list of names")
+            names = frozenset(name for name in given if name is not None)
         question = Question(queries, k, cameras, since, until, names, aggregate, stripes, weight)
         return search(state, question, align)
 
@@ -301,7 +315,7 @@ class Gallery(Ledger):
         camera: str | None = None,
         time: float | None = None,
         quality: float | Sequence[float] = 1.0,
-        crops: Sequence[np.ndarray] | None = None,
+        crops: Sequence[np.ndarray] | np.ndarray | None = None,
     ) -> None:
         """Add exemplars of one identity: float `[N, D]` (or `[D]`) of unit length; stripes `[N, S, d]` to re-score by.
 
@@ -396,18 +410,19 @@ class Gallery(Ledger):
         """
         if (before is None) == (older_than is None):
             raise GalleryError("say which exemplars: before=TIME, or older_than=SECONDS")
+        limit, age = 0.0, 0.0
         if before is not None:
-            before = arguments.number(before, "before", "give seconds since 1970")
+            limit = arguments.number(before, "before", "give seconds since 1970")
         else:
-            older_than = arguments.number(older_than, "older_than", "give seconds", 0)
+            age = arguments.number(older_than, "older_than", "give seconds", 0)
         with self._lock:
             self._require_writable()
             if before is None:
-                return self._erase(self._older_than(older_than), "prune")
+                return self._erase(self._older_than(age), "prune")
             rows = self._state.rows
-            return self._erase(np.flatnonzero(rows.alive & (rows.added < before)), "prune")
+            return self._erase(np.flatnonzero(rows.alive & (rows.added < limit)), "prune")
 
-    def add_follower(self, follower) -> None:
+    def add_follower(self, follower: Follower) -> None:
         """Call `follower.follow(rows)` with what the rows are (`sdk.gallery.rows.Snapshot`) now and whenever they have
         changed, before the call that changes them returns; `follower.close()` when the gallery is closed. It is held
         weakly."""
@@ -468,15 +483,15 @@ class Gallery(Ledger):
                 if chore is not None:
                     chore.stop()
             if self._journal is not None and not self.read_only:
-                self._write_time()
+                self._write_time(self._journal)
                 if self._journal.traces:
                     self._journal.scrub(wait=0)
 
-    def _write_time(self) -> None:
+    def _write_time(self, journal: Journal) -> None:
         """Until when the gallery has seen time pass, if the file says something else."""
         self._look_at_clock()
-        if abs(self._timeline.clock - self._journal.noted) > NOTED:
-            with contextlib.suppress(GalleryError), self._journal.transaction():
+        if abs(self._timeline.clock - journal.noted) > NOTED:
+            with contextlib.suppress(GalleryError), journal.transaction():
                 pass
 
     def backup(self, path: str | Path) -> int:
@@ -649,9 +664,11 @@ def shown(where: str | Path) -> str:
     return str(where)
 
 
-def _checked_options(max_exemplars, retention, store_crops) -> dict:
+def _checked_options(
+    max_exemplars: int | None, retention: float | None, store_crops: bool | None
+) -> dict[str, int | float | bool]:
     """Those that are not None, as they are kept. Raises `GalleryError`."""
-    options = {}
+    options: dict[str, int | float | bool] = {}
     if max_exemplars is not None:
         wanted = "keep at least 1 exemplar of an identity"
         options["max_exemplars"] = arguments.whole(max_exemplars, "max_exemplars", wanted, 1)

@@ -12,6 +12,7 @@ import uuid
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from sdk.gallery.search import State
 from sdk.gallery.selection import surplus
 from sdk.gallery.statistic import MANY, Statistic
 from sdk.gallery.timeline import Timeline, uptime
+
+if TYPE_CHECKING:
+    from sdk.gallery.shared import Sync
 
 MAX_EXEMPLARS = 32
 """Of an identity, unless the gallery says otherwise."""
@@ -103,7 +107,7 @@ class Ledger:
         self._journal: Journal | None = None
         self._scrubber: Chore | None = None
         self._expirer: Chore | None = None
-        self._sync = None
+        self._sync: Sync | None = None
         self.problems: tuple[str, ...] = ()
         """What could not be read of a damaged file that was opened read-only."""
         self.where = where

@@ -1,6 +1,7 @@
 """A gallery's stripes on the GPU, row for row: a search then copies its queries and the numbers of rows, no more."""
 
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class ResidentStripes:
     searches go on without. May be used from several threads.
     """
 
-    def __init__(self, rescorer):
+    def __init__(self, rescorer: Any) -> None:
         """rescorer: a `sdk.rescoring.Rescorer` that holds galleries on the GPU."""
         self._rescorer = rescorer
         self._lock = threading.RLock()
@@ -98,7 +99,7 @@ class ResidentStripes:
 class Aligner:
     """What `ReIdentifier` re-scores its gallery by: a way of re-scoring, with the gallery at hand where that pays."""
 
-    def __init__(self, rescorer, gallery):
+    def __init__(self, rescorer: Any, gallery: Any) -> None:
         """rescorer: a `sdk.rescoring.Rescorer`; gallery: a `sdk.gallery.Gallery`."""
         self.rescorer = rescorer
         self.resident = ResidentStripes(rescorer) if rescorer.on_gpu else None
@@ -109,4 +110,5 @@ class Aligner:
 
     def __call__(self, query: np.ndarray, gallery: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """As `sdk.distances.local_distance_gathered`; a candidate of −1 gives inf."""
-        return self.rescorer.distances(query, gallery, candidates)
+        distances: np.ndarray = self.rescorer.distances(query, gallery, candidates)
+        return distances

@@ -1,10 +1,12 @@
 """People over time and over cameras: detectors, tracks of one camera, identities across cameras."""
 
+from importlib import import_module
+
 from sdk.errors import missing_package
 
 try:
-    import supervision  # noqa: F401
-    import trackers  # noqa: F401
+    for package in ("supervision", "trackers"):
+        import_module(package)
 except ImportError as error:
     raise missing_package(error.name or "trackers", "track", "tracking") from None
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -42,7 +43,7 @@ class TrackerConfig:
     most_people: int = 500
     """People who are remembered at once; those not seen for longest are left to the gallery."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         positive = {"distance", "lost_seconds", "memory_seconds", "crops_per_second", "most_people"}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -58,7 +59,7 @@ class TrackerConfig:
             raise DataError(f"late_seconds, {self.late_seconds}, is less than lost_seconds, {self.lost_seconds}")
 
     @classmethod
-    def from_dict(cls, values: Mapping) -> "TrackerConfig":
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrackerConfig":
         """Raises `DataError` naming a setting that does not exist, or one that cannot be."""
         known = [field.name for field in fields(cls)]
         for name in values:
@@ -70,13 +71,13 @@ class TrackerConfig:
     def load(cls, path: str | Path) -> "TrackerConfig":
         """Read a YAML file, `setting: value` a line. Raises `DataError` naming file and line, or the setting."""
         try:
-            values = parse_yaml(Path(path).read_bytes())
+            values = parse_yaml(Path(path).read_bytes()) or {}
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read as settings ({error}); write 'setting: value' a line") from error
-        if not isinstance(values or {}, Mapping):
+        if not isinstance(values, Mapping):
             raise DataError(f"{path}: holds no settings; write 'setting: value' a line")
         try:
-            return cls.from_dict(values or {})
+            return cls.from_dict(values)
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
 

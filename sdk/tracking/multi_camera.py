@@ -4,6 +4,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
 import supervision as sv
@@ -35,15 +36,19 @@ SAVED_SECONDS = 0.5
 """For how long crops are saved up within a budget."""
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="MultiCameraTracker")
+
 CropKeeper = Callable[[Tracklet, float, np.ndarray], None]
 
 
-def _in_turn(method: Callable) -> Callable:
+def _in_turn(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     """The method, run while no other thread runs one of those marked so."""
 
     @functools.wraps(method)
-    def run(self, *arguments, **named):
-        with self._turn:
+    def run(self: S, /, *arguments: P.args, **named: P.kwargs) -> R:
+        with self.turn():
             return method(self, *arguments, **named)
 
     return run
@@ -191,7 +196,7 @@ class MultiCameraTracker:
         self._memory.save_now_and_then()
         tracklets = self._identities.tracklets
         for camera, detections in tracks.items():
-            names = [tracklets[camera, int(track)].identity for track in detections.tracker_id]
+            names = [tracklets[camera, int(track)].identity for track in _numbers(detections)]
             detections.data["identity"] = np.array(names, dtype=object)
         return tracks
 
@@ -251,6 +256,7 @@ class MultiCameraTracker:
         if name not in self._cameras:
             checked_name(name, "a camera's name")
             detector = checked(self._detector_of(name), name)
+            tracks: Follower | LibraryTracks
             if self._make_tracker is None:
                 tracks = Follower(self.reid.threshold, self.config.lost_seconds, self.config.start_confidence)
             else:
@@ -265,19 +271,19 @@ class MultiCameraTracker:
             if camera not in self._detector:
                 raise DataError(f"no detector for camera '{camera}'; there are: {', '.join(self._detector)}")
             return self._detector[camera]
-        return self._detector
+        return cast(Detector, self._detector)
 
     def _embed(self, frames: Mapping[str, np.ndarray], sights: dict[str, Sight]) -> None:
         """Embed the crops of all cameras that are worth it, in one call."""
         wanted = []
         for name, sight in sights.items():
-            for row in np.flatnonzero(sight.large):
+            for row in map(int, np.flatnonzero(sight.large)):
                 tracklet = self._identities.tracklets.get((name, int(sight.numbers[row])))
                 due = sight.numbers[row] >= 0 and (tracklet is None or self._wants(tracklet, sight.quality[row]))
                 if sight.doubtful[row] or due:
                     # In doubt about the track first; then those of whom least is known; then the best crops.
                     need = (not sight.doubtful[row], tracklet.count if tracklet else 0, -sight.quality[row])
-                    wanted.append((need, name, int(row)))
+                    wanted.append((need, name, row))
         if self._budget is not None:
             wanted = sorted(wanted)[: self._budget.take(len(wanted), self._clock.now)]
         if not wanted:
@@ -306,7 +312,7 @@ class MultiCameraTracker:
         detections = camera.follow(sight)
         last_frame, camera.last_frame = camera.last_frame, now
         for place, row in enumerate(detections.data["row"]):
-            key = (name, int(detections.tracker_id[place]))
+            key = (name, int(_numbers(detections)[place]))
             if key not in tracklets:
                 tracklets[key] = Tracklet(*key, now, now, first_time=self._clock.time)
             tracklet = tracklets[key]
@@ -331,7 +337,8 @@ class MultiCameraTracker:
     def _split(self, tracklet: Tracklet, detections: sv.Detections) -> None:
         """The track has passed to another person: from here on it is another track, of which no identity is known."""
         number = self._cameras[tracklet.camera].tracks.renew(tracklet.track)
-        detections.tracker_id[detections.tracker_id == tracklet.track] = number
+        numbers = _numbers(detections)
+        numbers[numbers == tracklet.track] = number
         self._identities.tracklets[tracklet.camera, number] = tracklet.split(number)
         self._identities.emit(
             "split", camera=tracklet.camera, track=tracklet.track, identity=tracklet.identity,
@@ -375,7 +382,14 @@ class CropBudget:
         return taken
 
 
-def _check_frame(camera: str, frame) -> None:
+def _numbers(tracked: sv.Detections) -> np.ndarray:
+    """The numbers of detections that are tracks, int `[N]`."""
+    if tracked.tracker_id is None:
+        raise ValueError("the detections are no tracks")
+    return tracked.tracker_id
+
+
+def _check_frame(camera: str, frame: object) -> None:
     if not isinstance(frame, np.ndarray):
         raise DataError(f"camera '{camera}': the frame is {type(frame).__name__}; leave the camera out of this tick")
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or min(frame.shape[:2]) < 2 * MIN_SIDE:

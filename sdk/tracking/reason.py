@@ -1,6 +1,7 @@
 """When a tracklet is near enough to a person, and the record of why it has its identity."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Thresholds:
 
     def limit(self, known: int) -> float:
         """Up to which a tracklet may be one of so many known people."""
-        return self.tracklet * max(0.4, 1 - CROWDED * np.log(max(known, 1)))
+        return self.tracklet * max(0.4, 1 - CROWDED * float(np.log(max(known, 1))))
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Reason:
         said = [self._verdict()]
         if self.nearest is not None and self.distance is not None:
             said.append(distance_in_words(self.nearest, self.distance, self.stranger))
-        if self.evidence is not None and np.isfinite(self.evidence):
-            said.append(evidence_in_words(self.nearest, self.evidence, self.look, self.odds))
+        if self.nearest is not None and self.evidence is not None and np.isfinite(self.evidence):
+            said.append(evidence_in_words(self.nearest, self.evidence, self.look or 0.0, self.odds or 0.0))
         if self.runner_up is not None:
             said.append(f"next would be {self.runner_up}, {self.margin:.2f} farther")
         if self.closed:
@@ -87,7 +88,7 @@ class Reason:
             return f"not decided yet, with {crops}"
         return f"{self.identity}, {'somebody new' if self.new else 'recognised'} with {crops}"
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """For an event's detail."""
         rounded = {
             name: None if value is None else round(float(value), 4)

@@ -53,7 +53,7 @@ class TravelTimes:
             spans = sorted((first, last, camera) for (camera, _), (first, last) in tracks.items())
             for (_, left, one), (entered, _, other) in itertools.pairwise(spans):
                 if one != other:
-                    gaps[tuple(sorted((one, other)))].append(max(0.0, entered - left))
+                    gaps[min(one, other), max(one, other)].append(max(0.0, entered - left))
         least = {pair: float(np.quantile(seen, SOON)) for pair, seen in gaps.items() if len(seen) >= ENOUGH}
         return cls(least)
 
