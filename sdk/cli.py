@@ -11,7 +11,8 @@ import typer
 from rich.text import Text
 
 from sdk.confidential import hide, why
-from sdk.errors import ReIDError
+from sdk.errors import ReIDError, missing_package
+from sdk.installing import needed
 from sdk.names import visible
 from sdk.terminal import notes
 
@@ -41,6 +42,11 @@ def run_app(app: typer.Typer) -> None:
         code = app(standalone_mode=False)
     except ReIDError as error:
         code = _tell(str(error), 1)
+    except ModuleNotFoundError as error:  # whoever was nearer did not say what for
+        found = needed(error)
+        if found is None:
+            raise
+        code = _tell(str(missing_package(*found, "this command")), 1)
     except OSError as error:  # of a path, a disk, a pipe: whoever was nearer had no better words for it
         place = "" if error.filename is None else f"{str(error.filename)[:80]}: "
         code = _tell(f"{place}{error.strerror or why(error)}", 1)

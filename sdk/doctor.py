@@ -16,22 +16,23 @@ from sdk.engines.plan import RTX, SUFFIXES, TENSORRT, TITLES, read_header
 from sdk.engines.versions import EXTRAS, import_library
 from sdk.errors import EngineError, MissingPackageError
 from sdk.findings import BROKEN, MISSING, OK, Finding
+from sdk.installing import how_to_install
 from sdk.jetson import is_jetson, steps
 from sdk.rescoring import available
 
 PYTHON = ((3, 10), (3, 13))
 
 PACKAGES = (
-    # distribution, what it is for, what to install
-    ("numpy", "everything", "aligned-reid"),
-    ("opencv-python", "images and videos", "aligned-reid"),
-    ("onnxruntime", "running .onnx models", "aligned-reid"),
-    ("supervision", "reid track, MultiCameraTracker", "aligned-reid[track]"),
-    ("trackers", "reid track, MultiCameraTracker", "aligned-reid[track]"),
-    ("h11", "reid serve, reid human", "aligned-reid[track]"),
-    ("torch", "reid train, converting checkpoints", "aligned-reid[train]"),
-    ("onnx", "reid convert", "aligned-reid[convert]"),
-    ("onnxscript", "converting checkpoints", "aligned-reid[convert]"),
+    # distribution, what it is for, the extra that brings it
+    ("numpy", "everything", None),
+    ("opencv-python", "images and videos", None),
+    ("onnxruntime", "running .onnx models", None),
+    ("supervision", "reid track, MultiCameraTracker", "track"),
+    ("trackers", "reid track, MultiCameraTracker", "track"),
+    ("h11", "reid serve, reid human", "track"),
+    ("torch", "reid train, converting checkpoints", "train"),
+    ("onnx", "reid convert", "convert"),
+    ("onnxscript", "converting checkpoints", "convert"),
 )
 ALSO = {"opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv")}
 """Other distributions of the same module."""
@@ -88,7 +89,7 @@ def _packages() -> Iterator[Finding]:
     for package, purpose, extra in PACKAGES:
         installed = _version(package, *ALSO.get(package, ()))
         if installed is None:
-            yield Finding(package, MISSING, "not installed", f"needed for {purpose}: pip install '{extra}'")
+            yield Finding(package, MISSING, "not installed", f"needed for {purpose}: {how_to_install(extra)}")
         else:
             yield Finding(package, OK, installed)
 
@@ -109,7 +110,7 @@ def _libraries() -> Iterator[Finding]:
             library = import_library(name)
         except MissingPackageError:
             cost = "no engines for RTX cards, none built without a GPU" if name == RTX else "no engines for this GPU"
-            yield Finding(TITLES[name], MISSING, "not installed", f"{cost}: pip install 'aligned-reid[{EXTRAS[name]}]'")
+            yield Finding(TITLES[name], MISSING, "not installed", f"{cost}: {how_to_install(EXTRAS[name])}")
         except EngineError as error:
             yield Finding(TITLES[name], BROKEN, "does not load", str(error))
         else:

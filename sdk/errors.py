@@ -4,6 +4,8 @@ All derive from `ReIDError`, so an application may catch one type. Those caused 
 are also `ValueError`s, as a Python user expects.
 """
 
+from sdk.installing import how_to_install
+
 
 class ReIDError(Exception):
     """Base class of every error that the SDK raises on purpose."""
@@ -36,5 +38,5 @@ class MissingPackageError(ReIDError, ImportError):
 def missing_package(package: str, extra: str, purpose: str) -> MissingPackageError:
     """The error for an optional `package` that `purpose` needs and the extra `extra` installs."""
     return MissingPackageError(
-        f"{purpose} needs the package '{package}', which is not installed: pip install 'aligned-reid[{extra}]'"
+        f"{purpose} needs the package '{package}', which is not installed: {how_to_install(extra)}"
     )

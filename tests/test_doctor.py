@@ -16,6 +16,7 @@ from sdk.engines import DEFAULT_MODEL, gpu, native
 from sdk.engines.gpu import Gpu
 from sdk.engines.versions import Library
 from sdk.errors import EngineError, MissingPackageError
+from sdk.installing import how_to_install
 
 
 class Capability(IntEnum):
@@ -46,11 +47,11 @@ def test_every_missing_piece_says_what_it_costs_and_how_to_get_it(monkeypatch):
     found = by_name(examine())
     assert found["Python"].state == OK
     for what, words in (
-        ("onnxruntime", "running .onnx models: pip install 'aligned-reid'"),
-        ("trackers", "aligned-reid[track]"),
+        ("onnxruntime", f"running .onnx models: {how_to_install()}"),
+        ("trackers", how_to_install("track")),
         ("torch", "reid train"),
-        ("TensorRT", "no engines for this GPU: pip install 'aligned-reid[tensorrt]'"),
-        ("TensorRT-RTX", "aligned-reid[rtx]"),
+        ("TensorRT", f"no engines for this GPU: {how_to_install('tensorrt')}"),
+        ("TensorRT-RTX", how_to_install("rtx")),
         ("aligned_reid_plugin", "cmake -S . -B build"),
         ("aligned_reid_kernel", "crops are cut on the processor"),
         ("GPU", "models run on the processor"),
@@ -83,7 +84,7 @@ def test_what_is_here_is_told_with_its_version(monkeypatch):
     assert "pycuda" in found["CUDA calls"].found
     assert found["TensorRT"].state == BROKEN
     assert (found["TensorRT-RTX"].state, found["TensorRT-RTX"].found) == (MISSING, "1.7.1, which is not for this GPU")
-    assert "aligned-reid[tensorrt]" in found["TensorRT-RTX"].remedy
+    assert how_to_install("tensorrt") in found["TensorRT-RTX"].remedy
     monkeypatch.setattr(doctor, "find_gpu", lambda: Gpu("RTX 4090", 89, "13.0"))
     assert by_name(examine())["TensorRT-RTX"].found == "1.7.1"
     monkeypatch.setattr(doctor, "PYTHON", ((2, 6), (2, 7)))
@@ -211,4 +212,4 @@ def test_an_engine_is_built_where_neither_torch_nor_onnx_is_installed(small_onnx
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert missing.returncode == 1
-    assert "pip install 'aligned-reid[convert]'" in missing.stderr
+    assert "[convert]'" in missing.stderr

@@ -17,6 +17,7 @@ from sdk.gallery import index as index_module
 from sdk.gallery import ledger as ledger_module
 from sdk.gallery import rows as rows_module
 from sdk.gallery.selection import surplus
+from sdk.installing import how_to_install
 from tests.galleries import unit
 
 
@@ -354,7 +355,7 @@ def test_without_faiss_the_search_stays_exact_and_says_so(rng, monkeypatch, capl
     with caplog.at_level(logging.WARNING):
         for i in range(150):
             gallery.add(rows[i], identity=f"p{i}")
-    assert caplog.text.count("pip install 'aligned-reid[index]'") == 1
+    assert caplog.text.count(how_to_install("index")) == 1
     assert gallery.indexed == 0
     assert gallery.search(rows[140], k=1)[0][0].identity == "p140"
 

@@ -16,6 +16,7 @@ from types import ModuleType
 from sdk.engines.gpu import Gpu, find_gpu
 from sdk.engines.plan import RTX, TENSORRT, TITLES
 from sdk.errors import EngineError, missing_package
+from sdk.installing import how_to_install
 
 EXTRAS = {TENSORRT: "tensorrt", RTX: "rtx"}
 PORTABLE = 80
@@ -68,7 +69,7 @@ class Library:
             return None
         return (
             f"{self.title} is for RTX cards ({', '.join(map(_sm, self.architectures))}), and this GPU ({gpu.name}) is "
-            f"{gpu.architecture}; for it take TensorRT: pip install 'aligned-reid[{EXTRAS[TENSORRT]}]' (on a Jetson it "
+            f"{gpu.architecture}; for it take TensorRT: {how_to_install(EXTRAS[TENSORRT])} (on a Jetson it "
             "comes with JetPack), and build the engine here"
         )
 

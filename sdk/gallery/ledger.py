@@ -27,6 +27,7 @@ from sdk.gallery.search import State
 from sdk.gallery.selection import surplus
 from sdk.gallery.statistic import MANY, Statistic
 from sdk.gallery.timeline import Timeline, uptime
+from sdk.installing import how_to_install
 
 if TYPE_CHECKING:
     from sdk.gallery.shared import Sync
@@ -529,9 +530,7 @@ class Ledger:
             return
         if load_faiss() is None:
             if not self._said_exact:
-                log.warning(
-                    "%d exemplars are searched exactly: for an index, pip install 'aligned-reid[index]'", len(self)
-                )
+                log.warning("%d exemplars are searched exactly: for an index, %s", len(self), how_to_install("index"))
                 self._said_exact = True
             return
         if self._indexer is None or not self._indexer.is_alive():
