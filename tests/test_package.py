@@ -251,7 +251,9 @@ def test_everything_is_installed_in_these_versions():
     assert len(re.findall(r"^\t\$\(INSTALL\) ", makefile, re.M)) == 3
     assert makefile.count("pip install") == 1
     for path in (ROOT / "packaging" / "docker").glob("*.Dockerfile"):
-        assert "pip install --no-cache-dir -c constraints.txt '.[track]'" in path.read_text(), path
+        text = path.read_text()
+        assert 'pip install --no-cache-dir -c constraints.txt ".[${EXTRAS}]"' in text, path
+        assert "\nARG EXTRAS=track\n" in text[text.rindex("\nFROM ") :], "of the stage that installs"
 
 
 def test_the_service_keeps_its_files_to_itself():

@@ -267,9 +267,7 @@ def test_tensorrt_rtx_is_for_the_cards_of_its_own_list(rtx, small_onnx, tmp_path
     earlier = write_plan(tmp_path / "earlier.engine", metadata, b"vtrt", read_header(path).version)
     (tmp_path / "model.onnx").write_bytes(small_onnx.read_bytes())
     for file, rebuild in ((path, False), (earlier, False), (path, True)):
-        with pytest.raises(
-            EngineError, match=rf"this GPU .* is sm_{capability}; .* pip install .*\[tensorrt"
-        ):
+        with pytest.raises(EngineError, match=rf"this GPU .* is sm_{capability}; .* pip install .*\[tensorrt"):
             load_engine(file, rebuild=rebuild)
     for number in (86, 89, 120):
         monkeypatch.setattr(loading, "find_gpu", lambda number=number: Gpu("RTX", number, "13.0"))

@@ -1,6 +1,7 @@
 """What users install: the wheel and an editable clone, each in an environment of its own, seen by a type checker."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,16 +26,18 @@ print(names, len(features), tracks["dock"].tracker_id)
 """
 
 
-def done(*command: object, **options) -> subprocess.CompletedProcess:
+def done(*command: object, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess:
+    """Run as from a shell of its own, without what the tests' environment says; `more` is said."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONPATH", "MYPY", "REID"))}
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=clean, **options)
+    command = [*map(str, command)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=clean | more, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
     """What a build reads, where it may leave its own files."""
     copy = tmp_path_factory.mktemp("clone")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     for room in ROOMS:
         shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
@@ -49,6 +52,12 @@ def wheel(clone, tmp_path_factory) -> Path:
     assert built.returncode == 0, built.stderr
     (file,) = folder.glob("*.whl")
     return file
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    """Mypy's own, so that NumPy and others are read once."""
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module", params=["wheel", "editable"])
@@ -77,10 +86,30 @@ def test_the_wheel_holds_all_that_is_read_at_run_time(wheel):
     assert wanted <= held
 
 
-def test_a_misspelt_method_is_found_in_a_users_program(python, tmp_path):
+def test_links_of_the_readme_work_on_an_index(wheel, clone, tmp_path):
+    """Relative ones lead nowhere there: they are paths, or below the address that the build is told."""
+    (metadata,) = [name for name in ZipFile(wheel).namelist() if name.endswith(".dist-info/METADATA")]
+    plain = ZipFile(wheel).read(metadata).decode()
+    assert "![" not in plain
+    assert "[AlignedReID](https://arxiv.org/abs/1711.08184)" in plain, "what leads anywhere stays"
+    assert not re.findall(r"\]\((?!https?:)", plain)
+    assert "what `forget` guarantees (gallery (`docs/gallery.md`))" in plain
+    build = "import sys; from setuptools import build_meta; build_meta.prepare_metadata_for_build_wheel(sys.argv[1])"
+    at = "https://example.org/reid/blob/v1"
+    told = done(sys.executable, "-c", build, tmp_path, cwd=clone, REID_REPOSITORY=at)
+    assert told.returncode == 0, told.stderr
+    linked = next(tmp_path.glob("*.dist-info/METADATA")).read_text()
+    assert f"[security]({at}/docs/security.md)" in linked
+    assert "(https://example.org/reid/raw/v1/docs/images/demo.jpg)" in linked
+    links = re.findall(rf"\]\({at}/([^)#]+)", linked)
+    assert len(links) > 15
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_a_misspelt_method_is_found_in_a_users_program(python, cache, tmp_path):
     (tmp_path / "right.py").write_text(RIGHT)
     (tmp_path / "wrong.py").write_text(RIGHT.replace("reid.embed", "reid.emmbed"))
-    mypy = (sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "--cache-dir", tmp_path / "cache")
+    mypy = (sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "--cache-dir", cache)
     result = done(*mypy, "right.py", "wrong.py", cwd=tmp_path)
     told = result.stdout
     assert not result.stderr

@@ -15,7 +15,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN pip install --no-cache-dir -c constraints.txt '.[track]' && rm -rf /src/*
+# What else than tracking: --build-arg EXTRAS=track,mqtt,milvus; README.md has all of them.
+ARG EXTRAS=track
+RUN pip install --no-cache-dir -c constraints.txt ".[${EXTRAS}]" && rm -rf /src/*
 RUN useradd --system --create-home --groups video reid
 USER reid
 WORKDIR /home/reid

@@ -36,9 +36,11 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+# What else than tracking: --build-arg EXTRAS=track,convert,mqtt; README.md has all of them.
+ARG EXTRAS=track
 # The environment sees the system's packages: TensorRT's Python module is one.
 RUN /usr/bin/python3 -m venv --system-site-packages /opt/reid \
-    && /opt/reid/bin/pip install --no-cache-dir -c constraints.txt '.[track]' && rm -rf /src/* \
+    && /opt/reid/bin/pip install --no-cache-dir -c constraints.txt ".[${EXTRAS}]" && rm -rf /src/* \
     && /opt/reid/bin/python -c 'import tensorrt; print("TensorRT", tensorrt.__version__)'
 COPY --from=native /native/lib/ /opt/reid/lib/
 ENV PATH=/opt/reid/bin:$PATH
