@@ -82,7 +82,7 @@ def _site_prior(embedding: np.ndarray, identities: list[str], cameras: list[str]
     except (DataError, MissingPackageError) as error:
         notes.print(f"no prior for a tracker: {error}", soft_wrap=True)
         return None
-    table = Table("evidence of two tracklets, for the tracker", "one camera", "two cameras")
+    table = Table("evidence of two tracklets, for the tracker", "one camera", "two cameras", name="prior")
     table.add_row("strangers are apart, their cameras taken away", *(f"{value:.3f}" for value in prior.stranger))
     table.add_row("says neither yes nor no, of that", *(f"{value:.3f}" for value in prior.neutral))
     table.add_row("nats for all of it", *(f"{value:.1f}" for value in prior.slope))

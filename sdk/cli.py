@@ -6,30 +6,46 @@ imports neither training nor converters, and a room that is not installed is sim
 
 import re
 from importlib.metadata import entry_points
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from sdk import __version__
 from sdk.confidential import hide, why
 from sdk.errors import ReIDError, missing_package
 from sdk.installing import needed
 from sdk.names import visible
-from sdk.terminal import notes
+from sdk.terminal import notes, results
 
 GROUP = "aligned_reid.commands"
+HELP = "AlignedReID: train, convert and run person re-identification."
 
 
 def build_app() -> typer.Typer:
     """The application with the subcommands of every installed room."""
     app = typer.Typer(
-        help="AlignedReID: train, convert and run person re-identification.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for room in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    app.callback(help=HELP)(_options)
+    for room in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name != "sdk", entry.name)):
         room.load()(app)
     return app
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        results.print(f"aligned-reid {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """What comes before a command."""
 
 
 def run_app(app: typer.Typer) -> None:

@@ -95,7 +95,7 @@ def truth_table(comparison: Comparison) -> Table:
     names = best_names(comparison)
     right = sum(frames for (t, f, _), frames in comparison.found.items() if names.get(t) == f)
     named = sum(comparison.found.values())
-    table = Table("true", "camera", "in view", "found as (frames)", "under the right name")
+    table = Table("true", "camera", "in view", "found as (frames)", "under the right name", name="truth")
     table.title = (
         f"{right} of {named} named boxes bear the right name; people were in view {comparison.present.total()} times"
     )
@@ -103,7 +103,8 @@ def truth_table(comparison: Comparison) -> Table:
         here = Counter({f: n for (t, f, c), n in comparison.found.items() if (t, c) == (true, camera)})
         found = ", ".join(f"{name} ({n})" for name, n in here.most_common()) or "nobody"
         share = f"{here[names.get(true, '')] / here.total():.0%}" if here else "–"
-        table.add_row(true, camera, str(frames), found, share)
+        record = {"true": true, "camera": camera, "frames": frames, "found": dict(here), "best": names.get(true)}
+        table.add_row(true, camera, str(frames), found, share, record=record)
     return table
 
 

@@ -7,12 +7,14 @@ from converters.calibrate import calibrate
 from converters.commands.adapt import adapt
 from converters.commands.convert import convert
 from converters.commands.verify import verify
+from sdk import groups
+from sdk.terminal import with_json
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (convert, verify, calibrate, adapt):
-        app.command()(command)
+    for command in (convert, with_json(verify), with_json(calibrate), adapt):
+        app.command(rich_help_panel=groups.MODEL)(command)
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ def verify(
     images = read_crops(crops) if crops else drawn_crops()
     agreement = compare(embed, other, images.images)
     ranking = compare_ranking(agreement, images)
-    table = Table("model", "lowest cosine", "mean cosine", "rank-1", "mAP", "crops")
+    table = Table("model", "lowest cosine", "mean cosine", "rank-1", "mAP", "crops", name="verification")
     figures = [("", ""), ("", "")]
     if ranking is not None:
         figures = [(f"{r:.4f}", f"{m:.4f}") for r, m in zip(ranking.rank1, ranking.mean_ap, strict=True)]

@@ -67,7 +67,7 @@ def measure_calibration(
 def calibration_table(found: Calibration) -> Table:
     """The figures for a terminal, with their 95% intervals."""
     threshold, interval, strangers = found.threshold, found.interval, found.open_set
-    table = Table("", "crops", "95% interval", "tracklets", title="across cameras")
+    table = Table("", "crops", "95% interval", "tracklets", title="across cameras", name="calibration")
     table.add_row(
         "threshold (cosine distance)",
         f"{threshold.value:.3f}",
@@ -96,4 +96,5 @@ def calibration_table(found: Calibration) -> Table:
     table.add_row("named, at the threshold", f"{strangers.true_positive_at_threshold:.1%}", "", "")
     table.add_row("strangers named, at the threshold", f"{strangers.false_positive_at_threshold:.1%}", "", "")
     table.add_row("rank-1, without a threshold", f"{strangers.rank1:.1%}", "", "")
+    table.records = [found.to_dict()]
     return table

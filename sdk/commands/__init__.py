@@ -2,6 +2,7 @@
 
 import typer
 
+from sdk import groups
 from sdk.commands.associate import associate
 from sdk.commands.demo import demo
 from sdk.commands.detector import detector
@@ -16,12 +17,16 @@ from sdk.commands.search import search
 from sdk.commands.serve import serve
 from sdk.commands.simulate import simulate
 from sdk.commands.track import track
+from sdk.terminal import with_json
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (embed, match, search, track, associate, evaluate_tracks, report, serve, forget, demo, doctor):
-        app.command()(command)
-    app.add_typer(detector, name="detector")
-    app.add_typer(gallery, name="gallery")
-    app.add_typer(simulate, name="simulate")
+    for command in (with_json(track), serve, with_json(associate), report, with_json(demo), with_json(doctor)):
+        app.command(rich_help_panel=groups.SITE)(command)
+    app.add_typer(detector, name="detector", rich_help_panel=groups.SITE)
+    app.add_typer(gallery, name="gallery", rich_help_panel=groups.PEOPLE)
+    for command in (with_json(match), with_json(search), embed, forget):
+        app.command(rich_help_panel=groups.PEOPLE)(command)
+    app.command(rich_help_panel=groups.MEASURE)(with_json(evaluate_tracks))
+    app.add_typer(simulate, name="simulate", rich_help_panel=groups.MEASURE)

@@ -5,17 +5,18 @@ from typing import Annotated
 
 import typer
 
-from sdk.terminal import Table, notes, results, transfer
+from sdk.terminal import Table, notes, results, transfer, with_json
 
 detector = typer.Typer(help="Have a good person detector: what there is, and fetch it.", no_args_is_help=True)
 
 
 @detector.command("list")
+@with_json
 def list_detectors() -> None:
     """List the published detectors: licence, size, and where they are on this machine."""
     from sdk.detector_files import PUBLISHED, state
 
-    table = Table("name", "what", "input, px", "licence", "MB", "here")
+    table = Table("name", "what", "input, px", "licence", "MB", "here", name="detectors")
     lines = []
     for published in PUBLISHED.values():
         found = state(published)

@@ -1,5 +1,6 @@
 """`reid doctor`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,6 @@ def doctor(
 
     Needs no GPU, and loads no engine. Fails (exit code 1) where something is broken.
     """
-    from rich.table import Column
     from rich.text import Text
 
     from sdk.doctor import BROKEN, MISSING, OK, examine, examine_model
@@ -33,15 +33,15 @@ def doctor(
         if sha256 is not None and model.is_file():
             check_sha256(model, sha256)
         metadata, findings = examine_model(model)
-        table = Table("", str(model))
+        table = Table("", str(model), name="model")
         for name, value in _facts(metadata):
-            table.add_row(name, value)
+            table.add_row(name, value, record={"name": name, "value": value})
         results.print(table)
     styles = {OK: "green", MISSING: "yellow", BROKEN: "red"}
-    table = Table("what", "state", Column("found", overflow="fold"), Column("what to do", overflow="fold"))
+    table = Table("what", "state", "found", "what to do", name="findings")
     for finding in findings:
         state = Text(finding.state, styles[finding.state])
-        table.add_row(finding.what, state, finding.found, finding.remedy)
+        table.add_row(finding.what, state, finding.found, finding.remedy, record=asdict(finding))
     results.print(table)
     if following := next((one for one in findings if one.step and one.state != OK), None):
         notes.print(f"next: {following.remedy}", soft_wrap=True)

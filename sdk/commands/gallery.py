@@ -131,7 +131,7 @@ def audit(file: File, as_json: Json = False) -> None:
     if as_json:
         print_json([asdict(line) for line in lines])
         return
-    table = Table("when", "action", "identity", "into", "exemplars")
+    table = Table("when", "action", "identity", "into", "exemplars", name="audit")
     for line in lines:
         numbers = ("" if number is None else f"#{number}" for number in (line.number, line.into))
         table.add_row(_when(line.time), line.action, *numbers, str(line.exemplars))
@@ -400,7 +400,7 @@ def _write_summaries(summaries, as_json: bool) -> None:
     if as_json:
         print_json([asdict(summary) for summary in summaries])
         return
-    table = Table("identity", "number", "exemplars", "cameras", "first enrolled", "last enrolled")
+    table = Table("identity", "number", "exemplars", "cameras", "first enrolled", "last enrolled", name="identities")
     for summary in summaries:
         table.add_row(
             summary.identity,

@@ -95,9 +95,10 @@ def _in_gallery(where: str, images, identity, model, host_code: bool, top_k: int
 
 
 def _print(result) -> None:
-    table = Table("rank", "distance", "identity", "camera", "image", title=result.query.name)
-    for rank, hit in enumerate(result.hits, start=1):
+    table = Table("rank", "distance", "identity", "camera", "image", title=result.query.name, name="results")
+    for rank, (hit, fact) in enumerate(zip(result.hits, result.to_dict()["hits"], strict=True), start=1):
         style = None if hit.correct is None else "green" if hit.correct else "red"
         image = "" if hit.path is None else hit.path.name
-        table.add_row(str(rank), f"{hit.distance:.3f}", hit.identity, hit.camera, image, style=style)
+        cells = str(rank), f"{hit.distance:.3f}", hit.identity, hit.camera, image
+        table.add_row(*cells, style=style, record={"query": result.query.name} | fact)
     results.print(table)

@@ -1,6 +1,6 @@
 """Who was seen where and when."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -86,11 +86,13 @@ def read_sightings(records: str | Path) -> list[Sighting]:
 def sightings_table(sightings: list[Sighting]) -> Table:
     """The rows as a table for the terminal."""
     people = len({row.identity for row in sightings})
-    table = Table("identity", "camera", "first", "last", "frames", "tracks", title=f"{people} identities")
+    heads = "identity", "camera", "first", "last", "frames", "tracks"
+    table = Table(*heads, title=f"{people} identities", name="sightings")
     shown = None
     for row in sightings:
         name = row.identity if row.identity != shown else ""
-        table.add_row(name, row.camera, _moment(row.first), _moment(row.last), str(row.frames), str(row.tracks))
+        cells = name, row.camera, _moment(row.first), _moment(row.last), str(row.frames), str(row.tracks)
+        table.add_row(*cells, record=asdict(row))
         shown = row.identity
     return table
 

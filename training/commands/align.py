@@ -35,7 +35,7 @@ def align(
     alignment = align_crops(checkpoint.build_model(), *crops)
     picture = draw_alignment(alignment, *crops, (first.name, second.name), checkpoint.config.model.input_size)
     write_image(output, picture)
-    table = Table("local distance", "a step", "unaligned, a stripe", "cosine distance")
+    table = Table("local distance", "a step", "unaligned, a stripe", "cosine distance", name="alignment")
     figures = (alignment.local, alignment.local_step, alignment.straight_step, alignment.cosine)
     table.add_row(*(f"{figure:.3f}" for figure in figures))
     results.print(table)

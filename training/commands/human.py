@@ -94,7 +94,7 @@ def human(
 def show_result(answers, comparison, output: Path) -> None:
     """Write and print a `training.human.Comparison`."""
     answers.write_result(comparison)
-    table = Table("", "rank-1", "95% interval", title=f"{comparison.questions} questions")
+    table = Table("", "rank-1", "95% interval", title=f"{comparison.questions} questions", name="comparison")
     for name, value, (low, high) in (
         ("person", comparison.person, comparison.person_interval),
         ("model", comparison.model, comparison.model_interval),

@@ -177,24 +177,26 @@ def choose_device(device: str | None) -> str:
 
 def print_evaluations(evaluations: dict[str, dict]) -> None:
     """A table of `training.evaluation.Evaluation`s, by their names."""
-    table = Table("", *FIGURES, "queries", "threshold", "true matches")
+    table = Table("", *FIGURES, "queries", "threshold", "true matches", name="evaluations")
     for name, evaluation in evaluations.items():
         threshold = evaluation["threshold"]
-        table.add_row(name, *_cells(evaluation), f"{threshold['value']:.3f}", f"{threshold['true_match_rate']:.3f}")
+        cells = *_cells(evaluation), f"{threshold['value']:.3f}", f"{threshold['true_match_rate']:.3f}"
+        table.add_row(name, *cells, record={"name": name} | evaluation)
     results.print(table)
 
 
 def print_rankings(rankings: dict[str, dict]) -> None:
     """A table of several `training.evaluation.RankingResult`, by their names; mAP by trapezoids has rows of its own."""
     both = any("mAP_trapezoids" in ranking for ranking in rankings.values())
-    table = Table("ranked by", *("standard mAP" if both and name == "mAP" else name for name in FIGURES), "queries")
+    heads = ("standard mAP" if both and name == "mAP" else name for name in FIGURES)
+    table = Table("ranked by", *heads, "queries", name="rankings")
     for name, ranking in rankings.items():
-        table.add_row(name, *_cells(ranking))
+        table.add_row(name, *_cells(ranking), record={"ranked by": name} | ranking)
         if "mAP_trapezoids" in ranking:
             by_trapezoids = (f"{ranking['mAP_trapezoids']:.3f}" if name == "mAP" else "" for name in FIGURES)
-            table.add_row("  by trapezoids", *by_trapezoids, "")
+            table.add_row("  by trapezoids", *by_trapezoids, "", record={})
         if ranking.get("deviation"):
-            table.add_row("", *(f"± {ranking['deviation'][figure]:.3f}" for figure in FIGURES), "")
+            table.add_row("", *(f"± {ranking['deviation'][figure]:.3f}" for figure in FIGURES), "", record={})
     results.print(table)
 
 

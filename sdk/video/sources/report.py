@@ -60,7 +60,8 @@ def trouble_table(reports: Sequence[CameraReport]) -> Table | None:
     troubled = [report for report in reports if report.trouble]
     if not troubled:
         return None
-    table = Table("camera", "frames", "trouble", title=f"{len(troubled)} of {len(reports)} cameras had trouble")
+    title = f"{len(troubled)} of {len(reports)} cameras had trouble"
+    table = Table("camera", "frames", "trouble", title=title, name="trouble")
     for report in troubled:
         table.add_row(report.camera, str(report.frames), report.trouble)
     return table
