@@ -1,5 +1,6 @@
 # make demo   set up .venv and track people over a drawn site of three cameras with the model that ships
 # make test   set up .venv with everything the tests need, and run them
+# make lint   ruff, and mypy and pyright on the public surface
 # make model  re-make the shipped model, and the weights that training starts from (three hours on two cores)
 
 PYTHON ?= python3

@@ -30,7 +30,15 @@ def build_app() -> typer.Typer:
     )
     app.callback(help=HELP)(_options)
     for room in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name != "sdk", entry.name)):
-        room.load()(app)
+        try:
+            register = room.load()
+        except (ModuleNotFoundError, AttributeError) as error:
+            first = room.module.partition(".")[0]
+            if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] != first:
+                raise
+            notes.print(f"without the commands of '{first}': another package of that name is found first")
+        else:
+            register(app)
     return app
 
 

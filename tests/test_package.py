@@ -1,6 +1,7 @@
 """The rooms' doors: sdk stands alone, the command line finds every room, users see lines and not tracebacks."""
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -88,6 +89,21 @@ def test_every_room_brings_its_subcommands():
     rooms = ("train", "evaluate", "ablate", "align", "human", "convert")
     for command in (*rooms, "match", "track", "simulate", "demo", "report", "serve"):
         assert command in result.stdout
+
+
+@pytest.mark.parametrize("theirs", ["training.py", "training/__init__.py", "training/commands.py"])
+def test_another_package_called_training_costs_its_commands_alone(theirs, tmp_path):
+    (tmp_path / theirs).parent.mkdir(exist_ok=True)
+    (tmp_path / theirs).touch()
+    (tmp_path / theirs).with_name("__init__.py").touch()
+    shadowed = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from sdk.cli import main; sys.argv[0] = 'reid'; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", shadowed, "--help"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "without the commands of 'training'" in result.stderr
+    assert "track" in result.stdout
+    assert "calibrate" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -254,6 +270,23 @@ def test_everything_is_installed_in_these_versions():
         text = path.read_text()
         assert 'pip install --no-cache-dir -c constraints.txt ".[${EXTRAS}]"' in text, path
         assert "\nARG EXTRAS=track\n" in text[text.rindex("\nFROM ") :], "of the stage that installs"
+
+
+def test_the_public_surface_is_checked_strictly_by_both_checkers():
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    checked = tool["mypy"]["files"]
+    assert tool["mypy"]["strict"]
+    assert tool["pyright"]["typeCheckingMode"] == "strict"
+    assert tool["pyright"]["include"] == checked
+    import sdk
+
+    homes = {importlib.import_module(getattr(sdk, name).__module__).__file__ for name in sdk.__all__}
+    public = {str(Path(file).relative_to(ROOT)) for file in homes}
+    assert public | {"sdk/__init__.py", "sdk/errors.py", "sdk/events.py", "sdk/distances.py"} <= set(checked)
+    assert not any("type: ignore" in (ROOT / file).read_text() for file in checked)
+    lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    assert "/mypy" in lint
+    assert "/pyright" in lint
 
 
 def test_the_service_keeps_its_files_to_itself():
