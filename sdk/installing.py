@@ -49,9 +49,10 @@ def how_to_install(extra: str | None = None) -> str:
         return _pip("", NAME + wanted)
     place = Path(unquote(urlsplit(url).path))
     gone = not place.is_file() and not (place / "pyproject.toml").is_file()
-    return _pip("", str(place) + wanted) + (
-        f", once that is back there (a Docker image: build it with --build-arg EXTRAS=track,{extra})" if gone else ""
-    )
+    if not gone:
+        return _pip("", str(place) + wanted)
+    image = ",".join(dict.fromkeys(("track", extra or "track")))
+    return f"{_pip('', str(place) + wanted)}, once that is back there (an image: build it with EXTRAS={image})"
 
 
 def needed(error: ModuleNotFoundError) -> tuple[str, str] | None:
