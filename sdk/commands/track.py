@@ -40,6 +40,13 @@ def track(
     host_code: HostCode = False,
     graphs: Graphs = False,
     detector: Detector = None,
+    detections: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with boxes that another program found, in place of a detector: a camera's dock.txt "
+            "(MOTChallenge det.txt) or dock.jsonl (docs/cameras.md). Of files alone."
+        ),
+    ] = None,
     threshold: Threshold = None,
     gallery: Annotated[
         str | None, typer.Option(help="A gallery file: who is known, from run to run. Default: nobody, for this run.")
@@ -91,6 +98,7 @@ def track(
     from sdk.tracking.multi_camera import known_site
     from sdk.video.associate import associate, store_features
     from sdk.video.crop_store import CropStore
+    from sdk.video.given_boxes import given_boxes
     from sdk.video.listeners import print_trouble
     from sdk.video.observer import INTERRUPTED
     from sdk.video.origin import remember_origin
@@ -103,20 +111,23 @@ def track(
     from sdk.zones import ZoneWatch, read_zones
 
     files = source_files(sources)
-    used = [path for path in (model, detector, gallery, config, zones) if path is not None]
+    used = [path for path in (model, detector, gallery, config, zones, detections) if path is not None]
     settings = TrackerConfig() if config is None else TrackerConfig.load(config)
     shapes = None if zones is None else read_zones(zones)
     check_sinks(events or (), [*files, *used])
     RunFolder.check(output, files, [*used, *(parse_choice(address)[0] for address in events or ())], overwrite)
     with contextlib.ExitStack() as stack:
         site = stack.enter_context(Sources(sources, rate, seconds=seconds))
+        boxes = None if detections is None else given_boxes(detections, detector, site)
         if shapes is not None:
             shapes.check_cameras(site.cameras)
         written = not site.live if video is None else video
         reid = ReIdentifier(model, gallery, threshold, host_code=host_code, graphs=graphs)
         stack.enter_context(reid.gallery)
         known = known_site(reid, settings)  # without what this run teaches: the second pass learns from it anew
-        tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate, config=settings)
+        tracker = MultiCameraTracker(
+            reid, detector if boxes is None else {}, frame_rate=site.tick_rate, config=settings
+        )
         # Nothing is made before all that may be wrong has been looked at.
         watchers, sinks = open_sinks(events or (), tracker, stack, note)
         folder = stack.enter_context(RunFolder(output, "reid track", overwrite))
@@ -137,7 +148,7 @@ def track(
             tellers.append(watch)
             listeners.append(watch.ledger.listen)
         stack.enter_context(listening(tellers, listeners))
-        interrupted = run(site, tracker, [*watchers, recorder, ProgressBar(site.ticks)]) == INTERRUPTED
+        interrupted = run(site, tracker, [*watchers, recorder, ProgressBar(site.ticks)], boxes=boxes) == INTERRUPTED
         sightings = recorder.sightings
         if interrupted:
             notes.print("interrupted; the files hold what was seen so far")
