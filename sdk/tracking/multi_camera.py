@@ -207,9 +207,9 @@ class MultiCameraTracker:
         self._keep(gone)
         self._memory.save_now_and_then()
         tracklets = self._identities.tracklets
-        for camera, detections in tracks.items():
-            names = [tracklets[camera, int(track)].identity for track in _numbers(detections)]
-            detections.data["identity"] = np.array(names, dtype=object)
+        for camera, tracked in tracks.items():
+            names = [tracklets[camera, int(track)].identity for track in _numbers(tracked)]
+            tracked.data["identity"] = np.array(names, dtype=object)
         return tracks
 
     @_in_turn

@@ -64,7 +64,9 @@ def checked(detector: Detector, camera: str) -> Detector:
     return look
 
 
-def checked_boxes(found: sv.Detections, camera: str, frame: np.ndarray, whose: str = "its detector returned"):
+def checked_boxes(
+    found: sv.Detections, camera: str, frame: np.ndarray, whose: str = "its detector returned"
+) -> sv.Detections:
     """`found` in a frame of `camera`, without what is no box, as `checked` has it. whose: how the message begins.
 
     Raises `DataError` naming the camera if that is no `sv.Detections`.
