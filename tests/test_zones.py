@@ -1,16 +1,21 @@
 """Zones and lines: what a file says, and what people do in them."""
 
+import base64
+
+import cv2
 import numpy as np
 import pytest
 import supervision as sv
 
 from sdk.errors import DataError
+from sdk.event_sinks import Choice
 from sdk.events import Event, listening
 from sdk.report import build_report
 from sdk.serve import serve
 from sdk.serve.metrics import render_metrics
 from sdk.serve.zones import ZoneBook
 from sdk.video.final_names import apply_names
+from sdk.video.latest_pictures import LatestPictures
 from sdk.video.recorder import Recorder
 from sdk.video.run_folder import RunFolder
 from sdk.zones import Zones, ZoneWatch, read_zones
@@ -264,3 +269,17 @@ def test_the_page_draws_a_zone_that_is_watched_and_written(stage, tmp_path):
         assert request(address, "POST", "/api/zone", body | {"points": []}, **key)[0] == 200
         assert "lobby" not in read_zones(path).cameras
         assert read_zones(path).of("dock").to_mapping() == Zones.from_mapping(GATE).of("dock").to_mapping()
+
+
+def test_an_event_may_have_a_picture_of_the_person_until_they_are_forgotten(stage):
+    watch, pictures, told = watched(stage), LatestPictures(stage.tracker), []
+    with listening([watch], [lambda event: told.append(Choice(picture=True).of(event, pictures.of))]):
+        stage.act((60, {"dock": [(BLUE, 10)]}), observers=[pictures, watch])
+    jpegs = [base64.b64decode(event.detail["picture"]) for event in told]
+    assert [event.kind for event in told] == ["entered", "crossed", "left_zone"]
+    shown = cv2.imdecode(np.frombuffer(jpegs[0], np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape[0] == 160
+    assert np.abs(np.median(shown.reshape(-1, 3), axis=0) - BLUE).max() < 12, "of the person, not of the floor"
+    assert pictures.of(told[0]) is not None
+    stage.tracker.forget("person-1")
+    assert pictures.of(told[0]) is None
