@@ -22,6 +22,10 @@ KINDS = {
     "of a second pass: second_pass (true), before (the name until then)",
     "withdrawn": "a second pass leaves a track without identity; detail: second_pass, before",
     "left": "a track has ended; detail: first, last (seconds)",
+    "entered": "somebody has come into a zone; detail: zone (its name)",
+    "left_zone": "they have left it, or their track has ended in it; detail: zone, seconds (how long they were there), "
+    "first (since when)",
+    "crossed": "somebody has crossed a line; detail: line (its name), direction (in or out)",
     "merged": "two identities are one person; identity is the one that stays; detail: other, second_pass, by_hand "
     "(true: somebody said so)",
     "renamed": "somebody was given another name, identity; detail: other (the name until then)",

@@ -1,5 +1,6 @@
 """Events leave: in order, each until it is taken, never waited for by who tells them."""
 
+import functools
 import json
 import shutil
 import socket
@@ -12,7 +13,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from sdk.errors import DataError
-from sdk.event_sinks import Delivery, check_sinks, http_sink, json_lines_sink, missed_events, mqtt_sink, open_sink
+from sdk.event_sinks import (
+    Choice,
+    Delivery,
+    check_sinks,
+    http_sink,
+    json_lines_sink,
+    missed_events,
+    mqtt_sink,
+    open_sink,
+    parse_choice,
+)
 from sdk.event_sinks.delivery import RefusedError, UnreachableError
 from sdk.event_sinks.mqtt import topic_of
 from sdk.events import Event
@@ -333,3 +344,57 @@ def test_a_broker_that_refuses_the_password_is_quoted(tmp_path, free_port):
 
 def test_a_camera_cannot_make_levels_of_its_own():
     assert topic_of(event(1, camera="#/+"), "reid") == "reid/___/left"
+
+
+def kept_by(address, *events):
+    _, choice = parse_choice(address)
+    return [number for number, event in enumerate(events) if choice.takes(event)]
+
+
+def test_a_receiver_gets_the_events_that_it_chose():
+    entered = Event(1.0, "entered", "dock", 1, "ann", {"zone": "gate"})
+    crossed = Event(2.0, "crossed", "lobby", 2, None, {"line": "way out", "direction": "out"})
+    merged = Event(3.0, "merged", identity="ann", detail={"other": "person-1"})
+    events = (entered, crossed, merged)
+    assert kept_by("mqtt://broker/site", *events) == [0, 1, 2]
+    assert kept_by("mqtt://broker/site#kind=entered,crossed", *events) == [0, 1]
+    assert kept_by("https://host/hook#zone=way%20out", *events) == [1]
+    assert kept_by("-#identity=ann", *events) == [0, 2]
+    assert kept_by("out/events.jsonl#identity=ann&camera=dock", *events) == [0]
+    assert parse_choice("site#1.jsonl") == ("site#1.jsonl", Choice()), "a file may be called so"
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("-#kind=arrived", "'arrived' is no kind of event; there are identified"),
+        ("mqtt://broker/site#knd=left", "the option 'knd' after # is unknown or empty; there are kind"),
+        ("mqtt://broker/site#zone=", "'zone' after # is unknown or empty"),
+        ("events.jsonl#picture", "events.jsonl: pictures of people are not written to files"),
+        ("-#picture", "there are none here"),
+    ],
+)
+def test_a_choice_that_is_none_is_refused(address, says):
+    with pytest.raises(DataError, match=says):
+        open_sink(address)
+
+
+def test_pictures_are_sent_where_they_are_asked_for_and_taken_out_when_somebody_is_forgotten():
+    class Pictured(Fickle):
+        def send(self, event, number):
+            super().send(event, number)
+            self.taken[-1] = event.detail.get("picture")
+
+    choice = Choice(picture=True)
+    transport = Pictured(None, UnreachableError("down"), None, None)
+    make = functools.partial(choice.of, pictures=lambda event: b"jpeg" if event.track != 3 else None)
+    with Delivery("here", transport, delays=(0.3, 0.3), choose=make) as delivery:
+        delivery(event(0))
+        until(lambda: transport.taken)
+        delivery(event(1))
+        until(lambda: delivery.trouble)
+        delivery(event(2))
+        delivery.drop_pictures("ann")
+        delivery(event(3))
+        until(lambda: not delivery.waiting)
+    assert transport.taken == ["anBlZw==", None, None, None]

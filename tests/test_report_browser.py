@@ -11,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from sdk.colours import as_bgr, colour_of
 from sdk.report.build import render
 from sdk.report.visits import Outage, Record, Visit
+from sdk.zones.ledger import Row
 from tests.browsing import complaints, nameless, overflow, requested, screen, weak_contrast
 
 EVIL = '<img src="http://192.0.2.1/x" onerror="document.title=1">'
@@ -46,6 +47,11 @@ def address(tmp_path_factory):
                 "odds": 1.1,
             }
         },
+        zones=[
+            Row("person-1", "dock", EVIL, visits=2, seconds=75.0, first=3, last=90),
+            Row(None, "dock", EVIL, visits=1, seconds=5.0, first=100, last=105),
+            Row("person-1", "lobby", "W" * 90, True, crossed_in=2, crossed_out=1, first=25, last=60),
+        ],
         events=[
             {"time": 50, "kind": "merged", "identity": "person-1", "camera": None, "detail": {"other": EVIL}},
             {"time": 60, "kind": "camera_clock", "identity": None, "camera": "dock", "detail": {"what": "it jumped"}},
@@ -191,6 +197,17 @@ def test_what_happened_is_told(page):
         "lobby gave no picture for 10 s: timeout",
         f"{EVIL} and person-1 are one person, person-1",
         "dock: it jumped",
+    ]
+
+
+def test_zones_count_people_and_open_to_who_they_were(page):
+    zone, line = page.all("#zones details")
+    assert zone.text == f"{EVIL} at dock: 1 person, 3 visits, 80 s"
+    assert line.text.endswith(" at lobby: 1 person, 2 in, 1 out")
+    zone.find_element(By.CSS_SELECTOR, "summary").click()
+    assert [row.text for row in zone.find_elements(By.CSS_SELECTOR, "li")] == [
+        "person-1: 2 visits, 75 s, 0:03 to 1:30",
+        "nobody known: 1 visit, 5.0 s, 1:40 to 1:45",
     ]
 
 

@@ -13,6 +13,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 from sdk.colours import as_bgr, colour_of
 from sdk.events import Event
 from sdk.serve import Access, serve
+from sdk.serve.zones import ZoneBook
+from sdk.zones import Zones, ZoneWatch, read_zones
 from tests.browsing import complaints, nameless, overflow, requested, screen, weak_contrast
 from tests.moving import BLUE, GREEN
 from tests.stage import Stage, make_busy
@@ -294,3 +296,33 @@ def test_it_fits_and_can_be_read(chromium, stage, width, scheme):
         dark = chromium.execute_script("return getComputedStyle(document.body).backgroundColor")
         assert (sum(json.loads("[" + dark[4:-1] + "]")) < 384) == (scheme == "dark")
         chromium.get("about:blank")
+
+
+def test_a_zone_is_drawn_saved_and_shown_over_the_picture(chromium, stage, tmp_path):
+    path = tmp_path / "zones.yaml"
+    stage.site.zones = ZoneBook(ZoneWatch(Zones(), stage.tracker), path)
+    page = Live(chromium)
+    with serve(stage.site) as address, screen(chromium, 1280, 900):
+        page.open(address)
+        page.until(lambda: page.one('[aria-label="Zones of dock"]').click() or True)
+        page.until(lambda: page.one("#zone-picture").size["height"] > 100)
+        view = page.one("#zone-view")
+        for x, y in ((-100, -50), (100, -50), (100, 50)):
+            ActionChains(chromium).move_to_element_with_offset(view, x, y).click().perform()
+        page.one("#zone-name").send_keys("gate/1")
+        assert nameless(chromium) == []
+        assert weak_contrast(chromium) == []
+        assert overflow(chromium) <= 0
+        page.one("#zone-form button").click()
+        page.until(lambda: [name.text for name in page.all("#zone-list span")] == ["gate/1"])
+        (gate,) = read_zones(path).of("dock").zones
+        assert (len(gate.points), gate.in_shares) == (3, True)
+        page.until(lambda: len(page.all(".view > .zones polygon")) == 1)
+        view.send_keys(Keys.ENTER, Keys.ARROW_RIGHT, Keys.ENTER, Keys.ARROW_DOWN, Keys.ENTER)
+        page.one("#zone-name").clear()
+        page.one("#zone-name").send_keys("desk", Keys.ENTER)
+        page.until(lambda: [shape.name for shape in read_zones(path).of("dock").zones] == ["gate/1", "desk"])
+        page.one('[aria-label="Take away gate/1"]').click()
+        page.until(lambda: [shape.name for shape in read_zones(path).of("dock").zones] == ["desk"])
+        chromium.get("about:blank")
+        assert complaints(chromium) == []

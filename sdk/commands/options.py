@@ -41,6 +41,16 @@ Config = Annotated[
     Path | None, typer.Option(help="YAML file of tracker settings (docs/tracking.md). Default: the tracker's own.")
 ]
 
+Zones = Annotated[
+    Path | None,
+    typer.Option(help="YAML file of zones and lines a camera: who entered, left, crossed (docs/watching.md)."),
+]
+
+EVENTS = (
+    "a file, - (standard output), http(s)://…, mqtt(s)://…, each with #kind=…&camera=…&zone=…&identity=… after it for "
+    "some events alone, and picture for pictures; may be repeated."
+)
+
 
 def note(line: str) -> None:
     """Print a line to standard error as it is."""

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from sdk.commands.options import Config, Detector, Graphs, HostCode, Model, Rate, Strict, Threshold, note, tell_missed
+from sdk.commands.options import (
+    EVENTS,
+    Config,
+    Detector,
+    Graphs,
+    HostCode,
+    Model,
+    Rate,
+    Strict,
+    Threshold,
+    Zones,
+    note,
+    tell_missed,
+)
 from sdk.terminal import notes, results
 
 
@@ -27,7 +40,7 @@ def serve(
     ] = None,
     events: Annotated[
         list[str] | None,
-        typer.Option(help="Where events go: a file, - (standard output), http(s)://…, mqtt(s)://…; may be repeated."),
+        typer.Option(help=f"Where events go: {EVENTS}"),
     ] = None,
     output: Annotated[
         Path | None,
@@ -58,6 +71,7 @@ def serve(
     detector: Detector = None,
     rate: Rate = None,
     threshold: Threshold = None,
+    zones: Zones = None,
     config: Config = None,
     strict: Strict = False,
 ) -> None:
@@ -66,24 +80,28 @@ def serve(
     import secrets
 
     from sdk.errors import DataError
-    from sdk.event_sinks import check_sinks, missed_events, open_sink
+    from sdk.event_sinks import check_sinks, missed_events, parse_choice
     from sdk.events import listening
     from sdk.reidentifier import ReIdentifier
     from sdk.serve import Access, LiveSite
     from sdk.serve import serve as serve_page
     from sdk.serve.server import is_loopback
     from sdk.serve.sources import open_drawn_site, open_sources
+    from sdk.serve.zones import ZoneBook
     from sdk.simulation.site import Site
     from sdk.tracking import TrackerConfig
     from sdk.video.associate import store_features
     from sdk.video.crop_store import CropStore
     from sdk.video.listeners import print_trouble
     from sdk.video.observer import INTERRUPTED
+    from sdk.video.pictured import open_sinks
     from sdk.video.recorder import Recorder
     from sdk.video.run import run
     from sdk.video.run_folder import RunFolder, new_run
     from sdk.video.sources import source_files
     from sdk.video.stopping import noted_signals
+    from sdk.zones import Zones as Shapes
+    from sdk.zones import ZoneWatch, read_zones
 
     if bool(sources) == simulated:
         raise DataError("name the sources, one a camera; or --simulated for a drawn site")
@@ -99,8 +117,11 @@ def serve(
     elif public_url is not None or not is_loopback(host):
         token = secrets.token_urlsafe(18)
     access = Access(token, public_url)
-    used = [path for path in (model, detector, gallery, config, token_file, certificate, key) if path is not None]
+    used = [
+        path for path in (model, detector, gallery, config, zones, token_file, certificate, key) if path is not None
+    ]
     settings = TrackerConfig() if config is None else TrackerConfig.load(config)
+    shapes = read_zones(zones) if zones is not None and zones.exists() else Shapes()  # the page may draw the first
     check_sinks(events or (), [*(source_files(sources) if sources else ()), *used])
     with contextlib.ExitStack() as stack:
         recording = stack.enter_context(contextlib.ExitStack())
@@ -111,7 +132,8 @@ def serve(
         else:
             opened = stack.enter_context(open_sources(sources, reid, detector, rate, settings))
         # Nothing is made before the sources and the detector have been looked at.
-        sinks = [stack.enter_context(open_sink(address, tell=note)) for address in events or ()]
+        shapes.check_cameras(opened.cameras)
+        watchers, sinks = open_sinks(events or (), opened.tracker, stack, note)
         recorders = []
         if output is not None:
             folder = recording.enter_context(RunFolder(new_run(output), "reid serve"))
@@ -123,17 +145,19 @@ def serve(
                 recording.enter_context(CropStore(folder, opened.tracker))
                 note("keeping pictures of the people there, until `reid adapt --discard` or you delete crops.bin")
             note(f"recording in {folder.path}")
-        live = LiveSite(opened.tracker, opened.cameras, sinks)
+        watch = ZoneWatch(shapes, opened.tracker)
+        live = LiveSite(opened.tracker, opened.cameras, sinks, ZoneBook(watch, zones))
         listeners = [live.listen, print_trouble, *sinks[: len(events or ())], *(r.listen for r in recorders)]
-        stack.enter_context(listening((opened.ticks, opened.tracker), listeners))
+        listeners.append(watch.ledger.listen)
+        stack.enter_context(listening((opened.ticks, opened.tracker, watch), listeners))
         address = stack.enter_context(serve_page(live, access, host, port, certificate, key))
-        (notes if "-" in (events or ()) else results).print(address)
+        (notes if any(parse_choice(each)[0] == "-" for each in events or ()) else results).print(address)
         if token is not None and token_file is None:
             note(f"token: {token}")
         if not is_loopback(host) and certificate is None and public_url is None:
             note("without --certificate the token and the pictures cross the network unencrypted")
         with noted_signals() as wait_for_one:  # one that comes between the run's end and the waiting is not lost
-            if run(opened.ticks, opened.tracker, [*recorders, live]) != INTERRUPTED:
+            if run(opened.ticks, opened.tracker, [*watchers, watch, *recorders, live]) != INTERRUPTED:
                 recording.close()
                 note(f"{live.ended}; the page stays until Ctrl-C")
                 wait_for_one()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sdk.commands.options import (
+    EVENTS,
     Config,
     Detector,
     Graphs,
@@ -16,6 +17,7 @@ from sdk.commands.options import (
     Rate,
     Strict,
     Threshold,
+    Zones,
     note,
     tell_missed,
 )
@@ -38,6 +40,13 @@ def track(
     host_code: HostCode = False,
     graphs: Graphs = False,
     detector: Detector = None,
+    detections: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with boxes that another program found, in place of a detector: a camera's dock.txt "
+            "(MOTChallenge det.txt) or dock.jsonl (docs/cameras.md). Of files alone."
+        ),
+    ] = None,
     threshold: Threshold = None,
     gallery: Annotated[
         str | None, typer.Option(help="A gallery file: who is known, from run to run. Default: nobody, for this run.")
@@ -50,8 +59,7 @@ def track(
     events: Annotated[
         list[str] | None,
         typer.Option(
-            help="Where events go besides events.jsonl: a file, - (standard output), http(s)://…, mqtt(s)://…; "
-            "may be repeated."
+            help=f"Where events go besides events.jsonl: {EVENTS}",
         ),
     ] = None,
     store: Annotated[
@@ -77,41 +85,51 @@ def track(
             help="When files have ended, solve the whole run once more and write the final names.",
         ),
     ] = True,
+    zones: Zones = None,
     config: Config = None,
     strict: Strict = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Track people over several cameras and say who was seen where and when."""
-    from sdk.event_sinks import check_sinks, missed_events, open_sink
+    from sdk.event_sinks import check_sinks, missed_events, parse_choice
     from sdk.events import listening
     from sdk.reidentifier import ReIdentifier
     from sdk.tracking import MultiCameraTracker, TrackerConfig
     from sdk.tracking.multi_camera import known_site
     from sdk.video.associate import associate, store_features
     from sdk.video.crop_store import CropStore
+    from sdk.video.given_boxes import given_boxes
     from sdk.video.listeners import print_trouble
     from sdk.video.observer import INTERRUPTED
     from sdk.video.origin import remember_origin
+    from sdk.video.pictured import open_sinks
     from sdk.video.recorder import Recorder
     from sdk.video.run import ProgressBar, run
     from sdk.video.run_folder import RunFolder
     from sdk.video.sources import Sources, source_files, trouble_table
     from sdk.video.summary import sightings_table
+    from sdk.zones import ZoneWatch, read_zones
 
     files = source_files(sources)
-    used = [path for path in (model, detector, gallery, config) if path is not None]
+    used = [path for path in (model, detector, gallery, config, zones, detections) if path is not None]
     settings = TrackerConfig() if config is None else TrackerConfig.load(config)
-    RunFolder.check(output, files, [*used, *(events or ())], overwrite)
+    shapes = None if zones is None else read_zones(zones)
     check_sinks(events or (), [*files, *used])
+    RunFolder.check(output, files, [*used, *(parse_choice(address)[0] for address in events or ())], overwrite)
     with contextlib.ExitStack() as stack:
         site = stack.enter_context(Sources(sources, rate, seconds=seconds))
+        boxes = None if detections is None else given_boxes(detections, detector, site)
+        if shapes is not None:
+            shapes.check_cameras(site.cameras)
         written = not site.live if video is None else video
         reid = ReIdentifier(model, gallery, threshold, host_code=host_code, graphs=graphs)
         stack.enter_context(reid.gallery)
         known = known_site(reid, settings)  # without what this run teaches: the second pass learns from it anew
-        tracker = MultiCameraTracker(reid, detector, frame_rate=site.tick_rate, config=settings)
+        tracker = MultiCameraTracker(
+            reid, detector if boxes is None else {}, frame_rate=site.tick_rate, config=settings
+        )
         # Nothing is made before all that may be wrong has been looked at.
-        sinks = [stack.enter_context(open_sink(address, tell=note)) for address in events or ()]
+        watchers, sinks = open_sinks(events or (), tracker, stack, note)
         folder = stack.enter_context(RunFolder(output, "reid track", overwrite))
         segment = SEGMENT if site.live else None
         remember_origin(folder, site, segment=segment, model=model, detector=detector)
@@ -124,8 +142,13 @@ def track(
                 soft_wrap=True,
             )
         recorder = stack.enter_context(Recorder(folder, tracker, site.frame_rates, video=written, segment=segment))
-        stack.enter_context(listening((site, tracker), (print_trouble, *sinks, recorder.listen)))
-        interrupted = run(site, tracker, [recorder, ProgressBar(site.ticks)]) == INTERRUPTED
+        tellers, listeners = [site, tracker], [print_trouble, *sinks, recorder.listen]
+        if shapes is not None:
+            watchers.append(watch := ZoneWatch(shapes, tracker))
+            tellers.append(watch)
+            listeners.append(watch.ledger.listen)
+        stack.enter_context(listening(tellers, listeners))
+        interrupted = run(site, tracker, [*watchers, recorder, ProgressBar(site.ticks)], boxes=boxes) == INTERRUPTED
         sightings = recorder.sightings
         if interrupted:
             notes.print("interrupted; the files hold what was seen so far")
@@ -137,7 +160,9 @@ def track(
                 for sink in sinks:
                     sink(event)
             notes.print(f"second pass: {done.changed} tracks have another name than at first")
-    tables = notes if "-" in (events or ()) else results  # standard output is for the events then
+    tables = (
+        notes if any(parse_choice(each)[0] == "-" for each in events or ()) else results
+    )  # standard output is for the events then
     tables.print(sightings_table(sightings))
     if (trouble := trouble_table(site.reports)) is not None:
         tables.print(trouble)

@@ -4,6 +4,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from sdk.confidential import why
@@ -56,20 +57,24 @@ class Delivery:
         capacity: int = CAPACITY,
         delays: tuple[float, float] = (FIRST_DELAY, LONGEST_DELAY),
         tell: Callable[[str], None] | None = None,
+        choose: Callable[[Event], Event | None] | None = None,
     ):
         """name: what to call it where people read it. delays: seconds between attempts, first and longest. tell: gets
-        a line about the first event that cannot be handed on, once, from the delivery's thread."""
+        a line about the first event that cannot be handed on, once, from the delivery's thread. choose: makes of an
+        event what is sent; None: it is no business of the receiver."""
         self.name = name
         self.delivered = self.dropped = self.refused = 0
         self.trouble: str | None = None
         """Why events wait, or why the last one was refused; None: all is well."""
         self._reason = ""  # of the last trouble, even where all is well again
         self._tell = tell
+        self._choose = choose
         self._transport = transport
         self._capacity = capacity
         self._delays = delays
         self._queue: deque[Event] = deque()
         self._changed = threading.Condition()
+        self._current: Event | None = None
         self._in_flight = self._closing = self._abandoned = False
         self._thread = threading.Thread(target=self._run, name=f"events to {name}", daemon=True)
         self._thread.start()
@@ -98,6 +103,8 @@ class Delivery:
 
     def __call__(self, event: Event) -> None:
         """Take an event. After `close` it is dropped."""
+        if self._choose is not None and (event := self._choose(event)) is None:
+            return
         with self._changed:
             if self._closing:
                 self.dropped += 1
@@ -107,6 +114,13 @@ class Delivery:
                 self.dropped += 1
             self._queue.append(event)
             self._changed.notify()
+
+    def drop_pictures(self, _: object = None) -> None:
+        """Take the pictures out of all events that still wait: somebody is forgotten, who may be in one of them."""
+        with self._changed:
+            self._queue = deque(_without_picture(event) for event in self._queue)
+            if self._current is not None:
+                self._current = _without_picture(self._current)
 
     def close(self, seconds: float = CLOSE_SECONDS) -> int:
         """Wait up to `seconds` until all is delivered, give up the rest, and say how many that were."""
@@ -125,26 +139,28 @@ class Delivery:
 
     def _run(self) -> None:
         number = 0
-        while (event := self._next()) is not None:
+        while self._next():
             number += 1
             attempt = 0
-            while not self._try(event, number, attempt):
+            while not self._try(number, attempt):
                 attempt += 1
         self._transport.close()
 
-    def _next(self) -> Event | None:
+    def _next(self) -> bool:
         with self._changed:
             while not self._queue:
                 if self._closing:
-                    return None
+                    return False
                 self._changed.wait()
             self._in_flight = True
-            return self._queue.popleft()
+            self._current = self._queue.popleft()
+            return True
 
-    def _try(self, event: Event, number: int, attempt: int) -> bool:
-        """Send once. Returns whether the event is done with; otherwise when it is time for the next attempt."""
+    def _try(self, number: int, attempt: int) -> bool:
+        """Send the event that is in flight once. Returns whether it is done with; otherwise when it is time for the
+        next attempt."""
         try:
-            self._transport.send(event, number)
+            self._transport.send(self._current, number)
         except UnreachableError as error:
             first, longest = self._delays
             delay = min(longest, max(error.seconds, first * 2 ** min(attempt, 30)))
@@ -169,7 +185,7 @@ class Delivery:
     def _done(self, refused: str | None = None) -> bool:
         with self._changed:
             if not self._abandoned:  # `close` has counted it among the dropped
-                self._in_flight = False
+                self._in_flight, self._current = False, None
                 self.trouble = refused
                 if refused is None:
                     self.delivered += 1
@@ -181,3 +197,9 @@ class Delivery:
 def missed_events(sinks: Iterable[Delivery]) -> list[str]:
     """A line for each of the closed `sinks` whose receiver did not get every event."""
     return [missed for sink in sinks if (missed := sink.missed) is not None]
+
+
+def _without_picture(event: Event) -> Event:
+    if "picture" not in event.detail:
+        return event
+    return replace(event, detail={key: value for key, value in event.detail.items() if key != "picture"})

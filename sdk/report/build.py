@@ -47,7 +47,7 @@ def build_report(
 def render(record: Record, pictures: dict[int, bytes], title: str) -> str:
     """The whole page as HTML. pictures: JPEG by index of a visit."""
     style = look() + (PAGE / "report.css").read_text(encoding="utf-8")
-    script = common_script() + (PAGE / "report.js").read_text(encoding="utf-8")
+    script = common_script() + "".join((PAGE / name).read_text(encoding="utf-8") for name in ("report.js", "zones.js"))
     policy = (
         f"default-src 'none'; img-src data:; script-src {source_hash(script)}; style-src {source_hash(style)}; "
         "base-uri 'none'; form-action 'none'"
@@ -95,6 +95,7 @@ def _content(record: Record, pictures: dict[int, bytes], title: str) -> dict:
         ],
         "outages": [asdict(outage) | {"camera": cameras[outage.camera]} for outage in record.outages],
         "events": record.events,
+        "zones": [asdict(row) for row in record.zones],
     }
 
 

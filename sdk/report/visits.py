@@ -8,6 +8,7 @@ from pathlib import Path
 from sdk.errors import DataError
 from sdk.reading import EVENT, TRACK, read_lines
 from sdk.video.summary import record_files
+from sdk.zones.ledger import Row, read_ledger
 
 GAP_SECONDS = 5.0
 """Who is away from a camera for longer has left, and comes back in a new visit."""
@@ -60,6 +61,8 @@ class Record:
     outages: list[Outage] = field(default_factory=list)
     events: list[dict] = field(default_factory=list)
     """Merges, splits, second passes, and cameras that changed or ended, as `sdk.events` writes them."""
+    zones: list[Row] = field(default_factory=list)
+    """Who was in which zone, and crossed which line."""
     reasons: dict[tuple[str, int], dict] = field(default_factory=dict)
     """(camera, track) → detail of its last "identified" event: distance, runner_up, margin, new."""
 
@@ -88,7 +91,9 @@ def read_record(folder: str | Path, day: str | None = None) -> Record:
     _read_tracks(record, list(files.values()) if day is None else [files[day]])
     merges = []
     if (folder / "events.jsonl").is_file():
-        merges = _read_events(record, folder / "events.jsonl", None if day is None else record.span)
+        span = None if day is None else record.span
+        record.zones = read_ledger(folder / "events.jsonl", span)
+        merges = _read_events(record, folder / "events.jsonl", span)
     record.visits.sort(key=lambda visit: (visit.first, visit.camera, visit.identity))
     _merge(record, merges)
     return record

@@ -2,6 +2,7 @@
 
 import os
 import time as clock
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,10 +43,46 @@ def _lines(site: LiveSite) -> Iterator[str]:
         kind, name = ("gauge", "reid_sink_waiting") if field == "waiting" else ("counter", f"reid_sink_{field}_total")
         values = [(labels, getattr(sink, field)) for labels, sink in sinks]
         yield from _family(name, kind, f"Events that were {field}, by sink.", values)
+    yield from _zones(site)
     yield from _family("process_start_time_seconds", "gauge", "Since 1970.", [({}, site.started)])
     yield from _family("process_cpu_seconds_total", "counter", "User and system.", [({}, clock.process_time())])
     if (memory := _resident_memory()) is not None:
         yield from _family("process_resident_memory_bytes", "gauge", "Memory in use.", [({}, memory)])
+
+
+def _zones(site: LiveSite) -> Iterator[str]:
+    """Gauges, not counters: who turns out to be one person later is counted once from then on."""
+    if site.zones is None:
+        return
+    people, sums = Counter(), {name: Counter() for name in ("here", "visits", "seconds", "crossed_in", "crossed_out")}
+    for camera, own in site.zones.zones.cameras.items():
+        for shape in (*own.zones, *own.lines):
+            people[camera, shape.name] = 0
+    lines = {(camera, line.name) for camera, own in site.zones.zones.cameras.items() for line in own.lines}
+    for row in site.zones.rows():
+        key = (row.camera, row.zone)
+        people[key] += row.identity is not None
+        lines |= {key} if row.is_line else set()
+        for name, sum in sums.items():
+            sum[key] += getattr(row, name)
+    zones = [
+        ({"camera": camera, "zone": name}, (camera, name)) for camera, name in people if (camera, name) not in lines
+    ]
+    for name, text, values in (
+        ("reid_zone_occupancy", "People, and tracks without a name, that are in the zone now.", sums["here"]),
+        ("reid_zone_people", "Identities that were in the zone, each once.", people),
+        ("reid_zone_visits", "Visits to the zone.", sums["visits"]),
+        ("reid_zone_dwell_seconds", "Time that people spent in the zone, together.", sums["seconds"]),
+    ):
+        yield from _family(name, "gauge", text, [(labels, values[key]) for labels, key in zones])
+    crossed = [
+        ({"camera": key[0], "line": key[1], "direction": way}, sums[f"crossed_{way}"][key])
+        for key in sorted(lines)
+        for way in ("in", "out")
+    ]
+    yield from _family("reid_line_crossings", "gauge", "Crossings of the line.", crossed)
+    who = [({"camera": key[0], "line": key[1]}, people[key]) for key in sorted(lines)]
+    yield from _family("reid_line_people", "gauge", "Identities that crossed the line, each once.", who)
 
 
 def _histogram(site: LiveSite) -> Iterator[str]:

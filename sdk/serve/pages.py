@@ -42,6 +42,8 @@ def _page(name: str) -> bytes:
 FILES = {
     "/page.css": (_page("page.css"), CSS),
     "/page.js": (_page("page.js"), SCRIPT),
+    "/zones.css": (_page("zones.css"), CSS),
+    "/zones.js": (_page("zones.js"), SCRIPT),
 }
 OPEN_FILES = {
     "/look.css": (look().encode(), CSS),
@@ -78,6 +80,7 @@ class Pages:
             Route("POST", "/sign-out", self._acting(self._sign_out)),
             Route("POST", "/api/forget", self._action(("identity",), site.forget)),
             Route("POST", "/api/rename", self._action(("identity", "to"), self._rename)),
+            Route("POST", "/api/zone", self._acting(self._zone)),
             Route("POST", "/api/merge", self._action(("identity", "into"), site.merge)),
         ]
 
@@ -220,6 +223,21 @@ class Pages:
                 raise Refusal(HTTPStatus.CONFLICT, str(error)) from error
 
         return self._acting(handle)
+
+    def _zone(self, request: Request) -> Answer:
+        """JSON: camera (its number), kind ("zones" or "lines"), name, points (shares of the picture; [] takes away)."""
+        body, site = json_object(request), self._site
+        camera, points = body.get("camera"), body.get("points")
+        texts = isinstance(body.get("kind"), str) and isinstance(body.get("name"), str)
+        if set(body) != {"camera", "kind", "name", "points"} or not texts or not isinstance(points, list):
+            raise Refusal(HTTPStatus.BAD_REQUEST, "this action has camera, kind, name, and points, a list of [x, y]")
+        if site.zones is None or type(camera) is not int or not 0 <= camera < len(site.cameras):
+            raise Refusal(HTTPStatus.NOT_FOUND, "no such camera, or no zones here")
+        try:
+            site.zones.draw(site.cameras[camera].name, body["kind"], body["name"], points)
+        except ReIDError as error:
+            raise Refusal(HTTPStatus.CONFLICT, str(error)) from error
+        return json_answer({})
 
     def _rename(self, identity: str, to: str) -> dict:
         name, traces = self._site.rename(identity, to), self._site.traces

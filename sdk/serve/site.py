@@ -16,6 +16,7 @@ from sdk.report.thumbnails import thumbnail
 from sdk.report.visits import covered_shares, natural, worth
 from sdk.serve.people import People
 from sdk.serve.pictures import draw, encode
+from sdk.serve.zones import ZoneBook
 from sdk.tracking import MultiCameraTracker
 
 RECENT = 100
@@ -76,9 +77,11 @@ class Camera:
 class LiveSite:
     """The state of a running site. Every method may be called from any thread."""
 
-    def __init__(self, tracker: MultiCameraTracker, cameras: Sequence[str], sinks: Sequence = ()):
-        """cameras: their names, in the order in which they are shown. sinks: `Delivery`s, for the metrics."""
+    def __init__(self, tracker: MultiCameraTracker, cameras: Sequence[str], sinks: Sequence = (), zones=None):
+        """cameras: their names, in the order in which they are shown. sinks: `Delivery`s, for the metrics. zones: a
+        `ZoneBook` to show and draw zones with; None: there are none."""
         self.tracker = tracker
+        self.zones: ZoneBook | None = zones
         self.sinks = list(sinks)
         self.started = clock.time()
         self.now = 0.0
@@ -181,7 +184,7 @@ class LiveSite:
         """What the page shows at a glance, as plain JSON values."""
         known = len(self.tracker.reid.gallery.identities())
         with self._lock:
-            return {
+            return self._zones_state() | {
                 "now": self.now,
                 "ended": self.ended,
                 "ticks": self.ticks,
@@ -201,6 +204,14 @@ class LiveSite:
                 "traces": self.traces,
                 "lately": list(self._lately)[::-1][:30],
             }
+
+    def _zones_state(self) -> dict:
+        if self.zones is None:
+            return {}
+        shapes = [
+            self.zones.shapes(c.name, *((0, 0) if c.frame is None else c.frame.shape[1::-1])) for c in self.cameras
+        ]
+        return {"zones": shapes, "drawable": self.zones.path is not None}
 
     @staticmethod
     def _camera_state(camera: Camera) -> dict:

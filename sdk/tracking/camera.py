@@ -50,14 +50,14 @@ class Camera:
 
     def __init__(
         self,
-        detector: Detector,
+        detector: Detector | None,
         tracks: Follower | LibraryTracks,
         change: Callable[[], ChangeMeter],
         patience: float,
         frame_rate: float | None = None,
     ):
-        """change: makes the meter. patience: seconds without a frame after which the past is past.
-        frame_rate: frames a second, as far as it is known before there are any."""
+        """detector: None: boxes come from elsewhere. change: makes the meter. patience: seconds without a frame after
+        which the past is past. frame_rate: frames a second, as far as it is known before there are any."""
         self.detector = detector
         self.tracks = tracks
         self.change = change()
@@ -72,10 +72,10 @@ class Camera:
         """How long a frame lasts, s."""
         return max(SHORTEST, statistics.median(self._gaps)) if self._gaps else self._first_guess
 
-    def look(self, frame: np.ndarray, now: float) -> Sight:
+    def look(self, frame: np.ndarray, now: float, given: sv.Detections | None = None) -> Sight:
         """Find the people in a frame, uint8 BGR `[H, W, 3]`, and the tracks of those where position is enough.
 
-        now: seconds on the tracker's clock, later than the last frame's.
+        now: seconds on the tracker's clock, later than the last frame's. given: who is there; None: the detector looks.
         """
         gap = now - self.last_frame
         if gap > self._patience:
@@ -83,7 +83,7 @@ class Camera:
         if self.last_frame >= 0:
             self._gaps.append(gap)
         self.change.update(frame)
-        detections = self.detector(frame)
+        detections = self.detector(frame) if given is None else given
         boxes = np.asarray(detections.xyxy, np.float32).reshape(-1, 4)
         confidence = np.ones(len(boxes)) if detections.confidence is None else np.asarray(detections.confidence)
         height, width = frame.shape[:2]

@@ -21,7 +21,7 @@ from sdk.tracking.change import ChangeMeter
 from sdk.tracking.clock import ROUNDING, Clock
 from sdk.tracking.config import TrackerConfig
 from sdk.tracking.detectors import Detector, default_detector, detector_maker
-from sdk.tracking.detectors.boxes import checked
+from sdk.tracking.detectors.boxes import checked, checked_boxes
 from sdk.tracking.follower import Follower, LibraryTracks
 from sdk.tracking.reason import Reason, Thresholds
 from sdk.tracking.rescoring import keep_best
@@ -80,7 +80,8 @@ class MultiCameraTracker:
         who is who, as `config.distance` does; the model's own is where the site's own statistics begin.
 
         detector: "yolox-nano", "motion", "hog", or the file of a model (`detector_maker`); None: yolox-nano where it is
-        here, else hog, with a note; any `frame -> sv.Detections`; or one of these callables a camera, by name.
+        here, else hog, with a note; any `frame -> sv.Detections`; or one of these callables a camera, by name:
+        `{}` where every `update` brings its boxes.
         tracker: makes a tracker of the library `trackers` for a camera; None: a `Follower`, which goes by position and
         look. frame_rate: of frames that come without a time: they are so many a second, as in a recording; None: they
         are live, and the system's clock says when they came. Frames with a time need no rate. on_event: the first
@@ -166,25 +167,36 @@ class MultiCameraTracker:
             yield
 
     @_in_turn
-    def update(self, frames: Mapping[str, np.ndarray], time: float | None = None) -> dict[str, sv.Detections]:
+    def update(
+        self,
+        frames: Mapping[str, np.ndarray],
+        time: float | None = None,
+        detections: Mapping[str, sv.Detections] | None = None,
+    ) -> dict[str, sv.Detections]:
         """Take one frame of each camera, uint8 BGR `[H, W, 3]`; a camera without a new frame is left out.
 
         time: when the frames were taken, s on any clock, which is written down with exemplars and events. Tracks,
         patience and memory go by it: after 2 s without frames all tracks have ended. None: as `frame_rate` says.
         Times that go back are survived, and told once (`camera_clock`).
+        detections: the people in these frames, `xyxy` in px and `confidence`, by camera: then no detector looks, and a
+        camera that is not in it has nobody in its frame. None: the detectors look.
 
         Returns for each camera the tracked detections, with `tracker_id` int and `data["identity"]`, an object
         array: a name, or None while the tracklet is not known well enough. Raises `DataError` naming the camera of a
-        bad frame, or a time that is none, and changes nothing then.
+        bad frame or bad detections, or a time that is none, and changes nothing then.
         """
         if not isinstance(frames, Mapping):
             raise DataError(f"frames is a {type(frames).__name__}; pass one frame of each camera: {{name: frame}}")
         for camera, frame in frames.items():
             _check_frame(camera, frame)
+        given = None if detections is None else _given(frames, detections)
         before = self._clock.now
         self._go_on(time, frames)
         now = self._clock.now
-        sights = {name: self._camera(name).look(frame, now) for name, frame in frames.items()}
+        if given is None:
+            sights = {name: self._seeing(name).look(frame, now) for name, frame in frames.items()}
+        else:
+            sights = {name: self._camera(name).look(frame, now, given[name]) for name, frame in frames.items()}
         self._embed(frames, sights)
         tracks = {name: self._follow(name, sight, frames[name]) for name, sight in sights.items()}
         config = self.config
@@ -195,9 +207,9 @@ class MultiCameraTracker:
         self._keep(gone)
         self._memory.save_now_and_then()
         tracklets = self._identities.tracklets
-        for camera, detections in tracks.items():
-            names = [tracklets[camera, int(track)].identity for track in _numbers(detections)]
-            detections.data["identity"] = np.array(names, dtype=object)
+        for camera, tracked in tracks.items():
+            names = [tracklets[camera, int(track)].identity for track in _numbers(tracked)]
+            tracked.data["identity"] = np.array(names, dtype=object)
         return tracks
 
     @_in_turn
@@ -255,21 +267,31 @@ class MultiCameraTracker:
     def _camera(self, name: str) -> Camera:
         if name not in self._cameras:
             checked_name(name, "a camera's name")
-            detector = checked(self._detector_of(name), name)
             tracks: Follower | LibraryTracks
             if self._make_tracker is None:
                 tracks = Follower(self.reid.threshold, self.config.lost_seconds, self.config.start_confidence)
             else:
                 tracks = LibraryTracks(self._make_tracker, self.config.lost_seconds)
-            self._cameras[name] = Camera(detector, tracks, ChangeMeter, self.config.lost_seconds, self._frame_rate)
+            self._cameras[name] = Camera(None, tracks, ChangeMeter, self.config.lost_seconds, self._frame_rate)
         return self._cameras[name]
+
+    def _seeing(self, name: str) -> Camera:
+        """The camera with a detector of its own."""
+        known = self._cameras.get(name)
+        if known is None or known.detector is None:
+            checked_name(name, "a camera's name")
+            detector = checked(self._detector_of(name), name)
+            known = self._camera(name)
+            known.detector = detector
+        return known
 
     def _detector_of(self, camera: str) -> Detector:
         if self._make_detector is not None:
             return self._make_detector()
         if isinstance(self._detector, Mapping):
             if camera not in self._detector:
-                raise DataError(f"no detector for camera '{camera}'; there are: {', '.join(self._detector)}")
+                there = ", ".join(self._detector) or "none, so bring boxes: update(frames, detections=…)"
+                raise DataError(f"no detector for camera '{camera}'; there are: {there}")
             return self._detector[camera]
         return cast(Detector, self._detector)
 
@@ -387,6 +409,20 @@ def _numbers(tracked: sv.Detections) -> np.ndarray:
     if tracked.tracker_id is None:
         raise ValueError("the detections are no tracks")
     return tracked.tracker_id
+
+
+def _given(frames: Mapping[str, np.ndarray], detections: Mapping[str, sv.Detections]) -> dict[str, sv.Detections]:
+    """The detections of each frame. Raises `DataError` naming the camera of bad ones."""
+    if not isinstance(detections, Mapping):
+        raise DataError(f"detections is a {type(detections).__name__}; pass those of each camera: {{name: detections}}")
+    for camera in detections:
+        if camera not in frames:
+            raise DataError(f"camera '{camera}': there are detections and no frame; pass its frame, or leave both out")
+    empty = sv.Detections.empty()
+    return {
+        camera: checked_boxes(detections.get(camera, empty), camera, frame, "its detections are a")
+        for camera, frame in frames.items()
+    }
 
 
 def _check_frame(camera: str, frame: object) -> None:

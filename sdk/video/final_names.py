@@ -18,6 +18,7 @@ from sdk.video.records import Page, TrackRecord, mot_file
 from sdk.video.redraw import DRAWN, mark_behind, redraw, video_states
 from sdk.video.run_folder import RunFolder
 from sdk.video.summary import TODAY, Sighting, Tally, record_files, tracks_file
+from sdk.video.zones import TABLE, write_zones
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def apply_names(
         events = changes(history, final, reasons or {}, time) if EVENTS in run.files and tracks else []
         if events:
             _append(run, events)
+        if TABLE in run.files:
+            write_zones(run)
         drawn, kept = redraw(run) if draw else ([], {})
     for camera, why in kept.items():
         notes.print(f"{camera}: its video keeps the earlier names: {why}", soft_wrap=True)

@@ -17,6 +17,8 @@ from sdk.video.observer import ENDED
 from sdk.video.records import RecordWriter
 from sdk.video.run_folder import RunFolder
 from sdk.video.summary import Sighting
+from sdk.video.zones import write_zones
+from sdk.zones.ledger import KINDS
 
 MOST_EVENTS = 100_000
 """That wait for a disk that is full or slow; about 30 MB."""
@@ -48,7 +50,7 @@ class Recorder:
         self._frame_rates, self._segment = frame_rates or {}, segment
         self._frames: Counter[str] = Counter()
         self._videos: dict[str, AnnotatedVideo] = {}
-        self._closed = False
+        self._closed = self._zones = False
         with contextlib.ExitStack() as stack:
             self._records = stack.enter_context(RecordWriter(folder, tracker.identity_of))
             self.events = json_lines_sink(folder.claim(EVENTS), capacity=MOST_EVENTS)
@@ -71,6 +73,7 @@ class Recorder:
     def listen(self, event: Event) -> None:
         """Take an event: a listener, as `sdk.events` has it."""
         if not self._closed:
+            self._zones |= event.kind in KINDS
             self.events(event)
 
     def take(
@@ -96,6 +99,8 @@ class Recorder:
             return
         self._closed = True
         self._open.close()
+        if self._zones:
+            write_zones(self.folder)
 
     def _video(self, camera: str) -> AnnotatedVideo:
         if camera not in self._videos:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import supervision as sv
 
 from sdk.confidential import why
 from sdk.events import Listener, listening
@@ -25,18 +26,22 @@ from sdk.video.summary import Sighting
 Ticks = Iterable[tuple[float, dict[str, np.ndarray]]]
 """(time in seconds, frame uint8 BGR `[H, W, 3]` by camera), one a tick."""
 
+Boxes = Callable[[float, Mapping[str, np.ndarray]], Mapping[str, sv.Detections]]
+"""(time in seconds, frames) → the people in them, by camera."""
+
 
 def run(
     ticks: Ticks,
     tracker: MultiCameraTracker,
     observers: Sequence[Observer] = (),
     stopped: Callable[[], bool] = lambda: False,
+    boxes: Boxes | None = None,
 ) -> str:
     """Track `ticks`, and let `observers` see it, until the ticks end, `stopped()` says so, or Ctrl-C or SIGTERM comes.
 
     A signal ends the run within two seconds; everything is written then as at a usual end. Signals reach the main
     thread alone: in another it is `stopped` that ends a run. Every tick is one turn of the tracker
-    (`MultiCameraTracker.turn`), observers included.
+    (`MultiCameraTracker.turn`), observers included. boxes: brings who is in the frames; None: the detectors look.
 
     Returns why it ended: `ENDED` or `INTERRUPTED`. What tracker, sources or observers raise is passed on, after all
     observers were told of the end.
@@ -57,7 +62,7 @@ def run(
                     for time, frames in ticks:
                         if asked or stopped():
                             break
-                        _take_turn(time, frames, tracker, observers)
+                        _take_turn(time, frames, tracker, observers, boxes)
                 finally:
                     if hasattr(ticks, "close"):
                         ticks.close()
@@ -73,10 +78,12 @@ def run(
     return reason
 
 
-def _take_turn(time: float, frames: dict[str, np.ndarray], tracker: MultiCameraTracker, observers) -> None:
+def _take_turn(
+    time: float, frames: dict[str, np.ndarray], tracker: MultiCameraTracker, observers, boxes: Boxes | None
+) -> None:
     with tracker.turn():
         began = clock.perf_counter()
-        tracks = tracker.update(frames, time)
+        tracks = tracker.update(frames, time) if boxes is None else tracker.update(frames, time, boxes(time, frames))
         seconds = clock.perf_counter() - began
         for observer in observers:
             observer.take(time, frames, tracks, seconds)

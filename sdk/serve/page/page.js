@@ -191,6 +191,9 @@ function lineText(line) {
     case "came": return line.identity + " came to " + camera;
     case "merged": return detail.other + " and " + line.identity + " are one person, " + line.identity;
     case "split": return "a track of " + camera + " passed to another person";
+    case "entered": return (line.identity || "somebody") + " entered " + detail.zone + " at " + camera;
+    case "left_zone": return (line.identity || "somebody") + " left " + detail.zone + " at " + camera + " after " + duration(detail.seconds);
+    case "crossed": return (line.identity || "somebody") + " crossed " + detail.line + " at " + camera + ", " + detail.direction;
     case "camera_lost": return camera + " was lost" + (detail.reason ? ": " + detail.reason : "");
     case "camera_back": return camera + " is back" + (typeof detail.seconds === "number" ? " after " + duration(detail.seconds) : "");
     case "camera_frozen": return camera + " shows a standing picture";
@@ -218,6 +221,7 @@ async function refresh() {
         if (response.ok) {
           state = await response.json();
           drawCameras();
+          window.drawZones?.();
           drawFacts();
           drawPresent();
           drawLately();
@@ -341,7 +345,7 @@ find("person").addEventListener("click", (event) => { if (event.target === find(
 find("sign-out").addEventListener("click", async () => { await act("/sign-out", {}); location.assign("/sign-in"); });
 find("find").addEventListener("input", () => drawFound());
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || find("person").open) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
   if (event.key === "/" && document.activeElement !== find("find")) {
     event.preventDefault();
     find("find").focus();

@@ -59,14 +59,21 @@ def checked(detector: Detector, camera: str) -> Detector:
             raise DataError(
                 f"camera '{camera}': its detector failed, {type(error).__name__}: {error}{REMEDY}"
             ) from error
-        if not isinstance(found, sv.Detections):
-            raise DataError(
-                f"camera '{camera}': its detector returned {type(found).__name__}; expected supervision.Detections"
-                f"{REMEDY}"
-            )
-        return _sound(found, frame.shape[:2])
+        return checked_boxes(found, camera, frame)
 
     return look
+
+
+def checked_boxes(
+    found: sv.Detections, camera: str, frame: np.ndarray, whose: str = "its detector returned"
+) -> sv.Detections:
+    """`found` in a frame of `camera`, without what is no box, as `checked` has it. whose: how the message begins.
+
+    Raises `DataError` naming the camera if that is no `sv.Detections`.
+    """
+    if not isinstance(found, sv.Detections):
+        raise DataError(f"camera '{camera}': {whose} {type(found).__name__}; expected supervision.Detections{REMEDY}")
+    return _sound(found, frame.shape[:2])
 
 
 def _sound(found: sv.Detections, size: tuple[int, int]) -> sv.Detections:
