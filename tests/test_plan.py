@@ -1,6 +1,7 @@
 """A TensorRT plan is read and refused before it is deserialised; real TensorRT-RTX engines, built without a GPU."""
 
 import hashlib
+import re
 import struct
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from sdk.engines.plan import (
 )
 from sdk.engines.versions import import_library, version_fits
 from sdk.errors import CropError, EngineError, MissingPackageError
+from sdk.installing import how_to_install
 
 RTX = "tensorrt_rtx"
 MODEL = Metadata(
@@ -159,7 +161,7 @@ def test_without_gpu_or_library_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "import_library", lambda name: versions.Library(name, FakeLibrary("10.3.0")))
     with pytest.raises(EngineError, match=r"needs an NVIDIA GPU: no NVIDIA driver; without one, run the \.onnx file$"):
         load_engine(path, rebuild=True)
-    with pytest.raises(MissingPackageError, match=r"aligned-reid\[tensorrt\]"):
+    with pytest.raises(MissingPackageError, match=re.escape(how_to_install("tensorrt"))):
         import_library("tensorrt")
 
 
