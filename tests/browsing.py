@@ -84,12 +84,12 @@ def weak_contrast(chromium, least: float = 4.5) -> list[str]:
     )
 
 
-def flaws(chromium) -> list[str]:
-    """What axe-core finds wrong with the page: rule, help, and the first element; skips where it is not installed."""
+def flaws(chromium, part: str = "html") -> list[str]:
+    """What axe-core finds wrong with a part of the page: rule, help, first element; skips where it is not installed."""
     package = importlib.util.find_spec("axe_core_python")
     if package is None:
         pytest.skip("axe-core is not installed (axe-core-python, in the extra test)")
     chromium.execute_script((Path(package.submodule_search_locations[0]) / "axe.min.js").read_text(encoding="utf-8"))
-    found = chromium.execute_async_script("axe.run().then(arguments[0])")
+    found = chromium.execute_async_script("axe.run(arguments[0]).then(arguments[1])", part)
     assert found["passes"], "it has looked at something"
     return [f"{row['id']}: {row['help']}: {row['nodes'][0]['html'][:200]}" for row in found["violations"]]
