@@ -1,7 +1,11 @@
 """What tests of pages look at in a browser."""
 
+import importlib.util
 import json
 from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
 
 
 def requested(chromium) -> list[str]:
@@ -78,3 +82,14 @@ def weak_contrast(chromium, least: float = 4.5) -> list[str]:
         """,
         least,
     )
+
+
+def flaws(chromium, part: str = "html") -> list[str]:
+    """What axe-core finds wrong with a part of the page: rule, help, first element; skips where it is not installed."""
+    package = importlib.util.find_spec("axe_core_python")
+    if package is None:
+        pytest.skip("axe-core is not installed (axe-core-python, in the extra test)")
+    chromium.execute_script((Path(package.submodule_search_locations[0]) / "axe.min.js").read_text(encoding="utf-8"))
+    found = chromium.execute_async_script("axe.run(arguments[0]).then(arguments[1])", part)
+    assert found["passes"], "it has looked at something"
+    return [f"{row['id']}: {row['help']}: {row['nodes'][0]['html'][:200]}" for row in found["violations"]]

@@ -282,7 +282,7 @@ OTHER_FILES = {
 
 READ = {
     "--calibration", "--certificate", "--config", "--crops", "--data", "--detections", "--from", "--gallery", "--init",
-    "--key", "--model", "--recipe", "--run", "--token-file", "--videos", "--weights", "--zones",
+    "--key", "--model", "--plan", "--recipe", "--run", "--token-file", "--videos", "--weights", "--zones",
 }  # fmt: skip
 WRITTEN = {"--output", "--picture", "--json", "--worst"}
 

@@ -1,6 +1,7 @@
 """The report in a real browser: headless Chromium, opened as a file."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from sdk.colours import as_bgr, colour_of
 from sdk.report.build import render
 from sdk.report.visits import Outage, Record, Visit
 from sdk.zones.ledger import Row
-from tests.browsing import complaints, nameless, overflow, requested, screen, weak_contrast
+from tests.browsing import complaints, flaws, nameless, overflow, requested, screen, weak_contrast
+from tests.crowd import LOST, UNBROKEN, cameras, crowd_record, names
 
 EVIL = '<img src="http://192.0.2.1/x" onerror="document.title=1">'
 
@@ -254,3 +256,71 @@ def test_many_people_are_shown_in_parts(chromium, tmp_path):
         assert len(page.all("#people > li")) == 200
         page.one("#more").click()
         assert len(page.all("#people > li")) == 400
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    path = tmp_path_factory.mktemp("crowd") / "report.html"
+    path.write_text(render(crowd_record(), {}, "Sixty people"), encoding="utf-8")
+    return path.as_uri()
+
+
+def beyond(chromium):
+    """Texts that are cut off, or reach out of the window, but for what scrolls in a box of its own."""
+    return chromium.execute_script(
+        """
+        return [...document.querySelectorAll("b, th, .chip span, .lane span, li, h2")]
+          .filter((e) => e.getClientRects().length && !e.closest(".path"))
+          .filter((e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== "inline"
+            || !e.closest(".scroll") && e.getBoundingClientRect().right > innerWidth + 1)
+          .map((e) => e.textContent.slice(0, 60));
+        """
+    )
+
+
+def test_sixty_people_before_twelve_cameras(chromium, crowd):
+    record = crowd_record()
+    with screen(chromium, 1280):
+        chromium.get("about:blank")
+        chromium.get(crowd)
+        page = Report(chromium)
+        assert [mark.get_attribute("title") for mark in page.all(".outage")] == [
+            f"{LOST} gave no picture for 10 min: no route to host"
+        ]
+        (lane,) = page.all(".lane-of:has(.outage)")
+        assert lane.get_attribute("data-lane") == str(cameras().index(LOST)), "no other lane is hatched"
+        assert [chip.text for chip in page.all("#cameras .chip")] == cameras(), "all of every name"
+        ways = page.one("#ways")
+        assert ways.size["width"] > 1100
+        assert ways.get_property("scrollWidth") <= ways.get_property("clientWidth") + 1, "twelve columns are in sight"
+        by_name = page.names
+        stays = {name: [v for v in record.visits if v.identity == name] for name in names()}
+        orders = {
+            "first": lambda name: stays[name][0].first,
+            "last": lambda name: -max(round(v.last, 2) for v in stays[name]),
+            "visits": lambda name: -len(stays[name]),
+            "total": lambda name: (
+                -len({s for v in stays[name] for s in range(round(100 * v.first), round(100 * v.last))})
+            ),
+            "name": by_name.index,
+        }
+        for order, key in orders.items():
+            page.one(f'#order option[value="{order}"]').click()
+            assert page.names == sorted(by_name, key=key), order
+        assert re.search(r"\n4 visits, 4 cameras, \d+ min", page.one('.row[data-name="person-9"]').text)
+        page.one(f'[data-lane="{cameras().index(LOST)}"]').click()
+        assert page.one(".cursor").text[:4] in ("29:5", "30:0"), "a lane chooses a moment, too"
+    for width, scheme in ((1280, "light"), (400, "dark")):
+        with screen(chromium, width, scheme=scheme):
+            chromium.get("about:blank")
+            chromium.get(crowd + "#person=" + UNBROKEN)
+            assert len(Report(chromium).all(".detail")) == 1
+            assert (overflow(chromium) <= 0, beyond(chromium), weak_contrast(chromium)) == (True, [], [])
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+def test_axe_finds_nothing_in_the_report(chromium, crowd, width, scheme):
+    with screen(chromium, width, scheme=scheme):
+        chromium.get("about:blank")
+        chromium.get(crowd + "#person=person-3")
+        assert flaws(chromium) == []

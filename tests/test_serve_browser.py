@@ -3,6 +3,8 @@
 import json
 import threading
 
+import cv2
+import numpy as np
 import pytest
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
@@ -13,9 +15,11 @@ from selenium.webdriver.support.ui import WebDriverWait
 from sdk.colours import as_bgr, colour_of
 from sdk.events import Event
 from sdk.serve import Access, serve
+from sdk.serve.plan import Plan
 from sdk.serve.zones import ZoneBook
 from sdk.zones import Zones, ZoneWatch, read_zones
-from tests.browsing import complaints, nameless, overflow, requested, screen, weak_contrast
+from tests.browsing import complaints, flaws, nameless, overflow, requested, screen, weak_contrast
+from tests.crowd import LOST, UNBROKEN, Crowd, cameras
 from tests.moving import BLUE, GREEN
 from tests.stage import Stage, make_busy
 
@@ -239,8 +243,14 @@ def test_a_server_that_is_gone_is_said_and_found_again(chromium, stage):
         with serve(stage.site) as address:
             page.open(address)
         page.until(lambda: "No answer" in page.one("#trouble").text)
+        assert (page.all(".lamp.live"), page.one("#facts").text[:14]) == ([], "0 of 2 cameras")
+        assert {notice.text for notice in page.all(".view p")} == {"Not live: the program does not answer"}
+        assert page.one("#present-title").text == "Here at the end"
+        assert "here now" not in page.one("#found").text
         with serve(stage.site, port=int(address.rstrip("/").rsplit(":", 1)[1])):
             page.until(lambda: page.one("#trouble").text == "")
+            page.until(lambda: len(page.all(".lamp.live")) == 2)
+            assert page.one("#present-title").text == "Here now"
         chromium.get("about:blank")
         complaints(chromium)
 
@@ -326,3 +336,88 @@ def test_a_zone_is_drawn_saved_and_shown_over_the_picture(chromium, stage, tmp_p
         page.until(lambda: [shape.name for shape in read_zones(path).of("dock").zones] == ["desk"])
         chromium.get("about:blank")
         assert complaints(chromium) == []
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """Of the crowd's site: a white room, its cameras in three rows, up to all edges."""
+    folder = tmp_path_factory.mktemp("plan")
+    cv2.imwrite(str(folder / "room.png"), np.full((300, 450, 3), 255, np.uint8))
+    places = "".join(f"  {name}: [{i % 4 / 3:.2f}, {i // 4 / 2}]\n" for i, name in enumerate(cameras()))
+    (folder / "plan.yaml").write_text("image: room.png\ncameras:\n" + places)
+    return Plan.load(folder / "plan.yaml", cameras())
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+def test_sixty_people_before_twelve_cameras(chromium, plan, width, scheme):
+    crowd, page = Crowd(plan=plan), Live(chromium)
+    with serve(crowd.site) as address, screen(chromium, width, scheme=scheme):
+        chromium.get("about:blank")
+        complaints(chromium)
+        chromium.get(address)
+        page.until(lambda: len(page.all("#present li")) == 60 and page.all("#found li"))
+        top = chromium.execute_script("return document.getElementById('present').getBoundingClientRect().top")
+        assert top < 800, "who is here is in the first window"
+        assert page.one("nav").is_displayed() == (width == 400)
+        if width == 400:
+            page.one('nav [href="#find-part"]').click()
+            where = "return document.getElementById('find').getBoundingClientRect().top"
+            page.until(lambda: 0 < chromium.execute_script(where) < 300)
+        cut = """
+            return [...document.querySelectorAll("b, .camera-name span:last-child")]
+              .filter((e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== "inline")
+              .map((e) => e.textContent);
+            """
+        assert chromium.execute_script(cut) == [], "no name is cut off"
+        assert (overflow(chromium) <= 0, weak_contrast(chromium)) == (True, [])
+        check_the_plan(page, crowd)
+        page.open_person(UNBROKEN)
+        assert (overflow(chromium) <= 0, nameless(chromium)) == (True, [])
+        page.press(Keys.ESCAPE)
+        crowd.site.end("the sources have ended")
+        page.until(lambda: page.one("#present-title").text == "Here at the end")
+        assert page.all(".lamp.live") == page.all(".spot.live") == []
+        assert complaints(chromium) == []
+        assert chromium.title == "People at the site"
+        chromium.get("about:blank")
+
+
+def check_the_plan(page, crowd):
+    """Everybody is at their camera, in their colour; what is written there stays text, and inside the plan."""
+    spots = page.all("#plan .spot")
+    assert len(spots) == len(cameras())
+    told = [spot.get_attribute("aria-label") for spot in spots]
+    assert told[2].startswith("camera-03: person-")
+    assert told[cameras().index(LOST)].startswith(f"{LOST}: connection lost, person-")
+    assert EVIL in told[-1]
+    colours = page.chromium.execute_script(
+        "return [...arguments[0].querySelectorAll('i')].map((e) => getComputedStyle(e).backgroundColor)", spots[2]
+    )
+    there = [person["identity"] for person in crowd.site.state()["present"] if person["cameras"] == [2]]
+    assert (len(there), colours) == (5, [rgb(colour_of(name)) for name in there])
+    outside = page.chromium.execute_script(
+        """
+        const plan = document.getElementById("plan").getBoundingClientRect();
+        return [...document.querySelectorAll(".spot")].map((e) => e.getBoundingClientRect()).filter((box) =>
+          box.left < plan.left - 1 || box.right > plan.right + 1
+          || box.top < plan.top - 1 || box.bottom > plan.bottom + 1);
+        """
+    )
+    assert outside == []
+    page.chromium.execute_script("arguments[0].scrollIntoView()", page.one("#plan-part"))
+    spots[2].click()
+    assert page.focus.get_attribute("aria-label") == "Enlarge camera-03"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+def test_axe_finds_nothing_in_the_page(chromium, plan, width, scheme):
+    page = Live(chromium)
+    with serve(Crowd(plan=plan).site) as address, screen(chromium, width, scheme=scheme):
+        chromium.get(address)
+        page.until(lambda: len(page.all("#present li")) == 60 and page.all("#found li"))
+        assert flaws(chromium) == []
+        chromium.execute_script("openPerson('person-33')")
+        page.until(lambda: page.opened == "person-33")
+        assert flaws(chromium, "dialog") == []
+        chromium.get("about:blank")
+        complaints(chromium)

@@ -65,6 +65,9 @@ def serve(
     gallery: Annotated[
         str | None, typer.Option(help="Where identities are kept: a file, or a store. Default: memory, until the end.")
     ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="YAML file with an image of the site and where its cameras are, to show.")
+    ] = None,
     model: Model = None,
     host_code: HostCode = False,
     graphs: Graphs = False,
@@ -85,6 +88,7 @@ def serve(
     from sdk.reidentifier import ReIdentifier
     from sdk.serve import Access, LiveSite
     from sdk.serve import serve as serve_page
+    from sdk.serve.plan import Plan
     from sdk.serve.server import is_loopback
     from sdk.serve.sources import open_drawn_site, open_sources
     from sdk.serve.zones import ZoneBook
@@ -118,7 +122,9 @@ def serve(
         token = secrets.token_urlsafe(18)
     access = Access(token, public_url)
     used = [
-        path for path in (model, detector, gallery, config, zones, token_file, certificate, key) if path is not None
+        path
+        for path in (model, detector, gallery, config, zones, plan, token_file, certificate, key)
+        if path is not None
     ]
     settings = TrackerConfig() if config is None else TrackerConfig.load(config)
     shapes = read_zones(zones) if zones is not None and zones.exists() else Shapes()  # the page may draw the first
@@ -131,7 +137,8 @@ def serve(
             opened = stack.enter_context(open_drawn_site(reid, Site(0, cameras=4, people=12, seconds=300.0)))
         else:
             opened = stack.enter_context(open_sources(sources, reid, detector, rate, settings))
-        # Nothing is made before the sources and the detector have been looked at.
+        # Nothing is made before the sources, the detector and the plan have been looked at.
+        drawn_plan = None if plan is None else Plan.load(plan, opened.cameras)
         shapes.check_cameras(opened.cameras)
         watchers, sinks = open_sinks(events or (), opened.tracker, stack, note)
         recorders = []
@@ -146,7 +153,7 @@ def serve(
                 note("keeping pictures of the people there, until `reid adapt --discard` or you delete crops.bin")
             note(f"recording in {folder.path}")
         watch = ZoneWatch(shapes, opened.tracker)
-        live = LiveSite(opened.tracker, opened.cameras, sinks, ZoneBook(watch, zones))
+        live = LiveSite(opened.tracker, opened.cameras, sinks, ZoneBook(watch, zones), drawn_plan)
         listeners = [live.listen, print_trouble, *sinks[: len(events or ())], *(r.listen for r in recorders)]
         listeners.append(watch.ledger.listen)
         stack.enter_context(listening((opened.ticks, opened.tracker, watch), listeners))

@@ -73,6 +73,7 @@ class Pages:
             Route("GET", "/api/people", self._seen(self._people)),
             Route("GET", "/api/person", self._seen(self._person)),
             Route("GET", "/picture", self._seen(self._picture)),
+            Route("GET", "/plan", self._seen(self._plan)),
             Route("GET", "/metrics", self._seen(self._metrics)),
             Route("GET", r"/camera/([0-9]{1,4})\.jpg", self._seen(self._camera)),
             Route("GET", r"/camera/([0-9]{1,4})\.mjpeg", self._seen(self._stream)),
@@ -166,6 +167,12 @@ class Pages:
         if picture is None:
             raise Refusal(HTTPStatus.NOT_FOUND, "no picture of them")
         return Answer(picture, JPEG)
+
+    def _plan(self, request: Request) -> Answer:
+        plan = self._site.plan
+        if plan is None:
+            raise Refusal(HTTPStatus.NOT_FOUND, "no plan of the site was given")
+        return Answer(plan.image, plan.kind)
 
     def _metrics(self, request: Request) -> Answer:
         return Answer(render_metrics(self._site).encode(), CONTENT_TYPE)

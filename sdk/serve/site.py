@@ -16,6 +16,7 @@ from sdk.report.thumbnails import thumbnail
 from sdk.report.visits import covered_shares, natural, worth
 from sdk.serve.people import People
 from sdk.serve.pictures import draw, encode
+from sdk.serve.plan import Plan
 from sdk.serve.zones import ZoneBook
 from sdk.tracking import MultiCameraTracker
 
@@ -77,11 +78,20 @@ class Camera:
 class LiveSite:
     """The state of a running site. Every method may be called from any thread."""
 
-    def __init__(self, tracker: MultiCameraTracker, cameras: Sequence[str], sinks: Sequence = (), zones=None):
+    def __init__(
+        self,
+        tracker: MultiCameraTracker,
+        cameras: Sequence[str],
+        sinks: Sequence = (),
+        zones=None,
+        plan: Plan | None = None,
+    ):
         """cameras: their names, in the order in which they are shown. sinks: `Delivery`s, for the metrics. zones: a
-        `ZoneBook` to show and draw zones with; None: there are none."""
+        `ZoneBook` to show and draw zones with; None: there are none. plan: of the site, to be shown.
+        """
         self.tracker = tracker
         self.zones: ZoneBook | None = zones
+        self.plan = plan
         self.sinks = list(sinks)
         self.started = clock.time()
         self.now = 0.0
@@ -202,7 +212,8 @@ class LiveSite:
                 "unnamed": sum(name is None for camera in self.cameras for _, name in camera.people),
                 "known": known,
                 "traces": self.traces,
-                "lately": list(self._lately)[::-1][:30],
+                "lately": [self._line(line) for line in list(self._lately)[::-1][:30]],
+                "plan": self.plan is not None,
             }
 
     def _zones_state(self) -> dict:
@@ -214,11 +225,15 @@ class LiveSite:
         return {"zones": shapes, "drawable": self.zones.path is not None}
 
     @staticmethod
-    def _camera_state(camera: Camera) -> dict:
+    def _line(line: dict) -> dict:
+        return line if line["identity"] is None else line | {"colour": colour_of(line["identity"])}
+
+    def _camera_state(self, camera: Camera) -> dict:
         height, width = (0, 0) if camera.frame is None else camera.frame.shape[:2]
         return {
             "name": camera.name,
-            "state": camera.state,
+            "state": "ended" if self.ended is not None and camera.trouble is None else camera.state,
+            "place": None if self.plan is None else self.plan.places.get(camera.name),
             "reason": camera.trouble[1] if camera.trouble else "",
             "silence": None if camera.silence == float("inf") else round(camera.silence, 1),
             "rate": round(camera.rate, 1),

@@ -3,7 +3,7 @@ const [START, END] = data.span;
 const LENGTH = Math.max(END - START, 1e-3);
 const BINS = 160;
 const CHUNK = 200;
-const chosen = { text: "", camera: null, way: null, at: null, person: null };
+const chosen = { text: "", camera: null, way: null, at: null, person: null, order: "name" };
 let room = CHUNK;
 
 const WHOLE = { first: START, length: LENGTH };
@@ -16,6 +16,27 @@ function best(person) {
   return seen.length ? source(seen.reduce((a, b) => (b.frames > a.frames ? b : a))) : null;
 }
 
+/* Seconds in view of any camera: where cameras overlap, the time counts once. Visits are by beginning. */
+function secondsInView(visits) {
+  let sum = 0, until = -Infinity;
+  for (const { first, last } of visits) {
+    sum += Math.max(0, last - Math.max(first, until));
+    until = Math.max(until, last);
+  }
+  return sum;
+}
+
+for (const person of data.people) person.total = secondsInView(person.visits);
+
+/* Equals stay in the order of names, which is that of the data. */
+const ORDERS = {
+  name: () => 0,
+  first: (a, b) => a.visits[0].first - b.visits[0].first,
+  last: (a, b) => Math.max(...b.visits.map((visit) => visit.last)) - Math.max(...a.visits.map((visit) => visit.last)),
+  total: (a, b) => b.total - a.total,
+  visits: (a, b) => b.visits.length - a.visits.length,
+};
+
 function matching() {
   const walkers = chosen.way && new Set(data.ways.filter((w) => w[1] === chosen.way[0] && w[2] === chosen.way[1]).map((w) => w[0]));
   const text = chosen.text.trim().toLowerCase();
@@ -23,7 +44,8 @@ function matching() {
     (!text || person.name.toLowerCase().includes(text)) &&
     (!walkers || walkers.has(index)) &&
     (chosen.camera === null && chosen.at === null || person.visits.some((visit) =>
-      (chosen.camera === null || visit.camera === chosen.camera) && (chosen.at === null || fits(visit, chosen.at)))));
+      (chosen.camera === null || visit.camera === chosen.camera) && (chosen.at === null || fits(visit, chosen.at)))))
+    .sort((a, b) => ORDERS[chosen.order](a.person, b.person));
 }
 
 function summary() {
@@ -43,35 +65,15 @@ function drawActivity() {
     for (let bin = Math.max(0, from); bin <= Math.min(BINS - 1, to); bin++) cameras[visit.camera][bin]++;
   }
   const sums = cameras.length ? cameras[0].map((_, bin) => cameras.reduce((sum, camera) => sum + camera[bin], 0)) : [];
-  const most = Math.max(1, ...sums);
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg");
-  svg.setAttribute("viewBox", "0 0 " + BINS + " 100");
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("aria-hidden", "true");
-  sums.forEach((_, bin) => {
-    let top = 100;
-    cameras.forEach((camera, number) => {
-      if (!camera[bin]) return;
-      const height = camera[bin] / most * 94;
-      const rect = document.createElementNS(space, "rect");
-      top -= height;
-      for (const [name, value] of Object.entries({ x: bin + .06, y: top, width: .88, height })) rect.setAttribute(name, value);
-      rect.setAttribute("class", "of" + number % 8);
-      svg.append(rect);
-    });
-  });
+  const most = Math.max(1, ...sums), mostOfOne = Math.max(1, ...cameras.map((counts) => Math.max(...counts)));
   const activity = find("activity");
-  activity.replaceChildren(svg);
-  for (const outage of data.outages) activity.append(outageMark(outage));
+  activity.replaceChildren(bars(cameras.map((counts, number) => ({ counts, number })), most));
   if (sums.length) activity.append(element("span", { class: "most small faint", text: "at most " + most }));
   axis(find("axis"));
+  drawCameras(cameras, mostOfOne);
   activity.setAttribute("aria-valuemin", START);
   activity.setAttribute("aria-valuemax", END);
-  activity.addEventListener("click", (event) => {
-    const box = activity.getBoundingClientRect();
-    choose({ at: START + LENGTH * Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) });
-  });
+  activity.addEventListener("click", chooseMoment);
   activity.addEventListener("keydown", (event) => {
     const step = LENGTH / BINS;
     const moves = { ArrowRight: step, ArrowUp: step, ArrowLeft: -step, ArrowDown: -step, PageUp: 10 * step, PageDown: -10 * step };
@@ -85,11 +87,41 @@ function drawActivity() {
   });
 }
 
-function outageMark(outage) {
-  const mark = element("span", { class: "outage", title: outageText(outage) });
-  mark.style.left = place(outage.first);
-  mark.style.width = "calc(" + place(outage.last) + " - " + place(outage.first) + ")";
-  return mark;
+function chooseMoment(event) {
+  const box = event.currentTarget.getBoundingClientRect();
+  choose({ at: START + LENGTH * Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) });
+}
+
+/* People in view over time: the cameras' counts, one above the other. */
+function bars(cameras, most) {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("viewBox", "0 0 " + BINS + " 100");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("aria-hidden", "true");
+  for (let bin = 0; bin < BINS; bin++) {
+    let top = 100;
+    for (const { counts, number } of cameras) {
+      if (!counts[bin]) continue;
+      const height = counts[bin] / most * 94;
+      const rect = document.createElementNS(space, "rect");
+      top -= height;
+      for (const [name, value] of Object.entries({ x: bin + .06, y: top, width: .88, height })) rect.setAttribute(name, value);
+      rect.setAttribute("class", "of" + number % 8);
+      svg.append(rect);
+    }
+  }
+  return svg;
+}
+
+/* Of one camera alone, for its own lane. */
+function outageMarks(camera, range = WHOLE) {
+  return data.outages.filter((outage) => outage.camera === camera).map((outage) => {
+    const mark = element("span", { class: "outage", title: outageText(outage) });
+    mark.style.left = place(outage.first, range);
+    mark.style.width = "calc(" + place(outage.last, range) + " - " + place(outage.first, range) + ")";
+    return mark;
+  });
 }
 
 function outageText(outage) {
@@ -109,11 +141,14 @@ function axis(target, range = WHOLE, width = target.getBoundingClientRect().widt
   }));
 }
 
-function drawCameras() {
-  find("cameras").replaceChildren(...data.cameras.map((name, number) => element("button", {
-    type: "button", class: "chip", "data-camera": number, "aria-pressed": "false",
-    onclick: () => choose({ camera: chosen.camera === number ? null : number }),
-  }, swatch(number), element("span", { text: name }))));
+function drawCameras(counts, most) {
+  find("cameras").replaceChildren(...data.cameras.map((name, number) => element("div", { class: "across" },
+    element("button", {
+      type: "button", class: "chip", "data-camera": number, "aria-pressed": "false",
+      onclick: () => choose({ camera: chosen.camera === number ? null : number }),
+    }, swatch(number), element("span", { text: name })),
+    element("div", { class: "lane-of", "data-lane": number, "aria-hidden": "true", onclick: chooseMoment },
+      bars([{ counts: counts[number], number }], most), ...outageMarks(number)))));
 }
 
 /* ---- the people ---- */
@@ -157,7 +192,7 @@ function timeBar(visits, range = WHOLE) {
 
 function told(person) {
   const cameras = new Set(person.visits.map((visit) => visit.camera)).size;
-  return count(person.visits.length, "visit", "visits") + ", " + count(cameras, "camera", "cameras");
+  return count(person.visits.length, "visit", "visits") + ", " + count(cameras, "camera", "cameras") + ", " + duration(person.total);
 }
 
 function drawPeople() {
@@ -188,9 +223,10 @@ function detail(person) {
   const part = element("div", { class: "detail", role: "group", "aria-label": person.name + " in detail" });
   const range = rangeOf(person);
   for (const number of [...new Set(person.visits.map((visit) => visit.camera))].sort((a, b) => a - b)) {
+    const bar = timeBar(person.visits.filter((visit) => visit.camera === number), range);
+    bar.append(...outageMarks(number, range));
     part.append(element("div", { class: "lane" },
-      element("span", {}, swatch(number), element("span", { text: data.cameras[number] })),
-      timeBar(person.visits.filter((visit) => visit.camera === number), range)));
+      element("span", {}, swatch(number), element("span", { text: data.cameras[number] })), bar));
   }
   const scale = element("div", { class: "axis", "aria-hidden": "true" });
   axis(scale, range, find("axis").getBoundingClientRect().width);
@@ -257,6 +293,7 @@ function drawWays() {
       button.style.setProperty("--share", list.length / most);
       return element("td", {}, button);
     })));
+  find("pair").classList.toggle("many", data.cameras.length > 6);
   find("ways").replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
 }
 
@@ -292,18 +329,23 @@ function drawFilters() {
   if (chosen.way) add(data.cameras[chosen.way[0]] + " → " + data.cameras[chosen.way[1]], { way: null });
   if (chosen.at !== null) add("at " + moment(chosen.at), { at: null });
   find("filters").replaceChildren(...chips);
-  for (const chip of find("cameras").children) chip.setAttribute("aria-pressed", String(Number(chip.dataset.camera) === chosen.camera));
+  for (const chip of find("cameras").querySelectorAll(".chip")) chip.setAttribute("aria-pressed", String(Number(chip.dataset.camera) === chosen.camera));
   for (const cell of find("ways").querySelectorAll("button")) {
     cell.setAttribute("aria-pressed", String(chosen.way !== null && cell.dataset.way === chosen.way.join(",")));
   }
   const activity = find("activity");
-  activity.querySelector(".cursor")?.remove();
+  for (const mark of document.querySelectorAll("#activity .cursor, .lane-of u")) mark.remove();
   activity.setAttribute("aria-valuenow", chosen.at === null ? START : chosen.at);
   activity.setAttribute("aria-valuetext", chosen.at === null ? "no moment chosen" : moment(chosen.at) + ", " + matching().length + " in view");
   if (chosen.at !== null) {
     const cursor = element("span", { class: "cursor" }, element("b", { class: "number", text: moment(chosen.at) }));
     cursor.style.left = place(chosen.at);
     activity.append(cursor);
+    for (const lane of document.querySelectorAll(".lane-of")) {
+      const line = element("u");
+      line.style.left = place(chosen.at);
+      lane.append(line);
+    }
   }
 }
 
@@ -332,9 +374,10 @@ function fromAddress() {
 }
 
 find("search").addEventListener("input", (event) => choose({ text: event.target.value }));
+find("order").addEventListener("change", (event) => choose({ order: event.target.value }));
 find("more").addEventListener("click", () => { room += CHUNK; drawPeople(); });
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || document.activeElement === find("order")) return;
   if (event.key === "/" && document.activeElement !== find("search")) {
     event.preventDefault();
     find("search").focus();
@@ -354,9 +397,8 @@ window.addEventListener("resize", () => axis(find("axis")));
 window.addEventListener("hashchange", fromAddress);
 
 summary();
-drawCameras();
 drawActivity();
 drawWays();
 drawHappened();
-choose({});
+choose({ order: find("order").value });  // a browser that goes back keeps what was selected
 fromAddress();

@@ -3,6 +3,8 @@ const FOUND_EVERY = 3;      // states
 const ROUND_LEAST = 120;    // ms for one look at all cameras that are in sight
 let state = null;
 let shown = null;           // the identity in the dialog
+let found = null;           // the last answer to what is searched for
+let gone = null;            // when the program answered for the last time, ms, if it does not any more
 const tiles = [];
 const inSight = new Set();
 
@@ -14,8 +16,13 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const pictureOf = (person) => person.picture === null ? null
   : "/picture?identity=" + encodeURIComponent(person.identity) + "&v=" + person.picture;
 
+const PATIENCE = 8000;       // ms without an answer, after which a program is taken for gone
+
+/* Whether what is shown is how it was, and not how it is. */
+const over = () => gone !== null || state.ended !== null;
+
 async function ask(address) {
-  const response = await fetch(address);
+  const response = await fetch(address, { signal: AbortSignal.timeout(PATIENCE) });
   if (response.status === 401) location.assign("/sign-in");
   return response;
 }
@@ -57,23 +64,23 @@ function drawCameras() {
   state.cameras.forEach((camera, number) => {
     if (number >= tiles.length) makeTile(number);
     const { tile, picture, notice, name, lamp, facts, enlarge } = tiles[number];
-    const called = visible(camera.name);
+    const called = visible(camera.name), now = gone === null ? camera.state : "gone";
     name.textContent = called;
     name.title = called;
     enlarge.setAttribute("aria-label", "Enlarge " + called);
     picture.alt = "Live picture of " + called;
-    lamp.className = "lamp " + camera.state;
-    facts.textContent = camera.state === "live" ? camera.rate.toFixed(1) + "/s" : told(camera.state);
+    lamp.className = "lamp " + now;
+    facts.textContent = now === "live" ? camera.rate.toFixed(1) + "/s" : told(now);
     if (camera.width) tile.querySelector(".view").style.aspectRatio = camera.width + " / " + camera.height;
-    const over = camera.state !== "live" && !(camera.state === "ended" && camera.width);
-    notice.hidden = !over;
-    notice.textContent = camera.state === "waiting" ? "Waiting for the first picture"
+    const covered = now !== "live" && !(now === "ended" && camera.width);
+    notice.hidden = !covered;
+    notice.textContent = now === "gone" ? "Not live: the program does not answer" : camera.state === "waiting" ? "Waiting for the first picture"
       : told(camera.state) + (camera.reason ? ": " + visible(camera.reason) : "")
         + (camera.silence !== null ? " – last picture " + duration(camera.silence) + " ago" : "");
   });
 }
 
-const told = (name) => ({ waiting: "waiting", silent: "no picture", lost: "connection lost", frozen: "picture stands still", ended: "ended" }[name] || name);
+const told = (name) => ({ waiting: "waiting", silent: "no picture", lost: "connection lost", frozen: "picture stands still", ended: "ended", gone: "not live" }[name] || name);
 
 async function lookAt(number) {
   const tile = tiles[number];
@@ -112,6 +119,45 @@ function drawBoxes(boxes, people, colours) {
   });
   for (const gone of [...boxes.children]) if (!made.includes(gone)) gone.remove();
   for (const box of made) if (box.parentElement !== boxes) boxes.append(box);
+}
+
+/* ---- the plan ---- */
+
+const MOST_DOTS = 12;
+
+function drawPlan() {
+  const part = find("plan-part"), plan = find("plan");
+  part.hidden = find("nav-plan").hidden = !state.plan;
+  if (!state.plan) return;
+  if (!plan.firstChild) plan.append(element("img", { src: "/plan", alt: "Plan of the site" }));
+  state.cameras.forEach((camera, number) => {
+    if (!camera.place) return;
+    const people = state.present.filter((person) => person.cameras.includes(number));
+    const names = people.map((person) => person.identity).join(", ");
+    const now = gone === null ? camera.state : "gone";
+    const text = camera.name + ": " + (now === "live" ? "" : told(now) + ", ") + (names || "nobody");
+    let spot = plan.querySelector('[data-spot="' + number + '"]');
+    if (!spot) {
+      spot = element("button", { type: "button", "data-spot": number, onclick: () => showCamera(number) });
+      const [x, y] = camera.place.map((share) => 100 * share + "%");
+      Object.assign(spot.style, { left: x, top: y, translate: "-" + x + " -" + y });  // inside the plan, also at its edges
+      plan.append(spot);
+    }
+    spot.className = "spot " + now;
+    if (spot.title === visible(text)) return;
+    spot.title = visible(text);
+    spot.setAttribute("aria-label", visible(text));
+    spot.replaceChildren(element("span", { class: "spot-name", text: camera.name }), ...people.slice(0, MOST_DOTS).map((person) => {
+      const dot = element("i");
+      dot.style.setProperty("--person", person.colour);
+      return dot;
+    }), people.length > MOST_DOTS ? "+" + (people.length - MOST_DOTS) : "");
+  });
+}
+
+function showCamera(number) {
+  tiles[number].tile.scrollIntoView({ block: "center" });
+  tiles[number].enlarge.focus({ preventScroll: true });
 }
 
 async function watch() {
@@ -161,16 +207,24 @@ function drawPresent() {
   }));
   const unnamed = state.unnamed ? " + " + state.unnamed + " not sure" : "";
   find("present-count").textContent = state.present.length + unnamed;
+  find("nav-count").textContent = state.present.length;
+  find("present-title").textContent = over() ? "Here at the end" : "Here now";
   find("nobody").hidden = state.present.length > 0;
 }
 
 async function drawFound() {
   const response = await ask("/api/people?find=" + encodeURIComponent(find("find").value));
   if (!response.ok) return;
-  const { people, total } = await response.json();
+  found = await response.json();
+  showFound();
+}
+
+function showFound() {
+  if (found === null) return;
+  const { people, total } = found;
   const here = new Set(state.present.map((person) => person.identity));
   fill(find("found"), people.map((person) => {
-    const last = person.last === null ? "not seen yet" : here.has(person.identity) ? "here now" : "last seen " + moment(person.last);
+    const last = person.last === null ? "not seen yet" : here.has(person.identity) && !over() ? "here now" : "last seen " + moment(person.last);
     return { key: JSON.stringify([person.identity, person.picture, last]), name: person.identity,
       make: () => personRow(person, element("span", { class: "number", text: last })) };
   }));
@@ -180,8 +234,15 @@ async function drawFound() {
 function drawLately() {
   fill(find("lately"), state.lately.map((line) => ({
     key: JSON.stringify(line), name: "",
-    make: () => element("li", {}, element("span", { class: "number faint", text: moment(line.time) }), element("span", { text: lineText(line) })),
+    make: () => element("li", {}, element("span", { class: "number faint", text: moment(line.time) }),
+      element("span", {}, line.colour ? personDot(line.colour) : null, lineText(line))),
   })));
+}
+
+function personDot(colour) {
+  const dot = element("span", { class: "person", "aria-hidden": "true" });
+  dot.style.setProperty("--person", colour);
+  return dot;
 }
 
 function lineText(line) {
@@ -205,32 +266,50 @@ function lineText(line) {
 }
 
 function drawFacts() {
-  const live = state.cameras.filter((camera) => camera.state === "live").length;
+  const live = over() ? 0 : state.cameras.filter((camera) => camera.state === "live").length;
   find("facts").textContent = live + " of " + count(state.cameras.length, "camera", "cameras") + " live  ·  "
-    + count(state.present.length, "person", "people") + " here  ·  " + moment(state.now, true);
-  write("trouble", [state.ended, state.traces].filter(Boolean).join("  ·  "));
+    + count(state.present.length, "person", "people") + (over() ? " at the end  ·  " : " here  ·  ") + moment(state.now, true);
+  write("trouble", gone !== null ? "No answer from the program since " + moment(gone / 1000)
+    + ": it has ended, or cannot be reached. All that is shown is from before then. It is asked again every second."
+    : [state.ended, state.traces].filter(Boolean).join("  ·  "));
+  document.body.classList.toggle("over", over());
   find("sign-out").hidden = !state.signed_in;
 }
 
+function draw() {
+  drawCameras();
+  window.drawZones?.();
+  drawFacts();
+  drawPresent();
+  drawPlan();
+  drawLately();
+  showFound();
+}
+
+/* The last answer was at `since`, ms. A program that comes back counts its pictures anew. */
+function setGone(since) {
+  gone = since;
+  for (const tile of tiles) tile.frame = -1;
+  if (state !== null) draw();
+  else write("trouble", "No answer from the program. It is asked again every second.");
+}
+
 async function refresh() {
-  let turns = 0;
+  let turns = 0, answered = Date.now();
   for (;;) {
     try {
       if (!document.hidden || state === null) {
         const response = await ask("/api/state");
-        if (response.ok) {
-          state = await response.json();
-          drawCameras();
-          window.drawZones?.();
-          drawFacts();
-          drawPresent();
-          drawLately();
-          if (!(turns++ % FOUND_EVERY)) await drawFound();
-          if (shown !== null) await drawPerson();
-        }
+        if (!response.ok) throw new Error("a proxy answers, or the sign-in has run out");
+        state = await response.json();
+        answered = Date.now();
+        gone = null;
+        draw();
+        if (!(turns++ % FOUND_EVERY)) await drawFound();
+        if (shown !== null) await drawPerson();
       }
     } catch {
-      write("trouble", "No answer from the program. It is tried again.");
+      if (gone === null) setGone(answered);
     }
     await pause(STATE_EVERY);
   }
@@ -268,7 +347,7 @@ async function drawPerson() {
     : "Not seen since this program began.";
   drawLanes(person);
   fill(find("person-stays"), person.stays.map((stay) => {
-    const here = person.now - stay.last <= 3;
+    const here = person.now - stay.last <= 3 && !over();
     const times = moment(stay.first) + (here ? " until now" : " to " + moment(stay.last));
     const long = duration(stay.last - stay.first);
     return { key: JSON.stringify([stay.camera, times, long]), name: "", make: () => element("li", {}, cameraName(stay.camera),
