@@ -261,6 +261,9 @@ OTHER_FILES = {
         "calibrate --model {model} --data {people} --picture {out}", "scores.png", ["people/00000/00_00.png"],
     ),
     "calibrate --json": ("calibrate --model {model} --data {people} --json {out}", "figures.json", ["model.onnx"]),
+    "evaluate --show": (
+        "evaluate {model} --data {people} --show {folder}", "contact-sheet.png", ["people/contact-sheet.png"],
+    ),
     "embed names": ("embed {people} --model {model} -o {folder}/features.npy", "features.txt", []),
     "convert --worst": (
         "convert {model} --crops {people} -o {spare} --worst {out}", "worst.png", ["people/00000/00_00.png"],
@@ -284,7 +287,7 @@ READ = {
     "--calibration", "--certificate", "--config", "--crops", "--data", "--detections", "--from", "--gallery", "--init",
     "--key", "--model", "--recipe", "--run", "--token-file", "--videos", "--weights", "--zones",
 }  # fmt: skip
-WRITTEN = {"--output", "--picture", "--json", "--worst"}
+WRITTEN = {"--output", "--picture", "--json", "--show", "--worst"}
 
 
 def walk(command, name=""):
