@@ -288,8 +288,8 @@ OTHER_FILES = {
 """More that commands write."""
 
 READ = {
-    "--calibration", "--certificate", "--config", "--crops", "--data", "--detections", "--from", "--gallery", "--init",
-    "--key", "--model", "--recipe", "--run", "--token-file", "--videos", "--weights", "--zones",
+    "--cache", "--calibration", "--certificate", "--config", "--crops", "--data", "--detections", "--from", "--gallery",
+    "--init", "--key", "--model", "--recipe", "--run", "--token-file", "--videos", "--weights", "--zones",
 }  # fmt: skip
 WRITTEN = {"--output", "--picture", "--json", "--show", "--worst"}
 
