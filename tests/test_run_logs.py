@@ -86,7 +86,7 @@ def test_what_cannot_be_opened_is_said_before_training(tmp_path, monkeypatch):
         open_logs(tmp_path, ["neptune"])
     for name in ("wandb", "mlflow"):
         monkeypatch.setitem(sys.modules, name, None)
-        with pytest.raises(MissingPackageError, match=rf"aligned-reid\[{name}\]"):
+        with pytest.raises(MissingPackageError, match=rf"\[{name}\]"):
             open_logs(tmp_path, [name])
     kept = Kept(None, 0)
     monkeypatch.setitem(LOGS, "kept", lambda *_: kept)
