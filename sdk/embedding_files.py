@@ -99,6 +99,31 @@ def write_features(path: Path, embedded: Embedded, model: str) -> None:
             files[1].write("".join(f"{name}\n" for name in embedded.names).encode())
 
 
+def read_features(path: Path) -> Embedded:
+    """What `write_features` wrote. Raises `DataError` for a file that is missing, damaged or something else."""
+    check_name(path)
+    try:
+        with open(path, "rb") as file:
+            content = np.load(file, allow_pickle=False)
+            if path.suffix.lower() == ".npz":
+                with content:
+                    embedding, names = content["embedding"], content["names"].tolist()
+                    stripes = content.get("stripes")
+            else:
+                embedding, names, stripes = content, _lines(written(path)[1]), None
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except DataError:
+        raise
+    except Exception as error:  # NumPy and zipfile raise whatever comes of a damaged file
+        raise DataError(f"{path}: cannot be read as features of `reid embed` ({error})") from None
+    if embedding.ndim != 2 or embedding.dtype.kind != "f" or len(embedding) != len(names):
+        raise DataError(
+            f"{path}: not features of `reid embed`: {embedding.dtype} {embedding.shape}, {len(names)} names"
+        )
+    return Embedded([str(name) for name in names], Features(embedding.astype(np.float32), stripes))
+
+
 def _lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")

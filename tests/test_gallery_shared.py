@@ -398,12 +398,55 @@ def test_addresses():
         ("milvus://host:19530/site", "http://host:19530", "site", "", "milvus://host:19530/site"),
         ("milvus://me:se%40cret@10.0.0.1:1/s_2", "http://10.0.0.1:1", "s_2", "me:se@cret", "milvus://10.0.0.1:1/s_2"),
         ("milvus://key@host:1/s", "http://host:1", "s", "key", "milvus://host:1/s"),
+        ("milvus+tls://host:1/s", "https://host:1", "s", "", "milvus+tls://host:1/s"),
         ("dir/x.milvus.db", "dir/x.milvus.db", "gallery", "", "dir/x.milvus.db"),
     ):
-        assert Address.parse(where) == Address(uri, name, Confidential(token), shown)
+        assert Address.parse(where, {}) == Address(uri, name, Confidential(token), shown)
 
 
 def test_without_pymilvus_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymilvus", None)
     with pytest.raises(MissingPackageError, match=r"aligned-reid\[milvus\]"):
         Gallery("milvus://127.0.0.1:1/site")
+
+
+def away(gallery):
+    """What a site says while its store does not answer."""
+    with pytest.raises(GalleryError) as caught:
+        gallery.sync()
+    return str(caught.value)
+
+
+def test_a_cache_that_was_made_elsewhere_serves_a_box_that_starts_without_a_network(server, tmp_path):
+    name, cache = f"g_{uuid.uuid4().hex}", tmp_path / "box.db"
+    here = f"milvus://127.0.0.1:{server.port}/{name}"
+    with Gallery(here) as office:
+        enrol(office, "ann", "bob")
+        office.sync()
+    result = CliRunner().invoke(build_app(), ["gallery", "sync", here, "--cache", str(cache)])
+    assert result.exit_code == 0, result.exception
+    with Gallery(f"milvus://127.0.0.1:1/{name}", cache=cache) as box:
+        assert box.search(features_of("ann")[:1])[0][0].identity == "ann"
+        enrol(box, "eve")
+        assert "matching goes on with what is here" in away(box)
+    with Gallery(here, cache=cache) as box, Gallery(here) as office:
+        settle(box, office)
+        assert sorted(office.identities()) == ["ann", "bob", "eve"]
+
+
+def test_without_anybody_a_site_says_that_it_knows_nobody(tmp_path):
+    with Gallery("milvus://127.0.0.1:1/site") as gallery:
+        assert "nobody is known until it does, for this site has no cache; with cache=FILE" in away(gallery)
+    with Gallery("milvus://127.0.0.1:1/site", cache=tmp_path / "site.db") as gallery:
+        assert "the cache is empty; `reid gallery sync` fills one elsewhere" in away(gallery)
+
+
+def test_a_cache_needs_a_shared_gallery_to_be_of(tmp_path):
+    for more, said in (
+        ([], "name it with --gallery"),
+        (["--gallery", str(tmp_path / "a.db")], "is for a shared gallery"),
+    ):
+        line = ["serve", "--simulated", "--port", "0", "--cache", str(tmp_path / "c.db"), *more]
+        result = CliRunner().invoke(build_app(), line)
+        assert isinstance(result.exception, GalleryError)
+        assert said in str(result.exception)

@@ -1,6 +1,7 @@
 """Output never destroys: files take their names when they are whole, and no command overwrites what it reads."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import resource
@@ -237,6 +238,7 @@ FOLDERS = {
     "train": "train --data {people} -o {file}",
     "ablate": "ablate --data {people} -o {file}",
     "human": "human --data {people} --model {model} -o {file}",
+    "map": "map {people} -o {file}",
 }
 """Commands whose -o is a folder, and how to give them a file instead."""
 
@@ -261,6 +263,9 @@ OTHER_FILES = {
         "calibrate --model {model} --data {people} --picture {out}", "scores.png", ["people/00000/00_00.png"],
     ),
     "calibrate --json": ("calibrate --model {model} --data {people} --json {out}", "figures.json", ["model.onnx"]),
+    "evaluate --show": (
+        "evaluate {model} --data {people} --show {folder}", "contact-sheet.png", ["people/contact-sheet.png"],
+    ),
     "embed names": ("embed {people} --model {model} -o {folder}/features.npy", "features.txt", []),
     "convert --worst": (
         "convert {model} --crops {people} -o {spare} --worst {out}", "worst.png", ["people/00000/00_00.png"],
@@ -274,6 +279,8 @@ OTHER_FILES = {
     "search facts": (
         "search --gallery {people} --identity 00000 --model {model} -o {folder}", "search.json", ["people/search.json"],
     ),
+    "map picture": ("map {people} --model {model} -o {folder}", "map.png", ["people/map.png"]),
+    "map page": ("map {people} --model {model} -o {folder}", "map.html", ["people/map.html"]),
     "train": ("train --data {people} --init {checkpoint} -o {folder}", "model.pt", ["model.pt"]),
     "ablate": ("ablate --data {people} --init {checkpoint} -o {folder}", "ablation.json", ["ablation.json"]),
     "human": ("human --data {people} --model {model} -o {folder}", "questions.json", []),
@@ -281,10 +288,10 @@ OTHER_FILES = {
 """More that commands write."""
 
 READ = {
-    "--calibration", "--certificate", "--config", "--crops", "--data", "--detections", "--from", "--gallery", "--init",
-    "--key", "--model", "--plan", "--recipe", "--run", "--token-file", "--videos", "--weights", "--zones",
+    "--cache", "--calibration", "--certificate", "--config", "--crops", "--data", "--detections", "--from", "--gallery",
+    "--init", "--key", "--model", "--plan", "--recipe", "--run", "--token-file", "--videos", "--weights", "--zones",
 }  # fmt: skip
-WRITTEN = {"--output", "--picture", "--json", "--worst"}
+WRITTEN = {"--output", "--picture", "--json", "--show", "--worst"}
 
 
 def walk(command, name=""):
@@ -385,9 +392,14 @@ def test_no_command_overwrites_what_it_reads(app, site, case):
         assert path.read_bytes() == before
 
 
+LONG = ("train", "adapt", "ablate", "human")
+NEEDS = {"map picture": "sklearn", "map page": "sklearn"}
+"""Packages that not every machine has."""
 WRITE = {
-    name: case for name, case in CASES.items() if name not in ("train", "adapt", "ablate", "human")
-}  # they take long
+    name: case
+    for name, case in CASES.items()
+    if name not in LONG and (name not in NEEDS or importlib.util.find_spec(NEEDS[name]))
+}
 
 
 @pytest.mark.parametrize("case", WRITE.values(), ids=WRITE)

@@ -266,19 +266,6 @@ def test_a_log_line_has_the_means_of_its_epoch_and_the_time_that_is_left(monkeyp
     assert epoch_log.duration(59.6) == "60 s"
 
 
-def test_losses_and_figures_are_written_for_tensorboard(people, tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    training, held_out = people.hold_out(4, seed=0)
-    final = train(training, tmp_path, CONFIG, held_out, evaluate_every=3, tensorboard=True)
-    events = EventAccumulator(str(tmp_path / "tensorboard"))
-    events.Reload()
-    steps = 3 * len(training) // 8
-    assert set(events.Tags()["scalars"]) >= {"loss/id", "loss/global", "loss/local", "learning_rate", "held_out/mAP"}
-    assert [event.step for event in events.Scalars("loss/id")] == list(range(steps))
-    assert events.Scalars("held_out/mAP")[0].value == pytest.approx(final.evaluation["mAP"])
-
-
 def test_gradients_are_clipped_to_the_norm_that_is_asked_for(people, tmp_path, monkeypatch):
     norms = []
     step = torch.optim.AdamW.step

@@ -1,6 +1,8 @@
 """The training loop: losses, optimiser steps, checkpoints that a later run continues from."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -23,7 +25,7 @@ from training.mutual import mutual_terms
 from training.networks import Network, build_networks, restore, state_of
 from training.optimizer import build_optimizer
 from training.parallel import ALONE, Processes, gather, gather_labels, sum_gradients
-from training.scalars import open_scalars
+from training.run_logs import flat, open_logs
 from training.schedule import learning_rate_factor
 
 LAST = "last.pt"
@@ -68,6 +70,7 @@ def train(
     backbone_weights: Path | None = None,
     evaluate_every: int = 0,
     tensorboard: bool = False,
+    log_to: Sequence[str] = (),
     processes: Processes = ALONE,
 ) -> Checkpoint:
     """Train on `dataset`, evaluate on the people of `held_out`, write `output/model.pt` and return it.
@@ -75,9 +78,9 @@ def train(
     Every epoch ends with `output/last.pt`; with `resume`, training continues there, or begins if there is none yet.
     With `init`, the network starts from those weights instead of random ones; `backbone_weights` is a file for its
     backbone alone. Every `evaluate_every` epochs (0: never) the people held out are ranked, and `output/best.pt` is the
-    best so far. Where standard error is no terminal, every epoch prints a line. `tensorboard` writes losses and figures
-    to `output/tensorboard`. Where `processes` are several, each calls this with the same arguments, and the first
-    writes the files.
+    best so far. Where standard error is no terminal, every epoch prints a line. `log_to`: which of
+    `training.run_logs.LOGS` hear of losses and figures; `tensorboard=True` is one of them. Where `processes` are
+    several, each calls this with the same arguments, and the first writes the files.
 
     Raises `DataError` when `output` already holds a run and `resume` is not set, when the run there has another
     configuration, when `init` has another shape, when an image cannot be read or the people held out cannot be ranked
@@ -103,10 +106,11 @@ def train(
 
     loader, sampler = training_loader(dataset, config, workers, processes)
     total_steps = config.train.epochs * len(loader)
-    scalars = open_scalars(output / "tensorboard", tensorboard and processes.is_first, first_epoch * len(loader))
+    wanted = [*(["tensorboard"] if tensorboard else []), *log_to] if processes.is_first else []
     started = time.monotonic()
     log = EpochLog(config.train.epochs, first_epoch)
-    with progress_bar() as progress:
+    with open_logs(output, wanted, first_epoch * len(loader)) as logs, progress_bar() as progress:
+        logs.config(flat(asdict(config)))
         bar = progress.add_task("training", total=total_steps, completed=first_epoch * len(loader))
         for epoch in range(first_epoch, config.train.epochs):
             sampler.epoch = epoch
@@ -129,7 +133,7 @@ def train(
                 for network in networks:
                     update_average(network.average, network.model, step, config.train.average_decay)
                 log.add(shown)
-                scalars.add(step, {"learning rate": rate, **{f"loss/{name}": v for name, v in shown.items()}})
+                logs.scalars(step, {"learning rate": rate, **{f"loss/{name}": v for name, v in shown.items()}})
                 text = " ".join(f"{name} {value:.3f}" for name, value in shown.items())
                 progress.update(bar, advance=1, description=f"epoch {epoch + 1}/{config.train.epochs}  {text}")
             if not processes.is_first:
@@ -138,11 +142,10 @@ def train(
             evaluation = None
             if evaluate_every and (epoch + 1) % evaluate_every == 0 and held_out is not None and len(held_out):
                 evaluation = _keep_if_best(checkpoint, held_out, device, output / BEST)
-                scalars.add(step, {f"held out/{name}": evaluation[name] for name in ("rank1", "mAP")})
+                logs.scalars(step, {f"held out/{name}": evaluation[name] for name in ("rank1", "mAP")})
             checkpoint.state = state_of(networks, optimizer, scaler)
             save_checkpoint(checkpoint, output / LAST)
             log.end(epoch, rate, evaluation)
-    scalars.close()
     notes.print(f"trained {config.train.epochs - first_epoch} epochs in {time.monotonic() - started:.0f} s")
     return _finish(networks, config, identities, held_out, device, output, processes)
 

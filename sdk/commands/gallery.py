@@ -39,6 +39,23 @@ def list_identities(file: File, as_json: Json = False) -> None:
             notes.print(f"{len(opened.identities())} identities, {len(opened)} exemplars; {index}; {model}")
 
 
+@gallery.command("sync")
+def sync(
+    store: Annotated[str, typer.Argument(help="milvus://host:19530/name.")],
+    cache: Annotated[Path, typer.Option(help="File that keeps it; made if it is not there.")],
+) -> None:
+    """Bring a shared gallery's cache up to date, and send what it has: also to prepare that of a box which is to start
+    without a network.
+
+    Each site needs a cache of its own: two that share a copy would give different people the same made-up names.
+    """
+    from sdk.gallery import Gallery
+
+    with Gallery(store, cache=cache) as opened:
+        opened.sync()
+        notes.print(f"{cache}: {len(opened.identities())} identities, {len(opened)} exemplars, as the store has them")
+
+
 @gallery.command("show")
 def show(file: File, identity: Identity, as_json: Json = False) -> None:
     """Show one identity: how many exemplars, of which cameras, since when."""

@@ -37,6 +37,11 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the run that the folder holds. What no run made stays.")
 ]
 
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="With a shared gallery: file that keeps it here, for starts and hours without the store."),
+]
+
 Config = Annotated[
     Path | None, typer.Option(help="YAML file of tracker settings (docs/tracking.md). Default: the tracker's own.")
 ]
@@ -50,6 +55,18 @@ EVENTS = (
     "a file, - (standard output), http(s)://…, mqtt(s)://…, each with #kind=…&camera=…&zone=…&identity=… after it for "
     "some events alone, and picture for pictures; may be repeated."
 )
+
+
+def gallery_with(where: str | None, cache: Path | None):
+    """What `ReIdentifier` takes as its gallery."""
+    if cache is None:
+        return where
+    from sdk.errors import GalleryError
+    from sdk.gallery import Gallery
+
+    if where is None:
+        raise GalleryError(f"--cache {cache} is for a shared gallery; name it with --gallery milvus://host:19530/name")
+    return Gallery(where, cache=cache)
 
 
 def note(line: str) -> None:

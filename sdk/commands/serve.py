@@ -7,6 +7,7 @@ import typer
 
 from sdk.commands.options import (
     EVENTS,
+    Cache,
     Config,
     Detector,
     Graphs,
@@ -16,6 +17,7 @@ from sdk.commands.options import (
     Strict,
     Threshold,
     Zones,
+    gallery_with,
     note,
     tell_missed,
 )
@@ -65,6 +67,7 @@ def serve(
     gallery: Annotated[
         str | None, typer.Option(help="Where identities are kept: a file, or a store. Default: memory, until the end.")
     ] = None,
+    cache: Cache = None,
     plan: Annotated[
         Path | None, typer.Option(help="YAML file with an image of the site and where its cameras are, to show.")
     ] = None,
@@ -123,7 +126,7 @@ def serve(
     access = Access(token, public_url)
     used = [
         path
-        for path in (model, detector, gallery, config, zones, plan, token_file, certificate, key)
+        for path in (model, detector, gallery, cache, config, zones, plan, token_file, certificate, key)
         if path is not None
     ]
     settings = TrackerConfig() if config is None else TrackerConfig.load(config)
@@ -131,7 +134,8 @@ def serve(
     check_sinks(events or (), [*(source_files(sources) if sources else ()), *used])
     with contextlib.ExitStack() as stack:
         recording = stack.enter_context(contextlib.ExitStack())
-        reid = ReIdentifier(model, gallery=gallery, threshold=threshold, host_code=host_code, graphs=graphs)
+        known = gallery_with(gallery, cache)
+        reid = ReIdentifier(model, gallery=known, threshold=threshold, host_code=host_code, graphs=graphs)
         stack.enter_context(reid.gallery)
         if simulated:
             opened = stack.enter_context(open_drawn_site(reid, Site(0, cameras=4, people=12, seconds=300.0)))

@@ -8,6 +8,7 @@ import typer
 
 from sdk.commands.options import (
     EVENTS,
+    Cache,
     Config,
     Detector,
     Graphs,
@@ -18,6 +19,7 @@ from sdk.commands.options import (
     Strict,
     Threshold,
     Zones,
+    gallery_with,
     note,
     tell_missed,
 )
@@ -51,6 +53,7 @@ def track(
     gallery: Annotated[
         str | None, typer.Option(help="A gallery file: who is known, from run to run. Default: nobody, for this run.")
     ] = None,
+    cache: Cache = None,
     rate: Rate = None,
     seconds: Annotated[float | None, typer.Option(help="End after so long. Default: when the sources end.")] = None,
     video: Annotated[
@@ -111,7 +114,7 @@ def track(
     from sdk.zones import ZoneWatch, read_zones
 
     files = source_files(sources)
-    used = [path for path in (model, detector, gallery, config, zones, detections) if path is not None]
+    used = [path for path in (model, detector, gallery, cache, config, zones, detections) if path is not None]
     settings = TrackerConfig() if config is None else TrackerConfig.load(config)
     shapes = None if zones is None else read_zones(zones)
     check_sinks(events or (), [*files, *used])
@@ -122,7 +125,7 @@ def track(
         if shapes is not None:
             shapes.check_cameras(site.cameras)
         written = not site.live if video is None else video
-        reid = ReIdentifier(model, gallery, threshold, host_code=host_code, graphs=graphs)
+        reid = ReIdentifier(model, gallery_with(gallery, cache), threshold, host_code=host_code, graphs=graphs)
         stack.enter_context(reid.gallery)
         known = known_site(reid, settings)  # without what this run teaches: the second pass learns from it anew
         tracker = MultiCameraTracker(

@@ -14,6 +14,7 @@ from sdk.confidential import hide
 from sdk.distances import local_distance_gathered
 from sdk.errors import GalleryError
 from sdk.gallery import arguments
+from sdk.gallery.address import Address, is_address
 from sdk.gallery.journal import Journal, passphrase_of
 from sdk.gallery.ledger import MAX_EXEMPLARS, NOTED, Exemplars, Ledger, shape_of
 from sdk.gallery.records import ExemplarLayout
@@ -62,8 +63,8 @@ class Gallery(Ledger):
         passphrase: str | None = None,
         cache: str | Path | None = None,
     ):
-        """where: nothing, a file, or a Milvus store: `milvus://host:19530/name`, `milvus://token@host:19530/name`, or
-        a `*.milvus.db` file of Milvus Lite.
+        """where: nothing, a file, or a Milvus store: `milvus://host:19530/name`, `milvus+tls://host:19530/database/name`,
+        `milvus://user:password@host:19530/name` (`sdk.gallery.address`), or a `*.milvus.db` file of Milvus Lite.
 
         max_exemplars: of an identity, beyond which the most redundant go (default 32). retention: seconds after their
         enrolment for which exemplars are kept (default: for ever; 0: for ever again), as far as the gallery has seen
@@ -647,7 +648,7 @@ class Gallery(Ledger):
 
 
 def is_shared(where: str | Path) -> bool:
-    return str(where).startswith("milvus://") or str(where).endswith(".milvus.db")
+    return is_address(where)
 
 
 def shown(where: str | Path) -> str:
@@ -656,8 +657,6 @@ def shown(where: str | Path) -> str:
     Raises `GalleryError` for an address that is none of a gallery, which would be taken for a file's name.
     """
     if is_shared(where):
-        from sdk.gallery.milvus import Address
-
         return Address.parse(str(where)).shown
     if re.match(r"[A-Za-z][\w+.-]+:/", str(where)) or (hide(where) != str(where) and not Path(where).exists()):
         raise GalleryError(f"{hide(where)}: no address of a gallery; it is a file, or milvus://host:19530/name")

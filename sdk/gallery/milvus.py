@@ -8,7 +8,6 @@ that was away hears of it. Deletes are eventually consistent in Milvus, so every
 import base64
 import json
 import logging
-import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -16,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdk.confidential import Confidential, hide, take_apart, why
-from sdk.errors import DataError, GalleryError, missing_package
+from sdk.confidential import Confidential, why
+from sdk.errors import missing_package
+from sdk.gallery.address import Address
 
 TIMEOUT = 10.0
 """Seconds for one call."""
@@ -29,39 +29,6 @@ NO_TIME = -1e300
 """Instead of NaN, which not every version of Milvus takes."""
 META = "meta"
 """The row of `<name>_people` that says whose features these are."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a shared gallery is."""
-
-    uri: str
-    name: str
-    token: Confidential
-    """A token, or `user:password`; may be empty."""
-    shown: str
-    """For messages."""
-
-    @classmethod
-    def parse(cls, where: str) -> "Address":
-        """`milvus://[token@]host:port/name`, or a file of Milvus Lite, whose gallery is called `gallery`.
-
-        In a token, percent-encoding is read. Raises `GalleryError` for what is none of these.
-        """
-        if not where.startswith("milvus://"):
-            return cls(where, "gallery", Confidential(""), hide(where))
-        try:
-            url = take_apart(where)
-        except DataError as error:
-            raise GalleryError(str(error)) from None
-        name = re.fullmatch(r"/([A-Za-z_]\w*)", url.path.reveal())
-        if not name or not url.host or url.port is None or url.query or url.fragment:
-            raise GalleryError(
-                f"{url.origin}: no address of a shared gallery; write milvus://host:19530/name, the name of letters, "
-                "digits and _; before the host USER:PASSWORD@ where the store wants it"
-            )
-        token = ":".join(part.reveal() for part in (url.user, url.password) if part is not None)
-        return cls(f"http://{url.origin.partition('://')[2]}", name[1], Confidential(token), url.shown)
 
 
 @dataclass(frozen=True)
@@ -105,9 +72,7 @@ class MilvusStore:
         self.close()
 
         def open_client():
-            self._client = self._pymilvus.MilvusClient(
-                uri=self._address.uri, token=self._address.token.reveal(), timeout=TIMEOUT
-            )
+            self._client = self._pymilvus.MilvusClient(**self._address.connection(), timeout=TIMEOUT)
             for collection in (self._people, self._exemplars):
                 if self._client.has_collection(collection, timeout=TIMEOUT):
                     self._client.load_collection(collection, timeout=TIMEOUT)

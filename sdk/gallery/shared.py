@@ -17,7 +17,8 @@ import numpy as np
 
 from sdk.errors import GalleryError
 from sdk.gallery import exchange
-from sdk.gallery.milvus import Address, MilvusStore, RemoteExemplar, RemotePerson, StoreAway
+from sdk.gallery.address import Address
+from sdk.gallery.milvus import MilvusStore, RemoteExemplar, RemotePerson, StoreAway
 
 INTERVAL = 2.0
 """Seconds between two looks at the store."""
@@ -123,12 +124,19 @@ class Sync:
             self._exchange()
         except StoreAway as error:
             self._connected = False
-            raise GalleryError(
-                f"{self._where}: the store does not answer ({error}); matching goes on with what is here, and changes "
-                "are sent when it is back"
-            ) from error
+            raise GalleryError(f"{self._where}: the store does not answer ({error}); {self._meanwhile()}") from error
         finally:
             self._busy.release()
+
+    def _meanwhile(self) -> str:
+        """What a store that is away means."""
+        if not len(self._gallery) and not self._gallery._journal:
+            return (
+                "nobody is known until it does, for this site has no cache; with cache=FILE it starts with whom it knew"
+            )
+        if not len(self._gallery):
+            return "nobody is known until it does, for the cache is empty; `reid gallery sync` fills one elsewhere"
+        return "matching goes on with what is here, and changes are sent when it is back"
 
     def _exchange(self) -> None:
         gallery, store = self._gallery, self._store

@@ -30,9 +30,9 @@ def draw_results(results: Sequence[SearchResult], ranked_by: str = "") -> np.nda
     canvas.text(2 * GAP + column, HEADER / 2 + 4, f"nearest first, {ranked_by}" if ranked_by else "nearest first", 9)
     for number, result in enumerate(results):
         top = HEADER + 18 + number * row_height
-        canvas.text(GAP, top - 11, result.query.name, 7, room=2 * column)
+        canvas.text(GAP, top - 11, result.query.name, 7, room=(most + 1) * column)
         canvas.paste(GAP, top, width, height, _shown(result.query))
-        canvas.text(GAP, top + height + 12, f"{len(result.query.paths)} image(s)", 7, FAINT)
+        canvas.text(GAP, top + height + 12, f"{len(result.query.paths) or 1} image(s)", 7, FAINT)
         for place, hit in enumerate(result.hits, start=1):
             _draw_hit(canvas, 2 * GAP + place * column, top, hit)
     return canvas.finished()

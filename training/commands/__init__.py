@@ -12,6 +12,7 @@ from training.commands.align import align
 from training.commands.benchmark import benchmark
 from training.commands.evaluate import evaluate
 from training.commands.human import human
+from training.commands.map import map_embeddings
 from training.commands.train import train
 
 
@@ -20,3 +21,4 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=groups.MODEL)(train)
     for command in (with_json(evaluate), benchmark, ablate, with_json(align), with_json(human)):
         app.command(rich_help_panel=groups.MEASURE)(command)
+    app.command("map", rich_help_panel=groups.MEASURE)(map_embeddings)

@@ -61,6 +61,11 @@ def evaluate(
     any_counts: AnyCounts = False,
     device: Device = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for the figures.")] = None,
+    show: Annotated[
+        Path | None,
+        typer.Option(help="Folder for pictures of ranked lists: the worst queries, and as many drawn at random."),
+    ] = None,
+    show_count: Annotated[int, typer.Option(help="With --show: how many of each.")] = 10,
     identities: Identities = 1500,
     cameras: Cameras = 16,
     site_cameras: SiteCameras = 64,
@@ -73,9 +78,15 @@ def evaluate(
     dataset's own evaluation takes trapezoids, that figure is given too.
     """
     from training.data import open_benchmark, parse_layout
-    from training.evaluation import cross_camera_test, evaluate_dataset, evaluate_retrieval
+    from training.evaluation import cross_camera_test, evaluate_dataset
+    from training.evaluation.ranked_lists import SHEET, draw_lists, pictures_of, ranked_lists
+    from training.evaluation.retrieval import pool_features, rank_entries, used_entries
 
     check_output(output, named_files(model, data))
+    if show is not None:
+        check_output(show / SHEET, named_files(model, data))
+        if show_count < 1:
+            raise DataError(f"--show-count {show_count}: draw at least 1")
     layout = None if held_out else parse_layout(data)
     if layout is None and (multi_query or gallery_size is not None):
         raise DataError("--multi-query and --gallery-size are for the test of a research dataset; leave them away")
@@ -92,19 +103,27 @@ def evaluate(
         )
         if held_out:
             people = held_out_people(people, opened, str(model), data)
-        if not (rescore or rerank):
+        if not (rescore or rerank or show):
             figures = evaluate_dataset(opened.embed, people).to_dict()
             print_evaluations({COSINE: figures})
             _write(output, {COSINE: figures})
             return
         test = cross_camera_test(people)
-    rankings = evaluate_retrieval(
-        opened.extract, test, _measures(rescore, rerank, device), multi_query=multi_query, with_stripes=rescore
-    )
+    measures = _measures(rescore, rerank, device)
+    used = used_entries(test, multi_query)
+    features = pool_features(opened.extract, used.crops, used.entries.groups, with_stripes=rescore)
+    rankings = rank_entries(features, used, measures)
     figures = {name: ranking.to_dict() for name, ranking in rankings.items()}
     notes.print(f"protocol: {test.protocol}", soft_wrap=True)
     print_rankings(figures)
     _write(output, figures)
+    if show is not None:
+        ranked_by = list(measures)[-1]
+        lists = ranked_lists(features, used, measures[ranked_by], show_count)
+        for name in pictures_of(lists):
+            check_output(show / name, named_files(model, data))
+        draw_lists(show, lists, used, ranked_by)
+        notes.print(f"wrote {len(pictures_of(lists))} pictures to {show}; all of them are on {show / SHEET}")
 
 
 def _measures(rescore: bool, rerank: bool, device: str) -> dict:

@@ -147,8 +147,15 @@ def train(
         ),
     ] = 0,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write scalars to OUTPUT/tensorboard.", rich_help_panel=RUNNING)
+        bool, typer.Option("--tensorboard", help="The same as --log tensorboard.", rich_help_panel=RUNNING)
     ] = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where losses and figures go: tensorboard (OUTPUT/tensorboard), wandb, mlflow; repeat for more.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on where the run in OUTPUT stopped.", rich_help_panel=RUNNING),
@@ -242,6 +249,7 @@ def train(
         backbone_weights=weights,
         evaluate_every=evaluate_every,
         tensorboard=tensorboard,
+        log_to=log or (),
         processes=processes,
     )
     leave_processes(processes)
