@@ -250,7 +250,7 @@ def threads(seconds: float = 60.0) -> dict:
 
 def kills(rounds: int = 100) -> dict:
     """Processes killed (SIGKILL) at random moments while they enrol, match, forget, and change people in all ways."""
-    sys.path.append(str(Path(__file__).parents[1]))  # the tests are no package that is installed
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # ours, whatever else has installed a package "tests"
     from tests.galleries import DONE, features_of, kill_while_writing, traces, wrong_changes
 
     kept, gone, traced, unverified, wrong, changes = set(), set(), 0, 0, 0, dict.fromkeys(DONE, 0)
