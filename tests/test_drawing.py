@@ -119,6 +119,7 @@ def test_a_name_has_one_colour_and_neighbours_differ():
     assert len(twelve) == len(PALETTE)
     assert colour_of("person-1") == colour_of(f"person-{1 + len(PALETTE)}")
     assert colour_of("ann") != colour_of("nan"), "the order of letters counts"
+    assert colour_number("person-12") == 12
     assert colour_number("visitor 7") != colour_number("guard 7")
     assert colour_of("ann") in PALETTE
     assert colour_of("\ud800") in PALETTE

@@ -156,11 +156,21 @@ def kernel(bare, emulated, monkeypatch):
     return rescorer, driver
 
 
+def cheapest_paths(query: np.ndarray, gallery: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """The local distances in float64, cell by cell from the first: none of the ways' own code. -1: infinitely far."""
+    pairs = gallery.astype(np.float64)[np.maximum(candidates, 0)]
+    cost = np.tanh(np.linalg.norm(query.astype(np.float64)[:, None, :, None] - pairs[:, :, None], axis=-1) / 2)
+    for i, j in np.ndindex(cost.shape[2:]):
+        before = [cost[:, :, i - 1, j]] * (i > 0) + [cost[:, :, i, j - 1]] * (j > 0)
+        cost[:, :, i, j] += np.minimum.reduce(before) if before else 0
+    return np.where(candidates < 0, np.inf, cost[:, :, -1, -1])
+
+
 def check(rescorer, atol: float = 2e-3):
-    """Against `sdk.distances`, with an array and with what the way holds."""
+    """Against float64, with an array and with what the way holds."""
     for seed, shape in enumerate([(8, 128), (8, 128), (3, 16)] if rescorer.name != "onnxruntime" else [(8, 128)] * 2):
         query, gallery, candidates = case(seed, *shape)
-        expected = local_distance_gathered(query, gallery, candidates)
+        expected = cheapest_paths(query, gallery, candidates)
         for given in (gallery, rescorer.hold(gallery)):
             found = rescorer.distances(query, given, candidates)
             assert found.dtype == np.float32
@@ -180,7 +190,7 @@ def check(rescorer, atol: float = 2e-3):
 
 
 def test_numpy_agrees(bare):
-    check(rescoring.choose(bare), atol=1e-6)
+    check(rescoring.choose(bare), atol=1e-5)
 
 
 def test_the_kernels_way_agrees(kernel):

@@ -17,7 +17,7 @@ import supervision as sv
 from sdk import MultiCameraTracker, ReIdentifier
 from sdk.errors import DataError
 from sdk.events import Event, Listeners
-from sdk.video.annotate import AnnotatedVideo, colour_number
+from sdk.video.annotate import AnnotatedVideo
 from sdk.video.observer import ENDED, INTERRUPTED
 from sdk.video.records import HOLD_SECONDS, RecordWriter
 from sdk.video.run import run, track_videos
@@ -140,11 +140,6 @@ def test_the_annotation_draws_box_and_name(tmp_path):
     assert changed[0:20, 80:110].mean() > 0.3, "the label"
     assert not changed[130:, :60].any()
     assert count_frames(tmp_path / "a.mp4") == 2
-
-
-def test_an_identity_has_one_colour_everywhere():
-    assert colour_number("person-12") == 12
-    assert colour_number("ann") == colour_number("ann") != colour_number("bob")
 
 
 @pytest.fixture
