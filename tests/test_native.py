@@ -195,7 +195,7 @@ def test_other_sizes_are_refused(host, shape):
 
 
 def test_the_libraries_tests_pass_under_sanitizers(tmp_path):
-    """ctest: the host library on 10 000 cases of its own, and the kernel's source lane by lane on the processor, its
+    """ctest: the host library on 2 000 cases of its own, and the kernel's source lane by lane on the processor, its
     reads checked against the arrays, built with -fsanitize=address,undefined."""
     build(tmp_path, "-DSANITIZE=ON", "-DCMAKE_CUDA_COMPILER=", target="tests")
     tested = subprocess.run(

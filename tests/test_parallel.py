@@ -16,8 +16,8 @@ from training.data import PeopleDataset
 from training.data.loader import training_loader
 from training.parallel import Processes
 
-STEPS = 20
-TRAIN = TrainConfig(epochs=7, identities_per_batch=8, images_per_identity=4, partners=("resnet18",), local_start=0.3)
+STEPS = 8
+TRAIN = TrainConfig(epochs=3, identities_per_batch=8, images_per_identity=4, partners=("resnet18",), local_start=0.5)
 CONFIG = RunConfig(ModelConfig(width=8, input_size=(64, 32)), TRAIN)
 
 PROGRAMME = """

@@ -134,6 +134,9 @@ int main(int argc, char** argv) {
     for (int round = 0; round < rounds; ++round) {
         for (int stripes = 1; stripes <= aligned_reid::kMaxStripes; ++stripes) {
             for (const int dim : {8, 40, 128}) {
+                if (dim == 128 && stripes != 1 && stripes != 8 && stripes != 13) {
+                    continue; // our models' size for three numbers of stripes: it takes most of the time
+                }
                 // One in four has more candidates than the blocks' warps take at once.
                 const Case made = random_case(random, stripes, dim, (stripes + dim / 8) % 4 ? 11 : 140);
                 check<__half>(made, (round + stripes) % 4 == 0);
