@@ -107,7 +107,7 @@ def check_reid(app: typer.Typer, words: list[str], *, whole: bool = True) -> str
         if not words:
             return None if not whole else "no subcommand"
         if words[0] not in group:
-            known = {option for parameter in command.params for option in parameter.opts}
+            known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
             return None if words[0] in known else f"no command '{words[0]}'"
         command, words = group[words[0]], words[1:]
     if not whole:
