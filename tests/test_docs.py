@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import supervision as sv
 from typer.testing import CliRunner
 
 from sdk.cli import build_app
@@ -39,7 +40,7 @@ SMALL = [
     (r"lobby=usb:0", "lobby=lobby.mp4"),
     (r" yard=csi:0", ""),
     (r"^(reid gallery restore .*)$", r"\1 --overwrite"),
-    (r"^(reid track (?!.*--detector).*)$", r"\1 --detector motion"),
+    (r"^(reid track (?!.*--det).*)$", r"\1 --detector motion"),
     (r"^(reid track .*)$", r"\1 --rate 5 --overwrite"),
     (r"--data simulated -o run", f"--data simulated --identities 8 {SMALL_TRAINING} -o drawn-run"),
     (r"^(reid train .*?)(--output|-o) run", rf"\1 {SMALL_TRAINING} -o new-run"),
@@ -54,6 +55,7 @@ SMALL_PYTHON = [
     (r"usb:0", "lobby.mp4"),
     (r"rate=10, ", "rate=5, "),
     (r"MultiCameraTracker\(ReIdentifier\(\)\)", 'MultiCameraTracker(ReIdentifier(), "motion")'),
+    (r"xyxy=boxes,", 'xyxy=boxes["dock"],'),
     (r'\.explain\("dock", 7\)(\.words)?', ".explain"),  # which tracks there are is not known beforehand
     (r'\("dock", 7\): "ann", \("lobby", 3\): None', '("lobby", 1): "ann"'),
 ]
@@ -106,6 +108,9 @@ def prepared(drawn_people, small_run, small_onnx, tmp_path_factory) -> Path:
     truth = (folder / "site" / "truth" / "tracks.jsonl").read_text().replace("camera-1", "dock")
     (folder / "truth").mkdir()
     (folder / "truth" / "tracks.jsonl").write_text(truth.replace("camera-2", "lobby"))
+    (folder / "boxes").mkdir()
+    (folder / "boxes" / "dock.txt").write_text("1,-1,40,40,60,140,0.9\n")
+    (folder / "boxes" / "lobby.txt").write_text("1,-1,40,40,60,140,0.9\n")
     (folder / "settings.yaml").write_text("review_seconds: 5\n")
     (folder / "token").write_text("x" * 32)
     shutil.copytree(folder / "people" / crops[0].parent.name, folder / "photos")
@@ -175,7 +180,7 @@ def _python_lines(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_shows_works(page, app, stage, request):
     runner = Page(app, stage)
-    for block in blocks_of(page):
+    for block in sorted(blocks_of(page), key=lambda block: block.note != "file"):  # commands may come before their file
         wrong = runner.do(block)
         if wrong is not None:
             pytest.fail(f"{block.place}: {wrong}{HOW}", pytrace=False)
@@ -392,6 +397,7 @@ def names_of_pages(folder: Path) -> dict:
         "Gallery": Gallery,
         "MultiCameraTracker": MultiCameraTracker,
         "ReIdentifier": ReIdentifier,
+        "sv": sv,
         "threading": threading,
         "reid": reid,
         "gallery": reid.gallery,
@@ -404,6 +410,7 @@ def names_of_pages(folder: Path) -> dict:
         "other_frame": frames["lobby"],
         "frames": frames,
         "boxes": boxes,
+        "confidence": np.ones(1, np.float32),
         "following": [(frames, boxes)],
         "ticks": [(tick / 5, frames) for tick in range(3)],
         "time": 1.0,
