@@ -73,7 +73,7 @@ def enroll(
     if (data is None) == (identity is None) or (identity is not None and not images):
         raise GalleryError("say whom to enrol: either --data FOLDER, or --identity NAME and images of that person")
     samples = read_folder(data) if data else [Sample(path, identity, camera) for path in images]
-    kept = None if retention is None else _seconds(retention, never=True)
+    kept = None if retention is None else age_in_seconds(retention, never=True)
     for sample in samples:  # before anything is changed
         read_image(sample.path)
     with _make(file) as opened:
@@ -117,7 +117,7 @@ def prune(
     older_than: Annotated[str, typer.Option(help="Age since enrolment: 30d, 12h, 90m, 45s.")],
 ) -> None:
     """Delete the exemplars that were enrolled long ago, and people whom none is left of."""
-    age = _seconds(older_than)
+    age = age_in_seconds(older_than)
     with open_existing(file) as opened:
         _tell_clock(opened)
         notes.print(f"deleted {opened.prune(older_than=age)} exemplars; {len(opened)} are left")
@@ -417,7 +417,7 @@ def _when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def _seconds(age: str, never: bool = False) -> float:
+def age_in_seconds(age: str, never: bool = False) -> float:
     """ "30d" → seconds. never: "0" is one, too."""
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])", age.strip(), re.ASCII)
     if never and age.strip() == "0":
