@@ -107,6 +107,7 @@ def prepared(drawn_people, small_run, small_onnx, tmp_path_factory) -> Path:
     (folder / "truth").mkdir()
     (folder / "truth" / "tracks.jsonl").write_text(truth.replace("camera-2", "lobby"))
     (folder / "settings.yaml").write_text("review_seconds: 5\n")
+    (folder / "site.yaml").write_text("cameras: {dock: dock.mp4}\ndetector: motion\nrate: 5\noutput: runs\n")
     (folder / "token").write_text("x" * 32)
     shutil.copytree(folder / "people" / crops[0].parent.name, folder / "photos")
     (folder / "crops").symlink_to("photos")

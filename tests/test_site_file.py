@@ -93,7 +93,7 @@ def test_what_a_site_says_is_what_the_command_is_called_with(read, tmp_path):
         USER="ann", PASSWORD="p@ss/w:rd", TOPIC="site/1",
     )  # fmt: skip
     zones = found.values.pop("zones")
-    assert (found.page, found.retention) == (True, "30d")
+    assert (found.page, found.retention) == (True, 30 * 86400)
     assert found.values == {
         "sources": ["dock=rtsp://ann:p%40ss%2Fw%3Ard@10.0.0.7/one", f"yard={tmp_path}/yard#fps=5&live"],
         "model": tmp_path / "model.onnx",
@@ -150,6 +150,8 @@ def test_all_that_is_wrong_is_said_with_its_line(faults):
         ("cameras: {dock: usb:0}\n", "output is missing"),
         (TRACKED + "rate: 5\nrate: 6\n", "site.yaml:5: rate: is there twice"),
         (TRACKED + "retention: 30d\n", "name one with 'gallery:'"),
+        (TRACKED + "gallery: g.db\nretention: 30x\n", "site.yaml:5: retention: '30x' is no length of time"),
+        (TRACKED + "detector: people.onnx\n", "people.onnx: no such file"),
         (TRACKED + "port: 80\n", "no such key"),
         (TRACKED + "events: 3\n", "events.0: is a whole number; give a text"),
         ("cameras: [usb:0]\noutput: out\n", "write a camera a line under it"),
@@ -169,6 +171,10 @@ def test_a_secret_is_in_no_message(read, faults, tmp_path):
     said = faults(text, KEY="hunter3")
     assert len(said) == 2
     assert not any("hunter" in line for line in said)
+    quoted = [
+        TRACKED + line for line in ("config: {caution: '${KEY}'}\n", "model: '${KEY}'\n", "config: {'x': 1, y: 2}\n")
+    ]
+    assert not any("hunter" in line for text in quoted for line in faults(text, KEY="hunter3"))
     assert faults(TRACKED + "gallery: ${MISSING}\n") == [
         "site.yaml:4: gallery: the variable MISSING is not set in the environment"
     ]

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,6 +13,7 @@ import typer
 from sdk.commands.forget import Runs, forget_in
 from sdk.commands.options import HostCode, Model
 from sdk.errors import GalleryError
+from sdk.gallery.age import age_in_seconds
 from sdk.names import one_called
 from sdk.terminal import Table, notes, print_json, results, track
 
@@ -25,7 +25,6 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of
 
 TRACES = 3
 """Exit code of a command that has done what it says, while bytes of what was erased are still in a file."""
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 @gallery.command("list")
@@ -415,13 +414,3 @@ def _write_summaries(summaries, as_json: bool) -> None:
 
 def _when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-
-
-def age_in_seconds(age: str, never: bool = False) -> float:
-    """ "30d" → seconds. never: "0" is one, too."""
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])", age.strip(), re.ASCII)
-    if never and age.strip() == "0":
-        return 0.0
-    if found is None:
-        raise GalleryError(f"'{age}' is no length of time; write it with its unit, as 30d, 12h, 90m or 45s")
-    return float(found[1]) * UNITS[found[2]]

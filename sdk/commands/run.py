@@ -13,7 +13,6 @@ def run(
     check: Annotated[bool, typer.Option("--check", help="Say what is wrong in the file, and open no camera.")] = False,
 ) -> None:
     """Run a site as one YAML file says: `reid serve` where it has a page, else `reid track`."""
-    from sdk.commands.gallery import age_in_seconds
     from sdk.commands.serve import serve
     from sdk.commands.track import track
     from sdk.gallery import Gallery
@@ -21,14 +20,13 @@ def run(
     from sdk.video.run_folder import new_run
 
     found = read_site(site, track, serve)
-    kept = None if found.retention is None else age_in_seconds(found.retention, never=True)
     if check:
         cameras = len(found.values.get("sources", ()))
         note(f"{site}: nothing is wrong; {cameras} cameras, {'with' if found.page else 'without'} a page")
         return
-    if kept is not None:
+    if found.retention is not None:
         with Gallery(found.values["gallery"]) as gallery:
-            gallery.settle(retention=kept)
+            gallery.settle(retention=found.retention)
     if found.page:
         serve(**found.values)
     elif found.values.get("overwrite"):

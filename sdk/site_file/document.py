@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from sdk.confidential import Confidential
 from sdk.errors import DataError, missing_package
 from sdk.reading import parse_yaml
 
@@ -24,9 +25,12 @@ class Document:
     values: dict = field(default_factory=dict)
     lines: dict[Place, int] = field(default_factory=dict)
     faults: list[tuple[int, str]] = field(default_factory=list)
+    secrets: list[Confidential] = field(default_factory=list)
 
     def fault(self, place: Place, text: str) -> None:
-        """Note what is wrong with a value. The text must not quote it: it may be a secret."""
+        """Note what is wrong with a value. What came from the environment or a file is taken out of the text."""
+        for secret in self.secrets:
+            text = secret.hidden_in(text)
         line = next((self.lines[place[:end]] for end in range(len(place), -1, -1) if place[:end] in self.lines), 1)
         where = ".".join(map(str, place))
         self.faults.append((line, f"{self.path}:{line}: {f'{where}: ' if where else ''}{text}"))
@@ -97,7 +101,9 @@ def _with_secrets(document: Document, value: object, place: Place, environment: 
 
     def put(found: re.Match) -> str:
         secret = _secret(document, found[1], place, environment)
-        return quote(secret, safe="") if _in_userinfo(value, found) else secret
+        encoded = quote(secret, safe="")
+        document.secrets += map(Confidential, {secret, encoded})
+        return encoded if _in_userinfo(value, found) else secret
 
     return _SECRET.sub(put, value)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sdk.errors import DataError, GalleryError
 from sdk.event_sinks import check_sinks, parse_choice
+from sdk.gallery.age import age_in_seconds
 from sdk.names import visible
 from sdk.site_file.document import Document, Place, read_document
 from sdk.site_file.options import KINDS, Option, fits, options_of
@@ -35,8 +36,8 @@ class SiteFile:
     """Whether it is to be served (`reid serve`), or only tracked (`reid track`)."""
     values: dict[str, object]
     """Arguments of that command's function, by name; paths are whole."""
-    retention: str | None = None
-    """Of the gallery, as `reid gallery enroll --retention` takes it."""
+    retention: float | None = None
+    """Of the gallery, s."""
 
 
 def read_site(
@@ -79,10 +80,11 @@ def read_site(
         if option.required and option.key != SOURCES and option.parameter not in values:
             document.fault((), f"{option.key} is missing: {option.help}")
     retention = document.values.get(RETENTION)
-    if retention is not None and not isinstance(retention, str):
-        document.fault((RETENTION,), "write a length of time with its unit, as 30d or 12h; '0' for no end")
-    elif retention is not None and "gallery" not in values:
-        document.fault((RETENTION,), "it is the gallery's, and there is none; name one with 'gallery:'")
+    if retention is not None:
+        said = str(retention)
+        retention = _noted(document, (RETENTION,), lambda: age_in_seconds(said, never=True))
+        if "gallery" not in values:
+            document.fault((RETENTION,), "it is the gallery's, and there is none; name one with 'gallery:'")
     document.check()
     _check_together(document, values)
     document.check()
@@ -132,6 +134,8 @@ def _placed(document: Document, key: str, text: str) -> str:
     if "://" in where or where == "-":
         return text
     is_file = key in ("gallery", "events") or (key == "detector" and (where.endswith((".onnx", ".engine"))))
+    if key == "detector" and is_file and not (document.path.parent / where).is_file():
+        document.fault((key,), f"{document.path.parent / where}: no such file")
     return str(document.path.parent / text) if is_file else text
 
 
