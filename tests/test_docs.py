@@ -112,6 +112,7 @@ def prepared(drawn_people, small_run, small_onnx, tmp_path_factory) -> Path:
     (folder / "boxes" / "dock.txt").write_text("1,-1,40,40,60,140,0.9\n")
     (folder / "boxes" / "lobby.txt").write_text("1,-1,40,40,60,140,0.9\n")
     (folder / "settings.yaml").write_text("review_seconds: 5\n")
+    (folder / "site.yaml").write_text("cameras: {dock: dock.mp4}\ndetector: motion\nrate: 5\noutput: runs\n")
     (folder / "token").write_text("x" * 32)
     shutil.copytree(folder / "people" / crops[0].parent.name, folder / "photos")
     (folder / "crops").symlink_to("photos")

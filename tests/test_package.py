@@ -182,37 +182,19 @@ def test_a_site_is_drawn_by_command(tmp_path):
 
 
 def start_lines() -> dict[str, str]:
-    """What the shell is told at every start of the service and of the containers, by file."""
+    """What is run at every start of the service and of the containers, by file."""
     service = (ROOT / "packaging" / "systemd" / "reid.service").read_text()
-    found = {"reid.service": re.search(r"^ExecStart=/bin/sh -c '(.*)'$", service, re.M)[1]}
-    found["reid.service"] = found["reid.service"].replace("$$", "$").replace("%%", "%")  # systemd's own escapes
+    found = {"reid.service": re.search(r"^ExecStart=/opt/reid/bin/(.*)$", service, re.M)[1]}
     for path in (ROOT / "packaging" / "docker").glob("*.Dockerfile"):
         text = path.read_text()
         assert "--restart always" in text
-        found[path.name] = re.search(r"^# .*--entrypoint sh reid -c '(.*)'$", text, re.M)[1]
+        found[path.name] = re.search(r"^# .*--env-file /etc/reid/reid.env (reid .*)$", text, re.M)[1]
     return found
 
 
-@pytest.mark.parametrize("name", start_lines())
-def test_every_start_writes_into_a_folder_of_its_own(name, tmp_path):
-    """The line is the same at every start, and a folder that a run has used is refused to the next."""
-    line = start_lines()[name].replace("/opt/reid/bin/", "")
-    (tmp_path / "reid").write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
-    (tmp_path / "date").write_text('#!/bin/sh\nexec /bin/date -d "$NOW" "$@"\n')
-    for program in ("reid", "date"):
-        (tmp_path / program).chmod(0o755)
-    folders = []
-    for now in ("2026-11-24 23:59:59", "2026-11-25 00:00:00"):
-        told = subprocess.run(
-            ["sh", "-c", line],
-            env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "NOW": now},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()
-        assert told[:2] == ["track", "@/etc/reid/cameras.txt"]
-        folders.append(Path(told[told.index("--output") + 1]).name)
-    assert folders == ["2026-11-24_23-59-59", "2026-11-25_00-00-00"]
+def test_the_service_and_the_containers_start_one_file():
+    """Its every start has a folder of its own: tests/test_site_file.py."""
+    assert set(start_lines().values()) == {"reid run /etc/reid/site.yaml"}
 
 
 def test_nothing_is_sent_to_the_makers_of_the_runtime(tmp_path):

@@ -1,10 +1,11 @@
 # A PC or server, models on the processor; with an NVIDIA GPU: gpu.Dockerfile. This file has not been built yet.
 #
 #   docker build -f packaging/docker/desktop.Dockerfile -t reid .
-#   docker run -d --restart always --init --network host -v /etc/reid:/etc/reid:ro -v /var/lib/reid:/out \
-#       --entrypoint sh reid -c 'exec reid track @/etc/reid/cameras.txt --output "/out/$(date +%F_%H-%M-%S)"'
+#   docker run -d --restart always --init --network host -v /etc/reid:/etc/reid:ro -v /var/lib/reid:/var/lib/reid \
+#       --env-file /etc/reid/reid.env reid run /etc/reid/site.yaml
 #
-# Every start writes into a folder of its own, after a crash too: what a run before it wrote is kept. Other commands:
+# site.yaml is as examples/site.yaml, its passwords are in reid.env. Every start writes into a folder of its own in
+# `output`, after a crash too: what a run before it wrote is kept. Other commands:
 # docker run --rm reid doctor. USB cameras: --device /dev/video0. Stop with `docker stop`: SIGTERM ends the run within
 # two seconds.
 FROM python:3.12-slim-bookworm

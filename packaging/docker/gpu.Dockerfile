@@ -7,12 +7,14 @@
 #
 #   docker build -f packaging/docker/gpu.Dockerfile --build-arg BASE=… -t reid .
 #   docker run --rm --runtime nvidia --gpus all reid doctor
-#   docker run --rm --runtime nvidia --gpus all -v /var/lib/reid:/out reid convert /out/model.onnx -o /out/model.engine
+#   docker run --rm --runtime nvidia --gpus all -v /var/lib/reid:/var/lib/reid reid convert \
+#       /var/lib/reid/model.onnx -o /var/lib/reid/model.engine
 #   docker run -d --restart always --init --runtime nvidia --gpus all --network host \
-#       -v /tmp/argus_socket:/tmp/argus_socket -v /etc/reid:/etc/reid:ro -v /var/lib/reid:/out \
-#       --entrypoint sh reid -c 'exec reid track @/etc/reid/cameras.txt --model /out/model.engine --output "/out/$(date +%F_%H-%M-%S)"'
+#       -v /tmp/argus_socket:/tmp/argus_socket -v /etc/reid:/etc/reid:ro -v /var/lib/reid:/var/lib/reid \
+#       --env-file /etc/reid/reid.env reid run /etc/reid/site.yaml
 #
-# An engine is built on the machine that runs it, by the TensorRT of this image. /var/lib/reid belongs to the container's
+# site.yaml is as examples/site.yaml, with `model: /var/lib/reid/model.engine`; its passwords are in reid.env. An engine is
+# built on the machine that runs it, by the TensorRT of this image. /var/lib/reid belongs to the container's
 # user: chown 10001 /var/lib/reid. Every start writes into a folder of its own, after a crash too: what a run before it
 # wrote is kept. /tmp/argus_socket is for a Jetson's cameras on the ribbon cable (csi:0), leave it away elsewhere; USB
 # cameras: --device /dev/video0. Hardware decoding is a pipeline as source: docs/cameras.md. Steps and trouble:

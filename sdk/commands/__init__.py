@@ -13,6 +13,7 @@ from sdk.commands.forget import forget
 from sdk.commands.gallery import gallery
 from sdk.commands.match import match
 from sdk.commands.report import report
+from sdk.commands.run import run
 from sdk.commands.search import search
 from sdk.commands.serve import serve
 from sdk.commands.simulate import simulate
@@ -22,7 +23,15 @@ from sdk.terminal import with_json
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (with_json(track), serve, with_json(associate), report, with_json(demo), with_json(doctor)):
+    for command in (
+        with_json(run),
+        with_json(track),
+        serve,
+        with_json(associate),
+        report,
+        with_json(demo),
+        with_json(doctor),
+    ):
         app.command(rich_help_panel=groups.SITE)(command)
     app.add_typer(detector, name="detector", rich_help_panel=groups.SITE)
     app.add_typer(gallery, name="gallery", rich_help_panel=groups.PEOPLE)

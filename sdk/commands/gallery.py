@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,6 +13,7 @@ import typer
 from sdk.commands.forget import Runs, forget_in
 from sdk.commands.options import HostCode, Model
 from sdk.errors import GalleryError
+from sdk.gallery.age import age_in_seconds
 from sdk.names import one_called
 from sdk.terminal import Table, notes, print_json, results, track
 
@@ -25,7 +25,6 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of
 
 TRACES = 3
 """Exit code of a command that has done what it says, while bytes of what was erased are still in a file."""
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 @gallery.command("list")
@@ -90,7 +89,7 @@ def enroll(
     if (data is None) == (identity is None) or (identity is not None and not images):
         raise GalleryError("say whom to enrol: either --data FOLDER, or --identity NAME and images of that person")
     samples = read_folder(data) if data else [Sample(path, identity, camera) for path in images]
-    kept = None if retention is None else _seconds(retention, never=True)
+    kept = None if retention is None else age_in_seconds(retention, never=True)
     for sample in samples:  # before anything is changed
         read_image(sample.path)
     with _make(file) as opened:
@@ -134,7 +133,7 @@ def prune(
     older_than: Annotated[str, typer.Option(help="Age since enrolment: 30d, 12h, 90m, 45s.")],
 ) -> None:
     """Delete the exemplars that were enrolled long ago, and people whom none is left of."""
-    age = _seconds(older_than)
+    age = age_in_seconds(older_than)
     with open_existing(file) as opened:
         _tell_clock(opened)
         notes.print(f"deleted {opened.prune(older_than=age)} exemplars; {len(opened)} are left")
@@ -432,13 +431,3 @@ def _write_summaries(summaries, as_json: bool) -> None:
 
 def _when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-
-
-def _seconds(age: str, never: bool = False) -> float:
-    """ "30d" → seconds. never: "0" is one, too."""
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])", age.strip(), re.ASCII)
-    if never and age.strip() == "0":
-        return 0.0
-    if found is None:
-        raise GalleryError(f"'{age}' is no length of time; write it with its unit, as 30d, 12h, 90m or 45s")
-    return float(found[1]) * UNITS[found[2]]

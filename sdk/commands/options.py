@@ -74,6 +74,25 @@ def note(line: str) -> None:
     notes.print(line, soft_wrap=True)
 
 
+def tracker_settings(config):
+    """The `TrackerConfig` of `--config`: a file, none, or the settings themselves, as `reid run` has them."""
+    from sdk.tracking import TrackerConfig
+
+    if isinstance(config, TrackerConfig):
+        return config
+    return TrackerConfig() if config is None else TrackerConfig.load(config)
+
+
+def zones_of(zones, drawn_later: bool = False):
+    """The `Zones` of `--zones`: a file, or they themselves. drawn_later: a file that is not there yet has none."""
+    from sdk.zones import Zones as Shapes
+    from sdk.zones import read_zones
+
+    if isinstance(zones, Shapes):
+        return zones
+    return Shapes() if drawn_later and not zones.exists() else read_zones(zones)
+
+
 def tell_missed(lines: list[str], strict: bool) -> None:
     """Say which events did not arrive (`missed_events`); if `strict`, end with exit code 1 where there are any."""
     for line in lines:

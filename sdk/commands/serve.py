@@ -20,6 +20,8 @@ from sdk.commands.options import (
     gallery_with,
     note,
     tell_missed,
+    tracker_settings,
+    zones_of,
 )
 from sdk.terminal import notes, results
 
@@ -96,7 +98,6 @@ def serve(
     from sdk.serve.sources import open_drawn_site, open_sources
     from sdk.serve.zones import ZoneBook
     from sdk.simulation.site import Site
-    from sdk.tracking import TrackerConfig
     from sdk.video.associate import store_features
     from sdk.video.crop_store import CropStore
     from sdk.video.listeners import print_trouble
@@ -108,7 +109,7 @@ def serve(
     from sdk.video.sources import source_files
     from sdk.video.stopping import noted_signals
     from sdk.zones import Zones as Shapes
-    from sdk.zones import ZoneWatch, read_zones
+    from sdk.zones import ZoneWatch
 
     if bool(sources) == simulated:
         raise DataError("name the sources, one a camera; or --simulated for a drawn site")
@@ -127,10 +128,10 @@ def serve(
     used = [
         path
         for path in (model, detector, gallery, cache, config, zones, plan, token_file, certificate, key)
-        if path is not None
+        if isinstance(path, str | Path)
     ]
-    settings = TrackerConfig() if config is None else TrackerConfig.load(config)
-    shapes = read_zones(zones) if zones is not None and zones.exists() else Shapes()  # the page may draw the first
+    settings = tracker_settings(config)
+    shapes = Shapes() if zones is None else zones_of(zones, drawn_later=True)  # the page may draw the first
     check_sinks(events or (), [*(source_files(sources) if sources else ()), *used])
     with contextlib.ExitStack() as stack:
         recording = stack.enter_context(contextlib.ExitStack())
@@ -157,7 +158,8 @@ def serve(
                 note("keeping pictures of the people there, until `reid adapt --discard` or you delete crops.bin")
             note(f"recording in {folder.path}")
         watch = ZoneWatch(shapes, opened.tracker)
-        live = LiveSite(opened.tracker, opened.cameras, sinks, ZoneBook(watch, zones), drawn_plan)
+        book = ZoneBook(watch, zones if isinstance(zones, Path) else None)
+        live = LiveSite(opened.tracker, opened.cameras, sinks, book, drawn_plan)
         listeners = [live.listen, print_trouble, *sinks[: len(events or ())], *(r.listen for r in recorders)]
         listeners.append(watch.ledger.listen)
         stack.enter_context(listening((opened.ticks, opened.tracker, watch), listeners))

@@ -22,6 +22,8 @@ from sdk.commands.options import (
     gallery_with,
     note,
     tell_missed,
+    tracker_settings,
+    zones_of,
 )
 from sdk.terminal import notes, results
 
@@ -97,7 +99,7 @@ def track(
     from sdk.event_sinks import check_sinks, missed_events, parse_choice
     from sdk.events import listening
     from sdk.reidentifier import ReIdentifier
-    from sdk.tracking import MultiCameraTracker, TrackerConfig
+    from sdk.tracking import MultiCameraTracker
     from sdk.tracking.multi_camera import known_site
     from sdk.video.associate import associate, store_features
     from sdk.video.crop_store import CropStore
@@ -111,12 +113,13 @@ def track(
     from sdk.video.run_folder import RunFolder
     from sdk.video.sources import Sources, source_files, trouble_table
     from sdk.video.summary import sightings_table
-    from sdk.zones import ZoneWatch, read_zones
+    from sdk.zones import ZoneWatch
 
     files = source_files(sources)
-    used = [path for path in (model, detector, gallery, cache, config, zones, detections) if path is not None]
-    settings = TrackerConfig() if config is None else TrackerConfig.load(config)
-    shapes = None if zones is None else read_zones(zones)
+    given = (model, detector, gallery, cache, config, zones, detections)
+    used = [path for path in given if isinstance(path, str | Path)]
+    settings = tracker_settings(config)
+    shapes = None if zones is None else zones_of(zones)
     check_sinks(events or (), [*files, *used])
     RunFolder.check(output, files, [*used, *(parse_choice(address)[0] for address in events or ())], overwrite)
     with contextlib.ExitStack() as stack:
