@@ -13,7 +13,7 @@ from sdk.terminal import with_json
 
 def register(app: typer.Typer) -> None:
     """Add this room's subcommands to `reid`."""
-    for command in (convert, with_json(verify), with_json(calibrate), adapt):
+    for command in (convert, with_json(verify), calibrate, adapt):
         app.command(rich_help_panel=groups.MODEL)(command)
 
 
