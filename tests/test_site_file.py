@@ -213,6 +213,20 @@ def test_each_start_tracks_into_a_folder_of_its_own_and_sets_the_retention(tmp_p
         assert gallery.retention == 12 * 3600
 
 
+def test_the_retention_of_a_shared_gallery_is_kept_in_its_cache(tmp_path, monkeypatch):
+    pytest.importorskip("pymilvus", reason="Milvus is not installed: pip install 'aligned-reid[milvus]'")
+    asked = []
+    stand_in = functools.wraps(track)(lambda **values: asked.append(values))
+    monkeypatch.setattr(sys.modules["sdk.commands.track"], "track", stand_in)
+    shared = "gallery: milvus://127.0.0.1:1/site\ncache: site.db\nretention: 1d\n"
+    (tmp_path / "site.yaml").write_text(f"output: out\n{shared}cameras:\n  dock: usb:0\n")
+    result = CliRunner().invoke(build_app(), ["run", str(tmp_path / "site.yaml")])
+    assert result.exit_code == 0, result.exception
+    assert asked[0]["cache"] == tmp_path / "site.db", "which was not there yet"
+    with Gallery(tmp_path / "site.db", read_only=True) as gallery:
+        assert gallery.retention == 86400
+
+
 def test_a_site_with_a_page_is_served(tmp_path, monkeypatch):
     called = {}
 

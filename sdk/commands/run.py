@@ -25,7 +25,7 @@ def run(
         note(f"{site}: nothing is wrong; {cameras} cameras, {'with' if found.page else 'without'} a page")
         return
     if found.retention is not None:
-        with Gallery(found.values["gallery"]) as gallery:
+        with Gallery(found.values["gallery"], cache=found.values.get("cache")) as gallery:
             gallery.settle(retention=found.retention)
     if found.page:
         serve(**found.values)

@@ -24,8 +24,8 @@ CAMERA = ("source", *CAMERA_OPTIONS, "zones", "lines")
 """Keys of a camera."""
 TOLD_APART = {"config": TrackerConfig.from_dict}
 """Options with a file of their own, whose values may stand in this one instead."""
-MADE = ("output", "zones")
-"""Paths that need not be there before the start: the page may draw the first zones."""
+MADE = ("cache", "output", "zones")
+"""Paths that need not be there before the start: the page may draw the first zones, the store fills the cache."""
 
 
 @dataclass(frozen=True)
