@@ -20,7 +20,7 @@ from sdk.gallery.ledger import MAX_EXEMPLARS, NOTED, Exemplars, Ledger, shape_of
 from sdk.gallery.records import ExemplarLayout
 from sdk.gallery.results import AuditLine, Candidate, IdentitySummary, VerifyReport
 from sdk.gallery.rows import Snapshot
-from sdk.gallery.search import AGGREGATES, Align, Question, State, search
+from sdk.gallery.search import AGGREGATES, Align, SearchRequest, State, search
 from sdk.gallery.statistic import Statistic, check
 from sdk.gallery.timeline import JUMP
 from sdk.names import checked_name
@@ -302,8 +302,8 @@ class Gallery(Ledger):
         if identities is not None:
             given = arguments.names(identities, "identities", "give a list of names")
             names = frozenset(name for name in given if name is not None)
-        question = Question(queries, k, cameras, since, until, names, aggregate, stripes, weight)
-        return search(state, question, align)
+        request = SearchRequest(queries, k, cameras, since, until, names, aggregate, stripes, weight)
+        return search(state, request, align)
 
     # Changing.
 

@@ -150,9 +150,9 @@ class ExemplarLayout:
         return _EXEMPLAR.size + 4 * self.dim + (2 * self.stripes[0] * self.stripes[1] if self.stripes else 0)
 
     def pack(self, exemplar: ExemplarRecord) -> bytes:
-        *head, embedding, stripes = exemplar
-        body = _EXEMPLAR.pack(*head) + embedding.astype("<f4", copy=False).tobytes()
+        body = _EXEMPLAR.pack(*exemplar[:-2]) + exemplar.embedding.astype("<f4", copy=False).tobytes()
         if self.stripes:
+            stripes = exemplar.stripes
             body += (np.zeros(self.stripes) if stripes is None else stripes).astype("<f2", copy=False).tobytes()
         return body
 
@@ -163,7 +163,7 @@ class ExemplarLayout:
         stripes = None
         if self.stripes:
             stripes = np.frombuffer(body, "<f2", -1, _EXEMPLAR.size + 4 * self.dim).reshape(self.stripes)
-        return ExemplarRecord(*head, embedding, stripes)
+        return ExemplarRecord._make((*head, embedding, stripes))
 
 
 def bears_seal(kind: "Checksum | Cipher", place: bytes, seal: object) -> bool:
