@@ -20,7 +20,7 @@ from sdk.gallery.ledger import MAX_EXEMPLARS, NOTED, Exemplars, Ledger, shape_of
 from sdk.gallery.records import ExemplarLayout
 from sdk.gallery.results import AuditLine, Candidate, IdentitySummary, VerifyReport
 from sdk.gallery.rows import Snapshot
-from sdk.gallery.search import AGGREGATES, Align, Question, State, search
+from sdk.gallery.search import AGGREGATES, Align, SearchRequest, State, search
 from sdk.gallery.statistic import Statistic, check
 from sdk.gallery.timeline import JUMP
 from sdk.names import checked_name
@@ -302,8 +302,8 @@ class Gallery(Ledger):
         if identities is not None:
             given = arguments.names(identities, "identities", "give a list of names")
             names = frozenset(name for name in given if name is not None)
-        question = Question(queries, k, cameras, since, until, names, aggregate, stripes, weight)
-        return search(state, question, align)
+        request = SearchRequest(queries, k, cameras, since, until, names, aggregate, stripes, weight)
+        return search(state, request, align)
 
     # Changing.
 
@@ -515,25 +515,40 @@ class Gallery(Ledger):
 
     def verify(self) -> VerifyReport:
         """Read everything back and compare it with what is in memory."""
-        from sdk.gallery.verify import verify
+        from sdk.gallery.verify import Memory, verify
 
         with self._lock:
-            self._open_state()
-            return verify(self, self._journal)
+            state = self._open_state()
+            listed = sum(len(person.rows) for person in self._people.values())
+            memory = Memory(state, len(self._people), listed, self.statistics(), self.problems, self.read_only)
+            return verify(memory, self._journal, self._passphrase)
 
     def export(self, path: str | Path) -> int:
         """Write `<path>.npz` and `<path>.jsonl`, for another gallery's `load`; how many exemplars. Raises
         `GalleryError` if they cannot be written."""
-        from sdk.gallery.portable import export_gallery
+        from sdk.gallery.portable import write_export
 
-        return export_gallery(self, arguments.path(path, "the export"))
+        path = arguments.path(path, "the export")
+        return write_export(self._open_state(), self.model, path)
 
     def load(self, path: str | Path) -> int:
-        """Add what `export` wrote; how many exemplars. Raises `GalleryError` for files that are damaged, or of another
-        model; nothing is added then."""
-        from sdk.gallery.portable import import_gallery
+        """Add what `export` wrote; how many exemplars. People of the same name become one. Raises `GalleryError` for
+        files that are damaged, or of another model; nothing is added then."""
+        from sdk.gallery.portable import read_export
 
-        return import_gallery(self, arguments.path(path, "the export"))
+        path = arguments.path(path, "the export")
+        export = read_export(path)
+        if not len(export):
+            return 0
+        for line in export.lines:
+            self._check_names(line["identity"], line["camera"], f"{path}: ")
+        dim = self._checked(export.arrays["embedding"]).shape[1]
+        with self._lock:
+            self._require_writable()
+            self.bind(export.model or "", dim, export.stripes_shape)
+            self._insert(export.groups())
+            self.note("import", len(export))
+        return len(export)
 
     def crops(self, identity: str) -> list[tuple[np.ndarray, str | None, float | None]]:
         """The stored crops of an identity: (uint8 BGR, camera, time) each; none where none are stored.

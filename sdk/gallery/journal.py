@@ -28,6 +28,7 @@ from sdk.gallery.records import (
     Cipher,
     Damaged,
     ExemplarLayout,
+    ExemplarRecord,
     IdentityRecord,
     pack_identity,
     pack_name,
@@ -68,8 +69,8 @@ class Contents:
     identities: list[tuple[int, IdentityRecord]] = field(default_factory=list)
     """(slot, identity)."""
     cameras: list[tuple[int, str | None]] = field(default_factory=list)
-    exemplars: list[tuple[int, tuple]] = field(default_factory=list)
-    """(slot, what `ExemplarLayout.unpack` gives)."""
+    exemplars: list[tuple[int, ExemplarRecord]] = field(default_factory=list)
+    """(slot, exemplar)."""
     chunks: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     """By exemplar slot: (sequence, slot of the chunk)."""
     problems: list[str] = field(default_factory=list)

@@ -20,7 +20,7 @@ from sdk.errors import GalleryError, UnknownIdentityError
 from sdk.gallery.chore import Chore
 from sdk.gallery.index import INDEX_FROM, Index, load_faiss
 from sdk.gallery.journal import Journal
-from sdk.gallery.records import GONE, UNSENT, ExemplarLayout, IdentityRecord
+from sdk.gallery.records import GONE, UNSENT, ExemplarLayout, ExemplarRecord, IdentityRecord
 from sdk.gallery.results import AuditLine
 from sdk.gallery.rows import BLOCK, Rows, Snapshot
 from sdk.gallery.search import State
@@ -185,9 +185,9 @@ class Ledger:
         for start in range(0, len(exemplars), BLOCK):
             part = []
             for slot, record in exemplars[start : start + BLOCK]:
-                if record[0] in local:
+                if record.person in local:
                     part.append((slot, record))
-                    unknown += record[1] not in camera_of
+                    unknown += record.camera not in camera_of
                 else:
                     lost += 1
             if not part:
@@ -296,15 +296,17 @@ class Ledger:
     def _body(self, change: "Change", rows: Rows, i: int, number: int, layout: ExemplarLayout, sent: bool) -> bytes:
         slots = self._camera_slots + change.camera_slots if change.camera_slots else self._camera_slots
         return layout.pack(
-            number,
-            slots[rows.camera[i]],
-            rows.time[i],
-            rows.added[i],
-            rows.quality[i],
-            rows.uid[i].tobytes(),
-            sent,
-            rows.embedding[i],
-            None if rows.stripes is None else rows.stripes[i],
+            ExemplarRecord(
+                number,
+                slots[rows.camera[i]],
+                rows.time[i],
+                rows.added[i],
+                rows.quality[i],
+                rows.uid[i].tobytes(),
+                sent,
+                rows.embedding[i],
+                None if rows.stripes is None else rows.stripes[i],
+            )
         )
 
     def _new_person(self, group: Exemplars, change: "Change") -> _Person:

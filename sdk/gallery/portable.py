@@ -7,6 +7,7 @@ belong together. Nothing is pickled; nothing is encrypted.
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import numpy as np
 
 from sdk.errors import GalleryError
 from sdk.gallery import arguments
+from sdk.gallery.ledger import Exemplars
+from sdk.gallery.search import State
 from sdk.output import whole_files
 
 SCHEMA = 1
@@ -38,14 +41,13 @@ def paths_of(path: str | Path) -> tuple[Path, Path]:
     return base.with_name(base.name + ".npz"), base.with_name(base.name + ".jsonl")
 
 
-def export_gallery(gallery, path: str | Path) -> int:
-    """Write all exemplars; how many. Existing files are replaced when the new ones are whole; new ones are for the
-    owner's eyes alone.
+def write_export(state: State, model: str | None, path: str | Path) -> int:
+    """Write all exemplars, which are of `model`; how many. Existing files are replaced when the new ones are whole; new
+    ones are for the owner's eyes alone.
 
     Raises `GalleryError` if they cannot be written.
     """
     arrays_path, lines_path = paths_of(path)
-    state = gallery._open_state()
     rows = state.rows
     which = np.flatnonzero(rows.alive)
     order = which[np.lexsort((which, [state.names[n] for n in rows.person[which]]))] if len(which) else which
@@ -53,7 +55,7 @@ def export_gallery(gallery, path: str | Path) -> int:
     if rows.stripe_blocks:
         arrays["stripes"] = rows.gather_stripes(order)
     arrays |= {name: getattr(rows, name)[order] for name in ("time", "added", "quality")}
-    head = {"schema": SCHEMA, "model": gallery.model, "exemplars": len(order), "dim": arrays["embedding"].shape[1]}
+    head = {"schema": SCHEMA, "model": model, "exemplars": len(order), "dim": arrays["embedding"].shape[1]}
     with whole_files((arrays_path, lines_path), error=GalleryError) as (arrays_file, lines_file):
         np.savez(arrays_file, **arrays)
         lines_file.write(json.dumps(head).encode() + b"\n")
@@ -63,42 +65,37 @@ def export_gallery(gallery, path: str | Path) -> int:
     return len(order)
 
 
-def import_gallery(gallery, path: str | Path) -> int:
-    """Add what `export_gallery` wrote; how many exemplars. People of the same name become one.
+@dataclass(frozen=True)
+class Export:
+    """What `write_export` wrote, N exemplars."""
 
-    All of them or none. Raises `GalleryError` naming what is wrong with them, or if another model made them than the
-    gallery's.
-    """
-    from sdk.gallery.ledger import Exemplars
+    model: str | None
+    lines: list[dict]
+    """Of each exemplar: {"identity", "camera"}."""
+    arrays: dict[str, np.ndarray]
+    """As `ARRAYS` says; none if N is 0."""
 
-    arrays, head, lines = _read(path)
-    number = len(lines)
-    if not number:
-        return 0
-    for line in lines:
-        gallery._check_names(line["identity"], line["camera"], f"{path}: ")
-    embedding = gallery._checked(arrays["embedding"])
-    stripes = arrays.get("stripes")
-    with gallery._lock:
-        gallery._require_writable()
-        gallery.bind(head["model"] or "", embedding.shape[1], None if stripes is None else tuple(stripes.shape[1:]))
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @property
+    def stripes_shape(self) -> tuple[int, int] | None:
+        stripes = self.arrays.get("stripes")
+        return None if stripes is None else stripes.shape[1:]
+
+    def groups(self) -> list[Exemplars]:
+        """Neighbours of one identity in one camera each."""
         groups = []
-        for (identity, camera), places in _runs(lines):
-            part = slice(places[0], places[-1] + 1)
-            groups.append(
-                Exemplars(
-                    identity,
-                    camera,
-                    embedding[part],
-                    None if stripes is None else stripes[part],
-                    arrays["time"][part],
-                    arrays["added"][part],
-                    arrays["quality"][part],
-                )
-            )
-        gallery._insert(groups)
-        gallery.note("import", number)
-    return number
+        for (identity, camera), places in _runs(self.lines):
+            part = {name: array[places[0] : places[-1] + 1] for name, array in self.arrays.items()}
+            groups.append(Exemplars(identity, camera, stripes=part.pop("stripes", None), **part))
+        return groups
+
+
+def read_export(path: str | Path) -> Export:
+    """What `write_export` wrote. Raises `GalleryError` naming what is wrong with the files."""
+    arrays, head, lines = _read(path)
+    return Export(head["model"], lines, arrays)
 
 
 def _runs(lines: list[dict]) -> Iterator[tuple[tuple[str, str | None], list[int]]]:

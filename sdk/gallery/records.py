@@ -10,6 +10,7 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -116,6 +117,26 @@ def unpack_name(body: bytes) -> str | None:
     return None if length == 2**16 - 1 else name[:length].decode()
 
 
+class ExemplarRecord(NamedTuple):
+    """An exemplar on disk. Its fields are in the order of the record's bytes."""
+
+    person: int
+    """The identity's number."""
+    camera: int
+    """The slot of the camera's name; −1: none."""
+    time: float
+    added: float
+    quality: float
+    uid: bytes
+    """16 bytes, the same at every site."""
+    sent: bool
+    """Whether the shared store has it as it is."""
+    embedding: np.ndarray
+    """float32 `[D]`."""
+    stripes: np.ndarray | None
+    """float16 `[S, d]`."""
+
+
 @dataclass(frozen=True)
 class ExemplarLayout:
     """The form of a gallery's exemplars."""
@@ -128,21 +149,21 @@ class ExemplarLayout:
         """Bytes of a record's body."""
         return _EXEMPLAR.size + 4 * self.dim + (2 * self.stripes[0] * self.stripes[1] if self.stripes else 0)
 
-    def pack(self, person, camera, time, added, quality, uid, sent, embedding, stripes) -> bytes:
-        head = _EXEMPLAR.pack(person, camera, time, added, quality, uid, sent)
-        body = head + embedding.astype("<f4", copy=False).tobytes()
+    def pack(self, exemplar: ExemplarRecord) -> bytes:
+        body = _EXEMPLAR.pack(*exemplar[:-2]) + exemplar.embedding.astype("<f4", copy=False).tobytes()
         if self.stripes:
+            stripes = exemplar.stripes
             body += (np.zeros(self.stripes) if stripes is None else stripes).astype("<f2", copy=False).tobytes()
         return body
 
-    def unpack(self, body: bytes) -> tuple:
-        """(person, camera, time, added, quality, uid, sent, embedding, stripes)."""
+    def unpack(self, body: bytes) -> ExemplarRecord:
+        """What `pack` was given."""
         head = _EXEMPLAR.unpack_from(body)
         embedding = np.frombuffer(body, "<f4", self.dim, _EXEMPLAR.size)
         stripes = None
         if self.stripes:
             stripes = np.frombuffer(body, "<f2", -1, _EXEMPLAR.size + 4 * self.dim).reshape(self.stripes)
-        return *head, embedding, stripes
+        return ExemplarRecord._make((*head, embedding, stripes))
 
 
 def bears_seal(kind: "Checksum | Cipher", place: bytes, seal: object) -> bool:

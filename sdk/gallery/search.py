@@ -41,7 +41,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Question:
+class SearchRequest:
     """A checked search."""
 
     queries: np.ndarray
@@ -64,20 +64,20 @@ class Question:
         return self.k if plain else max(4 * self.k, CONSIDERED)
 
 
-def search(state: State, question: Question, align: Align) -> list[list[Candidate]]:
-    """The nearest identities of each query. align: local distances, if the question has stripes."""
+def search(state: State, request: SearchRequest, align: Align) -> list[list[Candidate]]:
+    """The nearest identities of each query. align: local distances, if the request has stripes."""
     rows = state.rows
-    mask = _mask(state, question)
+    mask = _mask(state, request)
     if not mask.any():
-        return [[] for _ in question.queries]
-    cameras = _camera_numbers(state, question)
+        return [[] for _ in request.queries]
+    cameras = _camera_numbers(state, request)
     step = max(1, SIMILARITIES // max(1, rows.size))
     found = []
-    for start in range(0, len(question.queries), step):
+    for start in range(0, len(request.queries), step):
         part = slice(start, start + step)
-        found += _nearest(state, question, part, mask, None if cameras is None else cameras[part])
-    local = [None] * len(found) if question.stripes is None else _local(state, question, found, align)
-    return [_answer(state, question, query, found[query], mask, local[query]) for query in range(len(found))]
+        found += _nearest(state, request, part, mask, None if cameras is None else cameras[part])
+    local = [None] * len(found) if request.stripes is None else _local(state, request, found, align)
+    return [_answer(state, request, query, found[query], mask, local[query]) for query in range(len(found))]
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class Nearest:
     """Places in `rows` of each identity's nearest exemplar, nearest identity first; at most `considered`."""
 
 
-def _nearest(state, question, part, mask, cameras) -> list[Nearest]:
-    queries, wanted = question.queries[part], question.considered
+def _nearest(state, request, part, mask, cameras) -> list[Nearest]:
+    queries, wanted = request.queries[part], request.considered
     rows = state.rows
     selected = int(np.count_nonzero(mask))
     if state.index is not None and state.index.worth(selected, rows.size):
@@ -177,20 +177,20 @@ def first_places(values: np.ndarray) -> np.ndarray:
     return np.sort(np.unique(values, return_index=True)[1])
 
 
-def _answer(state: State, question: Question, query: int, nearest: Nearest, mask, local) -> list[Candidate]:
+def _answer(state: State, request: SearchRequest, query: int, nearest: Nearest, mask, local) -> list[Candidate]:
     rows = state.rows
     firsts = nearest.firsts
     if not len(firsts):
         return []
     person = rows.person[nearest.rows[firsts]]
     distance = np.maximum(1 - nearest.similarity[firsts], 0)
-    if question.aggregate != "best":
-        distance = _aggregated(state, question, query, person, mask)
+    if request.aggregate != "best":
+        distance = _aggregated(state, request, query, person, mask)
     rescored = [None] * len(firsts)
     rank_by = distance
     if local is not None:
-        rank_by = rescored = distance + question.weight * local
-    order = np.argsort(rank_by, kind="stable")[: question.k]
+        rank_by = rescored = distance + request.weight * local
+    order = np.argsort(rank_by, kind="stable")[: request.k]
     which = nearest.rows[firsts[order]]
     cameras, times = rows.camera[which].tolist(), rows.time[which].tolist()
     columns = person[order].tolist(), distance[order].tolist(), cameras, times, [rescored[i] for i in order]
@@ -206,24 +206,24 @@ def _answer(state: State, question: Question, query: int, nearest: Nearest, mask
     ]
 
 
-def _aggregated(state: State, question: Question, query: int, people: np.ndarray, mask) -> np.ndarray:
+def _aggregated(state: State, request: SearchRequest, query: int, people: np.ndarray, mask) -> np.ndarray:
     rows = state.rows
     which = np.flatnonzero(mask & np.isin(rows.person, people))
-    if question.cameras is not None and question.cameras[query] is not None:
-        which = which[rows.camera[which] == state.cameras.index(question.cameras[query])]
+    if request.cameras is not None and request.cameras[query] is not None:
+        which = which[rows.camera[which] == state.cameras.index(request.cameras[query])]
     embedding, person = rows.gather(which), rows.person[which]
     distance = np.empty(len(people), np.float32)
     for i, number in enumerate(people):
         own = embedding[person == number]
-        if question.aggregate == "centroid":
+        if request.aggregate == "centroid":
             mean = own.mean(axis=0)
-            distance[i] = 1 - question.queries[query] @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
+            distance[i] = 1 - request.queries[query] @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
         else:
-            distance[i] = 1 - np.sort(own @ question.queries[query])[-3:].mean()
+            distance[i] = 1 - np.sort(own @ request.queries[query])[-3:].mean()
     return np.maximum(distance, 0)
 
 
-def _local(state: State, question: Question, found: list[Nearest], align: Align) -> list[np.ndarray]:
+def _local(state: State, request: SearchRequest, found: list[Nearest], align: Align) -> list[np.ndarray]:
     """For each query, aligned local distance / (2S − 1) of its identities by their best aligned exemplar, float32.
 
     An identity that has no stripes gets the mean of the others: nothing speaks for it or against it.
@@ -235,7 +235,7 @@ def _local(state: State, question: Question, found: list[Nearest], align: Align)
         lines = np.full((len(part), max(map(len, chosen))), -1, np.int32)
         for line, rows in zip(lines, chosen, strict=True):
             line[: len(rows)] = rows
-        query = question.stripes[start : start + len(part)]
+        query = request.stripes[start : start + len(part)]
         local = _aligned(state.rows, query, lines, align) / (2 * query.shape[1] - 1)
         for nearest, rows, line in zip(part, chosen, local, strict=True):
             result.append(_by_identity(state.rows, nearest, rows, line[: len(rows)]))
@@ -276,22 +276,22 @@ def _by_identity(rows: Snapshot, nearest: Nearest, which: np.ndarray, local: np.
     return np.where(known, result, result[known].mean() if known.any() else 0).astype(np.float32)
 
 
-def _mask(state: State, question: Question) -> np.ndarray:
+def _mask(state: State, request: SearchRequest) -> np.ndarray:
     rows = state.rows
     mask = rows.alive
-    if question.identities is not None:
-        numbers = [n for n, name in enumerate(state.names) if name in question.identities]
+    if request.identities is not None:
+        numbers = [n for n, name in enumerate(state.names) if name in request.identities]
         mask = mask & np.isin(rows.person, numbers)
-    if question.since is not None:
-        mask = mask & (rows.time >= question.since)  # an unknown time, NaN, is in no window
-    if question.until is not None:
-        mask = mask & (rows.time <= question.until)
+    if request.since is not None:
+        mask = mask & (rows.time >= request.since)  # an unknown time, NaN, is in no window
+    if request.until is not None:
+        mask = mask & (rows.time <= request.until)
     return mask
 
 
-def _camera_numbers(state: State, question: Question) -> np.ndarray | None:
+def _camera_numbers(state: State, request: SearchRequest) -> np.ndarray | None:
     """int32 `[Q]`: −2 any camera, −1 one that nobody was seen by."""
-    if question.cameras is None or all(camera is None for camera in question.cameras):
+    if request.cameras is None or all(camera is None for camera in request.cameras):
         return None
     known = {camera: number for number, camera in enumerate(state.cameras) if camera is not None}
-    return np.array([-2 if camera is None else known.get(camera, -1) for camera in question.cameras], np.int32)
+    return np.array([-2 if camera is None else known.get(camera, -1) for camera in request.cameras], np.int32)

@@ -1,18 +1,37 @@
 """Is a gallery whole? Everything is read back, checksums and structure are checked, and compared with the memory."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sdk.gallery.journal import Journal
 from sdk.gallery.records import GONE
 from sdk.gallery.results import VerifyReport
+from sdk.gallery.search import State
+from sdk.gallery.statistic import Statistic
 
 UNIT = 1e-3
 
 
-def verify(gallery, journal: Journal | None) -> VerifyReport:
-    """The report on an open gallery, whose lock the caller holds."""
-    rows = gallery._state.rows
-    problems = list(gallery.problems)
+@dataclass(frozen=True)
+class Memory:
+    """What an open gallery holds in memory. Whoever makes it holds the gallery's lock until the report is there."""
+
+    state: State
+    identities: int
+    listed: int
+    """Exemplars that the identities list."""
+    statistics: list[Statistic]
+    problems: tuple[str, ...]
+    """What could not be read when it was opened."""
+    read_only: bool
+    """The file may have gone on since it was opened."""
+
+
+def verify(memory: Memory, journal: Journal | None, passphrase: str | None) -> VerifyReport:
+    """The report on a gallery. journal: its file, if it has one; passphrase: of that."""
+    rows = memory.state.rows
+    problems = list(memory.problems)
     alive = np.flatnonzero(rows.alive)
     for start in range(0, len(alive), 65536):
         which = alive[start : start + 65536]
@@ -20,17 +39,17 @@ def verify(gallery, journal: Journal | None) -> VerifyReport:
         bad = np.count_nonzero(~(np.abs(lengths - 1) < UNIT))
         if bad:
             problems.append(f"{bad} embeddings are not of unit length")
-    counted = sum(len(person.rows) for person in gallery._people.values())
-    if counted != len(alive):
-        problems.append(f"{len(alive)} exemplars are in memory, identities list {counted}")
+    if memory.listed != len(alive):
+        problems.append(f"{len(alive)} exemplars are in memory, identities list {memory.listed}")
     if journal is not None:
-        problems += _compare(gallery, journal)
-    return VerifyReport(len(alive), len(gallery._people), tuple(dict.fromkeys(problems)), gallery.traces)
+        problems += _compare(memory, journal, passphrase)
+    traces = journal.traces if journal is not None else None
+    return VerifyReport(len(alive), memory.identities, tuple(dict.fromkeys(problems)), traces)
 
 
-def _compare(gallery, journal: Journal) -> list[str]:
+def _compare(memory: Memory, journal: Journal, passphrase: str | None) -> list[str]:
     problems = [f"SQLite: {line}" for line in journal.integrity_problems()]
-    again = Journal(journal.path, read_only=True, passphrase=gallery._passphrase)
+    again = Journal(journal.path, read_only=True, passphrase=passphrase)
     try:
         contents = again.load()
         statistics, damage = again.statistics()
@@ -41,20 +60,20 @@ def _compare(gallery, journal: Journal) -> list[str]:
         again.close()
     if damage:
         problems.append(f"what was learned of the site is damaged ({damage}); no person is lost by it")
-    elif statistics != gallery.statistics() and not gallery.read_only:
+    elif statistics != memory.statistics and not memory.read_only:
         problems.append("what was learned of the site differs between file and memory")
-    rows = gallery._state.rows
+    rows = memory.state.rows
     by_slot = {int(rows.slot[row]): row for row in np.flatnonzero(rows.alive)}
     names = {record.number: record.name for _, record in contents.identities if not record.flags & GONE}
     differing = 0
-    for slot, (person, _, _, _, _, _, _, embedding, _) in contents.exemplars:
+    for slot, exemplar in contents.exemplars:
         row = by_slot.pop(slot, None)
-        same = row is not None and gallery._state.names[rows.person[row]] == names.get(person)
-        differing += not (same and np.array_equal(rows.gather(np.array(row)), embedding))
+        same = row is not None and memory.state.names[rows.person[row]] == names.get(exemplar.person)
+        differing += not (same and np.array_equal(rows.gather(np.array(row)), exemplar.embedding))
     if differing:
         problems.append(f"{differing} exemplars in the file differ from those in memory")
     if by_slot:
         problems.append(f"{len(by_slot)} exemplars in memory are not in the file")
-    if not gallery.read_only and len(names) != len(gallery._people):
-        problems.append(f"the file has {len(names)} identities, the memory {len(gallery._people)}")
+    if not memory.read_only and len(names) != memory.identities:
+        problems.append(f"the file has {len(names)} identities, the memory {memory.identities}")
     return problems
