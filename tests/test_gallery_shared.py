@@ -406,7 +406,7 @@ def test_addresses():
 
 def test_without_pymilvus_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymilvus", None)
-    with pytest.raises(MissingPackageError, match=r"aligned-reid\[milvus\]"):
+    with pytest.raises(MissingPackageError, match=r"\[milvus\]"):
         Gallery("milvus://127.0.0.1:1/site")
 
 

@@ -82,7 +82,7 @@ def test_weights_that_cannot_serve_are_named(tmp_path):
 
 def test_a_backbone_of_timm_needs_timm(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(MissingPackageError, match=r"aligned-reid\[timm\]"):
+    with pytest.raises(MissingPackageError, match=r"\[timm\]"):
         build_backbone("timm/convnext_tiny")
 
 
