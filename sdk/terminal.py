@@ -7,6 +7,7 @@ written out. Whoever wants colour asks for it, with `style=` or rich's `Text`.
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, TypeVar
@@ -137,13 +138,11 @@ class Table(table.Table):
 
 
 def _value(cell: str) -> str | int | float | None:
-    """What a cell says, for JSON."""
-    for kind in (int, float):
-        try:
-            value = kind(cell)
-        except ValueError:
-            continue
-        return value if abs(value) < float("inf") else None
+    """What a cell says, for JSON: 007 is a name, not a number."""
+    if re.fullmatch(r"-?(0|[1-9]\d*)", cell):
+        return int(cell)
+    if re.fullmatch(r"-?(0|[1-9]\d*)\.\d+", cell):
+        return float(cell)
     return None if cell in ("", "–") else cell
 
 

@@ -91,13 +91,18 @@ def test_a_table_for_other_programs_has_numbers_and_whole_records(capsys):
     results = _Results()
     table = Table("", "distance", "seen", name="found")
     table.add_row("[a]", "0.25", "–")
+    table.add_row("007", "-1", "2.")
     table.add_row("b", "1", "", record={"name": "b", "distance": 1 / 3})
     table.add_row("all", "2", "", record={})
     with results.as_json():
         results.print("a line")
         results.print(table)
     told = capsys.readouterr()
-    rows = [{"name": "[a]", "distance": 0.25, "seen": None}, {"name": "b", "distance": 1 / 3}]
+    rows = [
+        {"name": "[a]", "distance": 0.25, "seen": None},
+        {"name": "007", "distance": -1, "seen": "2."},
+        {"name": "b", "distance": 1 / 3},
+    ]
     assert json.loads(told.out) == {"found": rows}
     assert "a line" in told.err
 

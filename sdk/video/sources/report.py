@@ -63,7 +63,8 @@ def trouble_table(reports: Sequence[CameraReport]) -> Table | None:
     title = f"{len(troubled)} of {len(reports)} cameras had trouble"
     table = Table("camera", "frames", "trouble", title=title, name="trouble")
     for report in troubled:
-        table.add_row(report.camera, str(report.frames), report.trouble)
+        facts = {"camera": report.camera, "frames": report.frames, "trouble": report.trouble}
+        table.add_row(report.camera, str(report.frames), report.trouble, record=facts)
     return table
 
 
