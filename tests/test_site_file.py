@@ -66,6 +66,7 @@ def test_every_option_of_track_and_serve_can_be_said(read, tmp_path, command, ba
         value = f"[{said}]" if option.several else said
         if command == "serve" and key not in tracked:
             text = base.replace("page: true", f"page: {{{key}: {value}}}")
+            text = text.partition("cameras:")[0] if key == "simulated" else text  # a drawn site has its own
         else:
             text = base.replace("output: out\n", "") if key != "output" and "output" not in base else base
             text = (
@@ -147,6 +148,11 @@ def test_all_that_is_wrong_is_said_with_its_line(faults):
     ("text", "says"),
     [
         ("output: out\n", "there are no cameras"),
+        ("output: out\ncameras:\n", "site.yaml:2: cameras: there are no cameras"),
+        ("page:\n" + TRACKED, "site.yaml:1: page: is empty; write true or false"),
+        ("page: {simulated: true}\ncameras: {dock: usb:0}\n", "site.yaml:1: page.simulated: a drawn site"),
+        (TRACKED + "<<: {rate: 3}\n", "site.yaml:4: <<: merges are not taken"),
+        (TRACKED + "3: 1\n", "site.yaml:4: 3: no such key; there are cache, cameras, config, detections"),
         ("cameras: {dock: usb:0}\n", "output is missing"),
         (TRACKED + "rate: 5\nrate: 6\n", "site.yaml:5: rate: is there twice"),
         (TRACKED + "retention: 30d\n", "name one with 'gallery:'"),
@@ -180,6 +186,12 @@ def test_a_secret_is_in_no_message(read, faults, tmp_path):
     ]
 
 
+def test_numbers_and_switches_may_come_from_the_environment(read):
+    text = "cameras: {dock: usb:0}\npage: {port: '${PORT}'}\nrate: '${RATE}'\nstrict: '${STRICT}'\n"
+    values = read(text, PORT="8090", RATE="2.5", STRICT="true").values
+    assert (values["port"], values["rate"], values["strict"]) == (8090, 2.5, True)
+
+
 def test_without_pyyaml_the_extra_is_named(read, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(MissingPackageError, match=r"pyyaml.*track"):
@@ -192,6 +204,8 @@ def test_the_example_is_right_and_says_so(monkeypatch):
     done = CliRunner().invoke(build_app(), ["run", str(ROOT / "examples" / "site.yaml"), "--check"])
     assert done.exit_code == 0, done.exception
     assert "nothing is wrong; 2 cameras, with a page" in done.stderr
+    assert "it would run reid serve; cameras: dock, yard; options: config, detector, events, gallery" in done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_each_start_tracks_into_a_folder_of_its_own_and_sets_the_retention(tmp_path):

@@ -17,12 +17,17 @@ def run(
     from sdk.commands.track import track
     from sdk.gallery import Gallery
     from sdk.site_file import read_site
+    from sdk.site_file.options import options_of
     from sdk.video.run_folder import new_run
 
     found = read_site(site, track, serve)
     if check:
-        cameras = len(found.values.get("sources", ()))
-        note(f"{site}: nothing is wrong; {cameras} cameras, {'with' if found.page else 'without'} a page")
+        cameras = [source.partition("=")[0] for source in found.values.get("sources", ())]
+        note(f"{site}: nothing is wrong; {len(cameras)} cameras, {'with' if found.page else 'without'} a page")
+        keys = {option.parameter: option.key for option in options_of(serve if found.page else track).values()}
+        said = sorted(keys[name] for name in found.values if name != "sources")  # no values: there may be secrets
+        command = f"reid {'serve' if found.page else 'track'}"
+        note(f"it would run {command}; cameras: {', '.join(cameras) or 'none'}; options: {', '.join(said) or 'none'}")
         return
     if found.retention is not None:
         with Gallery(found.values["gallery"], cache=found.values.get("cache")) as gallery:

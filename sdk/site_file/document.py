@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from sdk.confidential import Confidential
 from sdk.errors import DataError, missing_package
+from sdk.names import visible
 from sdk.reading import parse_yaml
 
 Place = tuple[str | int, ...]
@@ -26,13 +27,15 @@ class Document:
     lines: dict[Place, int] = field(default_factory=dict)
     faults: list[tuple[int, str]] = field(default_factory=list)
     secrets: list[Confidential] = field(default_factory=list)
+    filled: set[Place] = field(default_factory=set)
+    """Texts that named a secret: a number or true and false too may come from the environment, where all is text."""
 
     def fault(self, place: Place, text: str) -> None:
         """Note what is wrong with a value. What came from the environment or a file is taken out of the text."""
         for secret in self.secrets:
             text = secret.hidden_in(text)
         line = next((self.lines[place[:end]] for end in range(len(place), -1, -1) if place[:end] in self.lines), 1)
-        where = ".".join(map(str, place))
+        where = ".".join(visible(str(step)) for step in place)
         self.faults.append((line, f"{self.path}:{line}: {f'{where}: ' if where else ''}{text}"))
 
     def check(self) -> None:
@@ -83,6 +86,10 @@ def _note_lines(document: Document, node, place: Place, loader) -> None:
     elif node.id == "mapping":
         seen = set()
         for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                document.lines[(*place, "<<")] = key.start_mark.line + 1
+                document.fault((*place, "<<"), "merges are not taken; write the keys where they belong")
+                continue
             name = loader.construct_object(key)
             document.lines[(*place, name)] = key.start_mark.line + 1
             if name in seen:
@@ -105,6 +112,8 @@ def _with_secrets(document: Document, value: object, place: Place, environment: 
         document.secrets += map(Confidential, {secret, encoded})
         return encoded if _in_userinfo(value, found) else secret
 
+    if _SECRET.search(value):
+        document.filled.add(place)
     return _SECRET.sub(put, value)
 
 

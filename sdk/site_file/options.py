@@ -60,6 +60,18 @@ def fits(value: object, kind: type) -> bool:
     return isinstance(value, str if kind is Path else kind)
 
 
+def from_text(text: str, kind: type) -> object:
+    """What a text of the environment says, as a value of that kind; the text itself where it is none."""
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if kind not in (int, float):
+        return text
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
 def _key(info: OptionInfo | ArgumentInfo, parameter: str) -> str:
     # Names in `Annotated` have the first one where a default would be.
     names = [name for name in (info.default, *(info.param_decls or ())) if isinstance(name, str)]

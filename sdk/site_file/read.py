@@ -9,9 +9,8 @@ from pathlib import Path
 from sdk.errors import DataError, GalleryError
 from sdk.event_sinks import check_sinks, parse_choice
 from sdk.gallery.age import age_in_seconds
-from sdk.names import visible
 from sdk.site_file.document import Document, Place, read_document
-from sdk.site_file.options import KINDS, Option, fits, options_of
+from sdk.site_file.options import KINDS, Option, fits, from_text, options_of
 from sdk.tracking.config import TrackerConfig
 from sdk.video.sources.address import OPTIONS as CAMERA_OPTIONS
 from sdk.video.sources.address import parse_addresses, source_files
@@ -49,7 +48,9 @@ def read_site(
     `page`. Raises `DataError` with all that is wrong, a line each, `FILE:LINE: KEY: what, and the remedy`.
     """
     document = read_document(path, environment)
-    page = document.values.get(PAGE)
+    page = document.values.get(PAGE, False)
+    if page is None:
+        document.fault((PAGE,), "is empty; write true or false")
     serves = page is not None and page is not False
     tracked, served = options_of(track), options_of(serve)
     of_page = {key: option for key, option in served.items() if key not in tracked}
@@ -70,8 +71,11 @@ def read_site(
     sources, zones = _cameras(document, document.values.get(CAMERAS))
     if sources:
         values[SOURCES] = sources
-    elif CAMERAS not in document.values and not values.get("simulated"):
-        document.fault((), "there are no cameras; begin with 'cameras:', and a camera a line under it")
+    elif document.values.get(CAMERAS) is None and not values.get("simulated"):
+        place = (CAMERAS,) if CAMERAS in document.values else ()
+        document.fault(place, "there are no cameras; begin with 'cameras:', and a camera a line under it")
+    if sources and values.get("simulated"):
+        document.fault((PAGE, "simulated"), "a drawn site has cameras of its own; leave it or 'cameras:' away")
     if zones:
         if "zones" in values:
             document.fault(("zones",), "there are zones at the cameras too; leave the file or those away")
@@ -117,6 +121,8 @@ def _read(document: Document, place: Place, value: object, option: Option) -> ob
 
 
 def _one(document: Document, place: Place, value: object, option: Option) -> object:
+    if place in document.filled:
+        value = from_text(value, option.kind)
     if not fits(value, option.kind):
         document.fault(place, f"is {_kind(value)}; give {KINDS[option.kind]}")
         return None
@@ -228,8 +234,8 @@ def _noted(document: Document, place: Place, act: Callable) -> object:
 
 def _unknown(document: Document, place: Place, known: Iterable[str]) -> None:
     near = difflib.get_close_matches(str(place[-1]).replace("-", "_"), known, n=1)
-    place = (*place[:-1], visible(str(place[-1]))) if (*place[:-1], str(place[-1])) not in document.lines else place
-    document.fault(place, f"no such key; did you mean {near[0]}?" if near else f"no such key; {', '.join(known)}")
+    remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+    document.fault(place, f"no such key; {remedy}")
 
 
 def _kind(value: object) -> str:
