@@ -139,6 +139,7 @@ def test_the_page_shows_whom_it_is_pointed_at(chromium, tmp_path):
     points = [Point(f"{name}.png", name, "dock", lambda: crop) for name in people]
     places = np.array([[0, 0], [1, 1], [0, 1], [1, 0.0]])
     write_page(tmp_path / "map.html", places, points, EVIL)
+    requested(chromium), complaints(chromium)  # of the page before
     chromium.get((tmp_path / "map.html").as_uri())
     canvas, card = (chromium.find_element(By.ID, name) for name in ("map", "card"))
     assert not card.is_displayed()

@@ -368,8 +368,8 @@ def test_a_receiver_gets_the_events_that_it_chose():
     ("address", "says"),
     [
         ("-#kind=arrived", "'arrived' is no kind of event; there are identified"),
-        ("mqtt://broker/site#knd=left", "the option 'knd' after # is unknown or empty; there are kind"),
-        ("mqtt://broker/site#zone=", "'zone' after # is unknown or empty"),
+        ("mqtt://broker/site#knd=left", "an option after # is unknown or empty; there are kind"),
+        ("mqtt://broker/site#zone=", "an option after # is unknown or empty"),
         ("events.jsonl#picture", "events.jsonl: pictures of people are not written to files"),
         ("-#picture", "there are none here"),
     ],

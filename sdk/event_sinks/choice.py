@@ -61,6 +61,8 @@ def parse_choice(address: str) -> tuple[str, Choice]:
     remote = "://" in address
     if not options or not mark or not (remote or "=" in options or options == "picture"):
         return address, Choice()
+    # Of an address its kind alone: a webhook's path is its key, and a password may have a # in it.
+    told = f"{address.partition('://')[0]}://…" if remote else hide(plain)
     values: dict = {}
     for option in options.split("&"):
         name, equals, text = option.partition("=")
@@ -70,13 +72,10 @@ def parse_choice(address: str) -> tuple[str, Choice]:
             values[name] = frozenset(map(unquote, text.split(",")))
         else:
             known = ", ".join(f"{known}=…" for known in NAMES)
-            raise DataError(
-                f"{hide(plain)}: the option '{name}' after # is unknown or empty; there are {known}, picture"
-            )
+            # The option is not quoted: the rest of a secret with a # in it would be one.
+            raise DataError(f"{told}: an option after # is unknown or empty; there are {known}, picture")
     if unknown := sorted(values.get("kind", frozenset()) - KINDS.keys()):
-        raise DataError(f"{hide(plain)}: '{unknown[0]}' is no kind of event; there are {', '.join(KINDS)}")
+        raise DataError(f"{told}: '{unknown[0]}' is no kind of event; there are {', '.join(KINDS)}")
     if values.get("picture") and not remote and plain != "-":
-        raise DataError(
-            f"{hide(plain)}: pictures of people are not written to files; send them to http(s):// or mqtt(s)://"
-        )
+        raise DataError(f"{told}: pictures of people are not written to files; send them to http(s):// or mqtt(s)://")
     return plain, Choice(**values)
