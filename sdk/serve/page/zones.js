@@ -74,7 +74,12 @@ function drawDialog() {
     dot.style.top = 100 * point[1] + "%";
     view.append(dot);
   }
-  find("zone-list").replaceChildren(...shapes.map(({ name, kind }) => element("li", {},
+  // Buttons stay while their list does: whoever is about to press one, or has the focus on it, keeps it.
+  const list = find("zone-list");
+  const listed = JSON.stringify([drawnOn, shapes.map(({ name, kind }) => [name, kind])]);
+  if (list.dataset.listed === listed) return;
+  list.dataset.listed = listed;
+  list.replaceChildren(...shapes.map(({ name, kind }) => element("li", {},
     element("span", { text: name + (kind === "lines" ? "  (line)" : "") }),
     element("button", { type: "button", class: "button", text: "Take away", "aria-label": "Take away " + name, onclick: () => save(kind, name, []) }))));
 }
