@@ -54,6 +54,14 @@ def parse_yaml(text: str | bytes) -> object:
         raise ValueError(str(error)) from error
 
 
+def mot_values(line: str) -> list[float]:
+    """The numbers of one line of MOTChallenge text. Raises `ValueError` for what is none, or beyond `LARGEST`."""
+    values = [float(value) for value in line.split(",")]
+    if not all(abs(value) <= LARGEST for value in values):
+        raise ValueError("a number is too large, or none")
+    return values
+
+
 def read_lines(path: Path, types: dict) -> Iterator[dict]:
     """The objects of a JSON Lines file, each with fields of these `types`, their numbers up to `LARGEST`.
 

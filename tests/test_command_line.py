@@ -159,6 +159,22 @@ def test_whoever_is_beyond_the_threshold_is_unknown(people):
     assert "0 of 1 known" in text
 
 
+def test_the_camera_is_the_one_that_took_the_images_not_one_to_look_in(people):
+    words = "match", people / "crops" / "a.png", "--gallery", people / "site.db", "--camera", "lobby", "--json"
+    (found,) = json.loads(ask(*words).stdout)["matches"]
+    assert (found["identity"], found["candidates"][0]["camera"]) == ("ann", "dock")
+
+
+def test_a_gallery_of_milvus_lite_is_a_gallery_though_it_is_a_folder(people, tmp_path):
+    pytest.importorskip("milvus_lite", reason="Milvus Lite is not installed: pip install 'aligned-reid[milvus]'")
+    store, crop = tmp_path / "site.milvus.db", people / "crops" / "a.png"
+    ask("gallery", "enroll", store, "--identity", "ann", crop)
+    (found,) = json.loads(ask("match", crop, "--gallery", store, "--json").stdout)["matches"]
+    assert found["identity"] == "ann"
+    (hit,) = json.loads(ask("search", crop, "--gallery", store, "-o", tmp_path / "out", "--json").stdout)["results"]
+    assert hit["identity"] == "ann"
+
+
 def test_who_is_this_by_a_folder(people):
     found = json.loads(ask("match", people / "crops" / "a.png", "--gallery", people / "known", "--json").stdout)[
         "matches"

@@ -22,6 +22,7 @@ from sdk.errors import GalleryError, MissingPackageError
 from sdk.gallery import Gallery
 from sdk.gallery import shared as shared_module
 from sdk.gallery.milvus import Address
+from sdk.gallery.opening import open_to_read
 from tests.galleries import features_of, traces, unit
 
 pytest.importorskip("pymilvus", reason="Milvus is not installed: pip install 'aligned-reid[milvus]'")
@@ -353,6 +354,9 @@ def test_an_operator_looks_after_a_shared_gallery(site):
     app = build_app()
     listed = run(app, ["gallery", "list", dock.where, "--json"])
     assert [entry["identity"] for entry in json.loads(listed.stdout)] == ["ann", "bob"]
+    with open_to_read(dock.where) as opened:
+        assert opened.identities() == ["ann", "bob"], "at once, though nothing was exchanged in the background yet"
+        assert {candidate.identity for candidate in opened.search(features_of("ann"), 1)[0]} == {"ann"}
     assert run(app, ["gallery", "forget", dock.where, "ann"]).exit_code == 0
     settle(dock)
     assert dock.identities() == ["bob"]

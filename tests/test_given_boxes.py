@@ -75,6 +75,7 @@ def test_json_lines_go_by_frame_or_by_time(tmp_path):
         ("dock.txt", "1,-1,1,2,0,4,1\n", "line 1 is no box"),
         ("dock.txt", "1 -1 1 2 3 4\n", "line 1 is no box"),
         ("dock.txt", "1,-1,1,2,nan,4,1\n", "line 1 is no box"),
+        ("dock.txt", "1,,1,2,3,4,1,9\n", "line 1 is no box"),  # and not shifted by one
         ("dock.jsonl", '{"frame": 0, "xyxy": []}\n{"frame": 1}\n', "dock.jsonl: line 2 is no frame with boxes"),
         ("dock.jsonl", '{"frame": 0, "xyxy": [[3, 2, 1, 4]]}', "line 1"),
         ("dock.jsonl", '{"frame": 0, "xyxy": [[1, 2, 3, 4]], "confidence": []}', "line 1"),

@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
+from sdk.age import age_in_seconds
 from sdk.commands.forget import Runs, forget_in
 from sdk.commands.options import HostCode, Model
 from sdk.errors import GalleryError
-from sdk.gallery.age import age_in_seconds
 from sdk.names import one_called
 from sdk.terminal import Table, notes, print_json, results, track
 
@@ -387,24 +387,17 @@ def _tell_traces(traces: str | None) -> None:
 
 
 def _open(file: str, **options):
-    """To change it. A shared one is first brought up to what the store has; closing it sends the changes."""
-    from sdk.gallery.gallery import Gallery, is_shared
+    """To change it, with all that its store has, if it is shared; closing it sends the changes."""
+    from sdk.gallery.opening import open_current
 
-    opened = Gallery(file, **options)
-    if is_shared(file):
-        try:
-            opened.sync()
-        except BaseException:
-            opened.close()
-            raise
-    return opened
+    return open_current(file, **options)
 
 
 def _read(file: str):
     """Only to read: another process may be writing it."""
-    from sdk.gallery.gallery import is_shared
+    from sdk.gallery.opening import open_to_read
 
-    return _open(file) if is_shared(file) else _open(file, read_only=True)
+    return open_to_read(file)
 
 
 def _tell_problems(opened) -> None:

@@ -10,6 +10,9 @@ from rich.text import Text
 from sdk.commands.options import HostCode, Model, Threshold
 from sdk.terminal import Table, results
 
+BATCH = 64
+"""Images that are in memory at once."""
+
 
 def match(
     queries: Annotated[list[Path], typer.Argument(help="Images of one person each, or folders of them.")],
@@ -31,19 +34,22 @@ def match(
 
     Nothing is written into the gallery.
     """
+    from sdk.blocks import steps
     from sdk.embedding_files import find_images
-    from sdk.folder import read_image
+    from sdk.gallery import Gallery
+    from sdk.gallery.gallery import is_shared
+    from sdk.gallery.opening import open_to_read
     from sdk.reidentifier import ReIdentifier
 
     paths, names = find_images(queries)
-    crops = [read_image(path) for path in paths]
-    with _gallery(gallery) as known:
+    in_folder = Path(gallery).is_dir() and not is_shared(gallery)  # Milvus Lite's gallery is a folder too
+    with Gallery() if in_folder else open_to_read(gallery) as known:
         reid = ReIdentifier(model, known, threshold, host_code=host_code)
-        if Path(gallery).is_dir():
+        if in_folder:
             _enroll_folder(reid, gallery)
-        found = reid.match(crops, camera=camera, top_k=top_k)
-    known = sum(one.identity is not None for one in found)
-    title = f"{known} of {len(found)} known, up to a distance of {reid.threshold:.3f}"
+        found = [one for part in steps(len(paths), BATCH) for one in _matched(reid, paths[part], camera, top_k)]
+    named = sum(one.identity is not None for one in found)
+    title = f"{named} of {len(found)} known, up to a distance of {reid.threshold:.3f}"
     table = Table("image", "identity", "distance", "candidates", title=title, name="matches")
     for name, one in zip(names, found, strict=True):
         candidates = ", ".join(f"{c.identity} {c.distance:.3f}" for c in one.candidates)
@@ -54,14 +60,10 @@ def match(
     results.print(table)
 
 
-def _gallery(where: str):
-    """The gallery at `where`, which is only read; an empty one in memory for a folder."""
-    from sdk.gallery import Gallery
-    from sdk.gallery.gallery import is_shared
+def _matched(reid, paths: list[Path], camera: str | None, top_k: int) -> list:
+    from sdk.folder import read_image
 
-    if Path(where).is_dir():
-        return Gallery()
-    return Gallery(where) if is_shared(where) else Gallery(where, read_only=True)
+    return reid.match([read_image(path) for path in paths], top_k=top_k, taken_by=camera)
 
 
 def _enroll_folder(reid, folder: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.terminal import notes
+from sdk.terminal import notes, results
 
 Model = Annotated[Path | None, typer.Option(help="A model of `reid convert`. Default: the one that ships.")]
 HostCode = Annotated[
@@ -72,6 +72,13 @@ def gallery_with(where: str | None, cache: Path | None):
 def note(line: str) -> None:
     """Print a line to standard error as it is."""
     notes.print(line, soft_wrap=True)
+
+
+def beside(events: list[str] | None):
+    """The console for what a command has to say at last: standard output, unless the events go there."""
+    from sdk.event_sinks import parse_choice
+
+    return notes if any(parse_choice(address)[0] == "-" for address in events or ()) else results
 
 
 def tracker_settings(config):

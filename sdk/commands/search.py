@@ -35,7 +35,7 @@ def search(
 ) -> None:
     """Find a person among the crops of a folder or in a gallery; draws what was found, right or wrong if known."""
     from sdk.folder import write_image
-    from sdk.gallery.gallery import shown
+    from sdk.gallery.gallery import is_shared, shown
     from sdk.output import check_output, write_whole
     from sdk.search import draw_results
 
@@ -44,7 +44,8 @@ def search(
     picture_path, facts_path = output / "search.png", output / "search.json"
     for path in (picture_path, facts_path):
         check_output(path, [gallery, *(images or []), *([model] if model else [])])
-    in_folder = Path(gallery).is_dir() or not (Path(gallery).exists() or "://" in gallery)
+    # Milvus Lite's gallery is a folder too.
+    in_folder = not is_shared(gallery) and (Path(gallery).is_dir() or not (Path(gallery).exists() or "://" in gallery))
     find = _in_folder if in_folder else _in_gallery
     found, ranked_by, facts = find(gallery, images or [], identity, model, host_code, top_k, rescore, rerank)
     picture = draw_results(found, ranked_by)
@@ -80,14 +81,13 @@ def _in_folder(folder: str, images, identity, model, host_code: bool, top_k: int
 
 def _in_gallery(where: str, images, identity, model, host_code: bool, top_k: int, rescore: bool, rerank: bool):
     """The same among the identities of a gallery."""
-    from sdk.gallery import Gallery
-    from sdk.gallery.gallery import is_shared
+    from sdk.gallery.opening import open_to_read
     from sdk.reidentifier import ReIdentifier
     from sdk.search import search_gallery
 
     if rerank:
         raise DataError("--rerank compares the crops of a folder with each other; a gallery is searched without it")
-    with Gallery(where) if is_shared(where) else Gallery(where, read_only=True) as opened:
+    with open_to_read(where) as opened:
         reid = ReIdentifier(model, opened, threshold=0, rescore=rescore, host_code=host_code)
         found = search_gallery(reid, images, identity, top_k)
         ranked_by = "cosine distance + local distance" if rescore else "cosine distance"

@@ -17,13 +17,13 @@ from sdk.commands.options import (
     Strict,
     Threshold,
     Zones,
+    beside,
     gallery_with,
     note,
     tell_missed,
     tracker_settings,
     zones_of,
 )
-from sdk.terminal import notes, results
 
 
 def serve(
@@ -88,7 +88,7 @@ def serve(
     import secrets
 
     from sdk.errors import DataError
-    from sdk.event_sinks import check_sinks, missed_events, parse_choice
+    from sdk.event_sinks import check_sinks, missed_events
     from sdk.events import listening
     from sdk.reidentifier import ReIdentifier
     from sdk.serve import Access, LiveSite
@@ -164,7 +164,7 @@ def serve(
         listeners.append(watch.ledger.listen)
         stack.enter_context(listening((opened.ticks, opened.tracker, watch), listeners))
         address = stack.enter_context(serve_page(live, access, host, port, certificate, key))
-        (notes if any(parse_choice(each)[0] == "-" for each in events or ()) else results).print(address)
+        beside(events).print(address)
         if token is not None and token_file is None:
             note(f"token: {token}")
         if not is_loopback(host) and certificate is None and public_url is None:

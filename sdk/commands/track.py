@@ -19,13 +19,14 @@ from sdk.commands.options import (
     Strict,
     Threshold,
     Zones,
+    beside,
     gallery_with,
     note,
     tell_missed,
     tracker_settings,
     zones_of,
 )
-from sdk.terminal import notes, results
+from sdk.terminal import notes
 
 SEGMENT = 600.0
 """Seconds of a live camera in one video file."""
@@ -166,9 +167,7 @@ def track(
                 for sink in sinks:
                     sink(event)
             notes.print(f"second pass: {done.changed} tracks have another name than at first")
-    tables = (
-        notes if any(parse_choice(each)[0] == "-" for each in events or ()) else results
-    )  # standard output is for the events then
+    tables = beside(events)
     tables.print(sightings_table(sightings))
     if (trouble := trouble_table(site.reports)) is not None:
         tables.print(trouble)

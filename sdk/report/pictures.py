@@ -11,7 +11,7 @@ import numpy as np
 from sdk.errors import DataError
 from sdk.reading import NUMBER, read_lines
 from sdk.report.thumbnails import thumbnail
-from sdk.report.visits import Visit, covered_shares, worth
+from sdk.report.visits import Visit, views
 from sdk.video.run_folder import RunFolder, as_folder
 
 NAME = "pictures.jsonl"
@@ -43,12 +43,8 @@ class PictureWriter:
 
     def write(self, time: float, camera: str, frame: np.ndarray, detections) -> None:
         """Take a frame uint8 BGR `[H, W, 3]` and the tracked `sv.Detections` in it."""
-        boxes = detections.xyxy.tolist()
-        sure = [1.0] * len(boxes) if detections.confidence is None else detections.confidence.tolist()
-        for box, track, confidence, covered in zip(
-            boxes, detections.tracker_id.tolist(), sure, covered_shares(boxes), strict=True
-        ):
-            value = worth(box, confidence, covered)
+        for row, box, value in views(detections):
+            track = int(detections.tracker_id[row])
             best, _ = self._best.get((camera, track), (0.0, time))
             if value > BETTER * best and (jpeg := thumbnail(frame, box, line=0)) is not None:
                 best = value

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -163,6 +164,14 @@ def worth(box: list[float], confidence: float, covered: float) -> float:
     """How good a picture of a person a box makes."""
     height = min(FULL_HEIGHT, box[3] - box[1])
     return height * confidence * (1 - covered) * (CUT if box[0] <= 1 else 1)
+
+
+def views(detections) -> Iterator[tuple[int, list[float], float]]:
+    """(row, box, worth of a picture of it) of the `sv.Detections` in one frame."""
+    boxes = detections.xyxy.tolist()
+    sure = [1.0] * len(boxes) if detections.confidence is None else detections.confidence.tolist()
+    for row, (box, confidence, covered) in enumerate(zip(boxes, sure, covered_shares(boxes), strict=True)):
+        yield row, box, worth(box, confidence, covered)
 
 
 def covered_shares(boxes: list[list[float]]) -> list[float]:

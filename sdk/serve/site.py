@@ -13,7 +13,7 @@ from sdk.errors import UnknownIdentityError
 from sdk.events import Event
 from sdk.names import checked_name
 from sdk.report.thumbnails import thumbnail
-from sdk.report.visits import covered_shares, natural, worth
+from sdk.report.visits import natural, views
 from sdk.serve.people import People
 from sdk.serve.pictures import draw, encode
 from sdk.serve.plan import Plan
@@ -143,16 +143,14 @@ class LiveSite:
     def _see(self, camera: str, frame: np.ndarray, tracks: sv.Detections | None, time: float) -> list:
         if tracks is None or not len(tracks):
             return []
-        boxes = tracks.xyxy.tolist()
         names = [None if name is None else str(name) for name in tracks.data["identity"]]
-        confidence = [1.0] * len(boxes) if tracks.confidence is None else tracks.confidence.tolist()
-        for box, name, sure, covered in zip(boxes, names, confidence, covered_shares(boxes), strict=True):
+        for row, box, value in views(tracks):
+            name = names[row]
             if name is None:
                 continue
-            value = worth(box, sure, covered)
             if self.people.see(name, camera, time, value, lambda box=box: thumbnail(frame, box, line=0)):
                 self._lately.append({"time": time, "kind": "came", "camera": self._number[camera], "identity": name})
-        return list(zip(boxes, names, strict=True))
+        return list(zip(tracks.xyxy.tolist(), names, strict=True))
 
     def listen(self, event: Event) -> None:
         """Take an event of the tracker or of a source: a listener, as `sdk.events` has it."""
@@ -219,10 +217,8 @@ class LiveSite:
     def _zones_state(self) -> dict:
         if self.zones is None:
             return {}
-        shapes = [
-            self.zones.shapes(c.name, *((0, 0) if c.frame is None else c.frame.shape[1::-1])) for c in self.cameras
-        ]
-        return {"zones": shapes, "drawable": self.zones.path is not None}
+        sizes = {c.name: (0, 0) if c.frame is None else c.frame.shape[1::-1] for c in self.cameras}
+        return {"zones": self.zones.shapes(sizes), "drawable": self.zones.path is not None}
 
     @staticmethod
     def _line(line: dict) -> dict:

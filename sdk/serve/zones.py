@@ -1,6 +1,7 @@
 """The zones of a running site: what the page shows of them, and what it draws."""
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from sdk.errors import DataError
@@ -28,11 +29,16 @@ class ZoneBook:
         """Who was in which zone, until now."""
         return self.watch.ledger.rows(self.watch.now)
 
-    def shapes(self, camera: str, width: int, height: int) -> list[dict]:
-        """A camera's zones and lines for the page: name, kind ("zones" or "lines"), points as shares of its picture,
-        and how many are there now."""
-        own, here = self.zones.of(camera), self.watch.ledger.here()
-        size = (max(1, width), max(1, height))
+    def shapes(self, sizes: Mapping[str, tuple[int, int]]) -> list[list[dict]]:
+        """The zones and lines of each camera for the page: name, kind ("zones" or "lines"), points as shares of its
+        picture, and how many are there now. sizes: (width, height) of the cameras' pictures, px."""
+        here = self.watch.ledger.here()
+        return [
+            self._shapes(camera, (max(1, width), max(1, height)), here) for camera, (width, height) in sizes.items()
+        ]
+
+    def _shapes(self, camera: str, size: tuple[int, int], here: Mapping[tuple[str, str], int]) -> list[dict]:
+        own = self.zones.of(camera)
         return [
             {
                 "name": shape.name,

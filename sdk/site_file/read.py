@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sdk.age import age_in_seconds
 from sdk.errors import DataError, GalleryError
 from sdk.event_sinks import check_sinks, parse_choice
-from sdk.gallery.age import age_in_seconds
 from sdk.site_file.document import Document, Place, read_document
 from sdk.site_file.options import KINDS, Option, fits, from_text, options_of
 from sdk.tracking.config import TrackerConfig

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment  # scipy comes with `trackers`
 from trackers.eval import box_iou, compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
 from sdk.errors import DataError
-from sdk.reading import LARGEST, NAME, NUMBER, read_lines
+from sdk.reading import NAME, NUMBER, mot_values, read_lines
 
 MIN_IOU = 0.5
 """From which a box lies on a person, for IDF1 and MOTA; HOTA averages over 0.05 to 0.95."""
@@ -180,10 +180,7 @@ def _from_mot(path: Path) -> Iterable[Box]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                values = [float(value) for value in line.decode("ascii").split(",")]
-                frame, identity, x, y, w, h, score, *rest = values
-                if not all(abs(value) <= LARGEST for value in values):
-                    raise ValueError("a number is too large, or none")
+                frame, identity, x, y, w, h, score, *rest = mot_values(line.decode("ascii"))
             except ValueError as error:
                 raise DataError(f"{path}, line {number}: no MOTChallenge line ({error}); write it anew") from error
             # Truth has nine columns, of which the last is the visibility; results have ten, the last three being -1.

@@ -1,6 +1,5 @@
 """Boxes that another program has found, read from files: MOTChallenge's `det.txt`, or JSON Lines, one file a camera."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 import supervision as sv
 
 from sdk.errors import DataError
-from sdk.reading import LARGEST, parse_json
+from sdk.reading import LARGEST, mot_values, parse_json
 from sdk.video.sources import Sources
 
 FORMS = ("{}.txt", "{}/det/det.txt", "{}/det.txt", "{}.jsonl")
@@ -107,11 +106,10 @@ def _mot_rows(path: Path) -> Iterator[tuple[bool, Key, list]]:
     """Of lines `frame,id,left,top,width,height[,confidence,…]`; frames are counted from 1 there."""
     for number, line in _lines(path):
         try:
-            values = [float(part) for part in line.split(",") if part.strip()]
+            values = mot_values(line.strip().removesuffix(","))
         except ValueError:
             values = []
-        sound = len(values) >= 6 and all(math.isfinite(v) and abs(v) <= LARGEST for v in values)
-        if not sound or values[0] < 1 or values[0] % 1 or min(values[4:6]) <= 0:
+        if len(values) < 6 or values[0] < 1 or values[0] % 1 or min(values[4:6]) <= 0:
             raise DataError(
                 f"{path}: line {number} is no box; write frame (from 1),-1,left,top,width,height,confidence in numbers"
             )

@@ -8,7 +8,7 @@ import supervision as sv
 
 from sdk.events import Event
 from sdk.report.thumbnails import thumbnail
-from sdk.report.visits import covered_shares, worth
+from sdk.report.visits import views
 from sdk.tracking import MultiCameraTracker
 
 KEEP_SECONDS = 30.0
@@ -51,11 +51,9 @@ class LatestPictures:
     ) -> None:
         """One tick: an observer, as `sdk.video.run` has it."""
         for camera, detections in tracks.items():
-            boxes = detections.xyxy.tolist()
-            names = detections.data.get("identity", [None] * len(boxes))
-            sure = [1.0] * len(boxes) if detections.confidence is None else detections.confidence.tolist()
-            for row, (box, covered) in enumerate(zip(boxes, covered_shares(boxes), strict=True)):
-                key, value = (camera, int(detections.tracker_id[row])), worth(box, sure[row], covered)
+            names = detections.data.get("identity", [None] * len(detections))
+            for row, box, value in views(detections):
+                key = (camera, int(detections.tracker_id[row]))
                 kept = self._kept.setdefault(key, _Kept(-1.0, time, None, None))
                 kept.seen, kept.identity = time, names[row]
                 if value > BETTER * kept.worth and (made := thumbnail(frames[camera], box, line=0)) is not None:

@@ -67,8 +67,8 @@ def map_embeddings(
 def _read(source: str, model: Path | None, crops: Path | None, any_counts: bool, host_code: bool):
     """Points, and what gives the embedding `[n, D]` of some of them, int `[n]`."""
     from sdk.embedding_map.points import Point, named_after, points_of_features, points_of_gallery
-    from sdk.gallery import Gallery
     from sdk.gallery.gallery import is_shared
+    from sdk.gallery.opening import open_to_read
     from training.data import open_benchmark, parse_layout
     from training.data.benchmark import NOBODY
 
@@ -98,9 +98,7 @@ def _read(source: str, model: Path | None, crops: Path | None, any_counts: bool,
         read = None if crops is None else lambda name: read_image(crops / name)
         return points_of_features(embedded.names, read), lambda rows: embedded.features.embedding[rows]
     elif is_shared(source) or Path(source).is_file():
-        with Gallery(source) if is_shared(source) else Gallery(source, read_only=True) as gallery:
-            if is_shared(source):
-                gallery.sync()
+        with open_to_read(source) as gallery:
             embedding, points = points_of_gallery(gallery)
         return points, lambda rows: embedding[rows]
     else:

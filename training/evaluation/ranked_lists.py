@@ -12,6 +12,7 @@ from sdk.search import Hit, Query, SearchResult, draw_results
 from sdk.terminal import track
 from training.data.benchmark import RetrievalTest
 from training.evaluation.ranking import average_precision
+from training.evaluation.retrieval import rows_of
 
 SHEET = "contact-sheet.png"
 SEED = 0
@@ -47,7 +48,7 @@ def ranked_lists(
     _, cameras = np.unique(test.entries.cameras, return_inverse=True)
     found: list[RankedList] = []
     for query, gallery in track(test.rounds, "listing", total=len(test.rounds)):
-        distances = measure(_rows(features, query), _rows(features, gallery))
+        distances = measure(rows_of(features, query), rows_of(features, gallery))
         for place, row in enumerate(query):
             distance = _host(distances(slice(place, place + 1)))[0]
             same = identities[gallery] == identities[row]
@@ -104,10 +105,6 @@ def _paths(test: RetrievalTest, crops: np.ndarray) -> tuple[Path, ...]:
     """Of those crops that are files of their own."""
     paths = (getattr(test.crops.samples[int(crop)], "path", None) for crop in crops)
     return tuple(path for path in paths if path is not None)
-
-
-def _rows(features: Features, rows: np.ndarray) -> Features:
-    return Features(features.embedding[rows], None if features.stripes is None else features.stripes[rows])
 
 
 def _host(distance):

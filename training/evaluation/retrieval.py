@@ -89,10 +89,10 @@ def _round(
 ) -> tuple[Features, Features]:
     """The features of the queries and of the gallery."""
     if prepare is None:
-        return _rows(features, query), _rows(features, gallery)
+        return rows_of(features, query), rows_of(features, gallery)
     rows, place = np.unique(np.concatenate([query, gallery]), return_inverse=True)
-    prepared = prepare(_rows(features, rows), test.entries.cameras[rows])
-    return _rows(prepared, place[: len(query)]), _rows(prepared, place[len(query) :])
+    prepared = prepare(rows_of(features, rows), test.entries.cameras[rows])
+    return rows_of(prepared, place[: len(query)]), rows_of(prepared, place[len(query) :])
 
 
 def cross_camera_test(people: PeopleDataset) -> RetrievalTest:
@@ -143,5 +143,6 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
-def _rows(features: Features, rows: np.ndarray) -> Features:
+def rows_of(features: Features, rows: np.ndarray) -> Features:
+    """Some rows of features, stripes too where there are any."""
     return Features(features.embedding[rows], None if features.stripes is None else features.stripes[rows])
